@@ -1,0 +1,220 @@
+"""The four networks of Yu & Morozov 2026 (Section II.1), as plain torch modules.
+
+All take images as rows, ``[n, 784]`` with pixels in [0, 1]. A network's flat parameter vector is
+the concatenation of its flattened parameters in the order of ``module.parameters()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["FCP", "LSTM", "MODELS", "Autoencoder", "LeNet"]
+
+Activation = Literal["softplus", "relu"]
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"softplus": nn.Softplus, "relu": nn.ReLU}
+
+
+def _activation(name: str) -> type[nn.Module]:
+    if name not in _ACTIVATIONS:
+        raise ValueError(f'activation must be "softplus" or "relu", not {name!r}')
+    return _ACTIVATIONS[name]
+
+
+@contextmanager
+def _initial_weights_from(generator: torch.Generator | None) -> Iterator[None]:
+    """Let the layers made inside draw PyTorch's default initial weights from ``generator``.
+
+    Layers can draw from PyTorch's global CPU generator only, so that one is seeded from
+    ``generator`` and put back afterwards. The layers are made on the CPU: other devices draw
+    other numbers.
+    """
+    if generator is None:
+        yield
+        return
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device).item()
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(int(seed))
+        yield
+
+
+class FCP(nn.Sequential):
+    """The fully connected perceptron 784-50-50-10 without biases; D = 42,200.
+
+    ``logits = W3 a(W2 a(W1 x))`` with the activation ``a`` after both hidden layers.
+
+    Args:
+        activation: ``"softplus"`` (the published programs) or ``"relu"`` (the paper's text).
+        generator: source of the initial weights, which have PyTorch's default distribution. The
+            same state of the generator gives the same weights, and PyTorch's global generator is
+            left as it was. ``None`` draws from the global generator as every torch module does.
+
+    Raises:
+        ValueError: for another activation.
+
+    Example:
+        >>> network = FCP(generator=torch.Generator().manual_seed(0))
+        >>> network(torch.zeros(3, 784)).shape
+        torch.Size([3, 10])
+        >>> sum(weight.numel() for weight in network.parameters())
+        42200
+    """
+
+    loss: ClassVar[str] = "cross_entropy"
+
+    def __init__(
+        self, activation: Activation = "softplus", generator: torch.Generator | None = None
+    ) -> None:
+        act = _activation(activation)
+        with _initial_weights_from(generator):
+            super().__init__(
+                nn.Linear(784, 50, bias=False),
+                act(),
+                nn.Linear(50, 50, bias=False),
+                act(),
+                nn.Linear(50, 10, bias=False),
+            )
+
+
+class LeNet(nn.Sequential):
+    """The convolutional network LeNet-5 with average pooling; D = 61,706.
+
+    Convolution 1→6 (5×5, padding 2), activation, 2×2 average pool, convolution 6→16 (5×5),
+    activation, 2×2 average pool, then linear layers 400-120-84-10 with the activation between;
+    all with biases.
+
+    Args:
+        activation: ``"softplus"`` (the published programs) or ``"relu"`` (the paper's text).
+        generator: source of the initial weights, as in `FCP`.
+
+    Raises:
+        ValueError: for another activation.
+
+    Example:
+        >>> network = LeNet(generator=torch.Generator().manual_seed(0))
+        >>> network(torch.zeros(3, 784)).shape
+        torch.Size([3, 10])
+        >>> sum(weight.numel() for weight in network.parameters())
+        61706
+    """
+
+    loss: ClassVar[str] = "cross_entropy"
+
+    def __init__(
+        self, activation: Activation = "softplus", generator: torch.Generator | None = None
+    ) -> None:
+        act = _activation(activation)
+        with _initial_weights_from(generator):
+            super().__init__(
+                nn.Unflatten(1, (1, 28, 28)),
+                nn.Conv2d(1, 6, 5, padding=2),
+                act(),
+                nn.AvgPool2d(2),
+                nn.Conv2d(6, 16, 5),
+                act(),
+                nn.AvgPool2d(2),
+                nn.Flatten(),
+                nn.Linear(400, 120),
+                act(),
+                nn.Linear(120, 84),
+                act(),
+                nn.Linear(84, 10),
+            )
+
+
+class LSTM(nn.Module):
+    """The recurrent network: 28 steps of 28 permuted pixels, 48 hidden units; D = 15,456.
+
+    The 784 pixels are permuted by ``torch.randperm(784)`` of seed 1234, once and for all networks,
+    and read as 28 time steps of 28 features; the last hidden state goes through a linear layer
+    48→10 without bias. The permutation is a buffer that state dictionaries do not hold.
+
+    Args:
+        activation: checked as in the other networks but without effect: the gates of an LSTM are
+            sigmoids and hyperbolic tangents. It is here so that all four networks are made alike.
+        generator: source of the initial weights, as in `FCP`.
+
+    Raises:
+        ValueError: for another activation.
+
+    Example:
+        >>> network = LSTM(generator=torch.Generator().manual_seed(0))
+        >>> network(torch.zeros(3, 784)).shape
+        torch.Size([3, 10])
+        >>> sum(weight.numel() for weight in network.parameters())
+        15456
+    """
+
+    loss: ClassVar[str] = "cross_entropy"
+    permutation: Tensor
+
+    def __init__(
+        self, activation: Activation = "softplus", generator: torch.Generator | None = None
+    ) -> None:
+        _activation(activation)
+        super().__init__()
+        with _initial_weights_from(generator):
+            self.recurrent = nn.LSTM(28, 48, batch_first=True)
+            self.readout = nn.Linear(48, 10, bias=False)
+        order = torch.randperm(784, generator=torch.Generator().manual_seed(1234), device="cpu")
+        self.register_buffer("permutation", order.to(self.readout.weight.device), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits ``[n, 10]`` of images ``[n, 784]``."""
+        steps = images[:, self.permutation].unflatten(1, (28, 28))
+        states, _ = self.recurrent(steps)
+        return self.readout(states[:, -1])
+
+
+class Autoencoder(nn.Sequential):
+    """The autoencoder 784-32-32-32-784 without biases; D = 52,224.
+
+    The activation follows the first three layers and a sigmoid the last; the loss is the mean
+    squared error against the image itself, so the targets of a landscape are its images.
+
+    Args:
+        activation: ``"softplus"`` (the paper) or ``"relu"``.
+        generator: source of the initial weights, as in `FCP`.
+
+    Raises:
+        ValueError: for another activation.
+
+    Example:
+        >>> network = Autoencoder(generator=torch.Generator().manual_seed(0))
+        >>> network(torch.zeros(3, 784)).shape
+        torch.Size([3, 784])
+        >>> sum(weight.numel() for weight in network.parameters())
+        52224
+    """
+
+    loss: ClassVar[str] = "mean_squared_error"
+
+    def __init__(
+        self, activation: Activation = "softplus", generator: torch.Generator | None = None
+    ) -> None:
+        act = _activation(activation)
+        with _initial_weights_from(generator):
+            super().__init__(
+                nn.Linear(784, 32, bias=False),
+                act(),
+                nn.Linear(32, 32, bias=False),
+                act(),
+                nn.Linear(32, 32, bias=False),
+                act(),
+                nn.Linear(32, 784, bias=False),
+                nn.Sigmoid(),
+            )
+
+
+MODELS: dict[str, type[FCP] | type[LeNet] | type[LSTM] | type[Autoencoder]] = {
+    "FCP": FCP,
+    "LeNet": LeNet,
+    "LSTM": LSTM,
+    "Autoencoder": Autoencoder,
+}
+"""The four networks by the names that the paper and the study files use."""
