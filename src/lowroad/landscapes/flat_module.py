@@ -1,0 +1,67 @@
+"""A module whose parameters are views of one flat vector."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class FlatModule:
+    """A private copy of a module whose trainable parameters are views of one flat vector.
+
+    Setting `vector` moves the module to another point, and a backward pass leaves the gradient in
+    `gradient`, in the order of `module.parameters()`: no concatenation and no functional calls.
+
+    Args:
+        module: any module; it is copied and left as it is.
+
+    Attributes:
+        module: the copy.
+        vector: the parameters [d].
+        gradient: where backward passes accumulate [d].
+
+    Raises:
+        ValueError: when the module has no trainable parameters, or they differ in type or device,
+            are complex or sparse.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = copy.deepcopy(module)
+        self.parameters = [p for p in self.module.parameters() if p.requires_grad]
+        _check(self.parameters, type(module).__name__)
+        with torch.no_grad():
+            self.vector = torch.cat([p.reshape(-1) for p in self.parameters])
+            self.gradient = torch.zeros_like(self.vector)
+            first = 0
+            for p in self.parameters:
+                last = first + p.numel()
+                p.data = self.vector[first:last].view(p.shape)
+                p.grad = self.gradient[first:last].view(p.shape)
+                first = last
+
+    def __deepcopy__(self, memo: dict[int, object]) -> FlatModule:
+        return FlatModule(self.module)
+
+    def move_to(self, point: Tensor) -> None:
+        """Set the parameters to `point` [d]."""
+        with torch.no_grad():
+            self.vector.copy_(point)
+
+
+def _check(parameters: list[nn.Parameter], name: str) -> None:
+    if not parameters:
+        raise ValueError(f"expected a module with trainable parameters, {name} has none")
+    kinds = {(p.dtype, p.device) for p in parameters}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"expected all trainable parameters of {name} to be of one type on one device, "
+            f"got {sorted(f'{dtype} on {device}' for dtype, device in kinds)}"
+        )
+    ((dtype, _),) = kinds
+    if not dtype.is_floating_point or any(p.layout != torch.strided for p in parameters):
+        raise ValueError(
+            f"expected dense real floating-point parameters in {name}, got {dtype}, "
+            f"{ {str(p.layout) for p in parameters} }"
+        )

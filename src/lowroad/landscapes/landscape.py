@@ -1,0 +1,184 @@
+"""The one abstraction that everything else stands on: a differentiable height over flat vectors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lowroad.landscapes.subspace import AffineSubspace
+
+
+class Landscape(ABC):
+    """A differentiable height L(x) over points x in R^d, always evaluated in batches.
+
+    A network's loss on a data set, a test surface, a cluster's energy and a user's own function are
+    all landscapes. An implementation sets the three attributes and writes `heights` and
+    `heights_and_gradients`; one that holds data also writes `minibatches`, and one whose points in
+    a small affine subspace are cheaper to evaluate together overrides `restrict`.
+
+    Attributes:
+        dimension: d, the number of components of a point.
+        dtype: the floating-point type that points must have.
+        device: where points must lie.
+        items: how many items of data the height is a mean over; 1 where there is no data.
+    """
+
+    dimension: int
+    dtype: torch.dtype
+    device: torch.device
+    items: int = 1
+
+    @abstractmethod
+    def heights(self, points: Tensor) -> Tensor:
+        """Return the heights L(x_i) of `points` [n, d] as float64 [n], without gradients."""
+
+    @abstractmethod
+    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return heights as float64 [n] and gradients [n, d] in the points' own type."""
+
+    def height(self, point: Tensor) -> float:
+        """Return the height of one point [d]."""
+        return float(self.heights(point[None])[0])
+
+    def height_and_gradient(self, point: Tensor) -> tuple[float, Tensor]:
+        """Return the height and the gradient [d] at one point [d]."""
+        heights, gradients = self.heights_and_gradients(point[None])
+        return float(heights[0]), gradients[0]
+
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
+        """Yield one shuffled epoch of landscapes, each over `size` items of the data.
+
+        The last batch holds what is left. `size` counts items, `generator` shuffles.
+
+        Raises:
+            TypeError: when the landscape is not a mean over data.
+        """
+        raise TypeError(
+            f"{type(self).__name__} has no data to draw mini-batches from; "
+            "use the full landscape (batch_size=None)"
+        )
+
+    def ensemble_minibatches(
+        self, size: int, generators: Sequence[torch.Generator]
+    ) -> Iterator[Landscape]:
+        """Yield one epoch of landscapes whose i-th point sees the i-th generator's own shuffle.
+
+        The landscapes take exactly one point for each generator: `points` [len(generators), d].
+        """
+        for batches in zip(*(self.minibatches(size, g) for g in generators), strict=True):
+            yield PointwiseLandscape(batches)
+
+    def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
+        """Return this landscape inside an affine subspace (a line, a path's span, a plane)."""
+        return RestrictedLandscape(self, subspace)
+
+    def check_points(self, points: Tensor) -> None:
+        """Refuse points that this landscape cannot take.
+
+        Raises:
+            ValueError: when `points` is not [n, d] with the landscape's dimension.
+            TypeError: when the type or device differs from the landscape's.
+        """
+        if points.ndim != 2 or points.shape[1] != self.dimension:
+            raise ValueError(
+                f"expected points of shape [n, {self.dimension}] for {type(self).__name__}, "
+                f"got {list(points.shape)}"
+            )
+        if points.dtype != self.dtype:
+            raise TypeError(
+                f"expected points of type {self.dtype} for {type(self).__name__}, got "
+                f"{points.dtype}; convert them with points.to({self.dtype})"
+            )
+        if points.device.type != self.device.type:
+            raise TypeError(
+                f"expected points on {self.device} for {type(self).__name__}, got them on "
+                f"{points.device}; move them with points.to({str(self.device)!r})"
+            )
+
+
+class PointwiseLandscape(Landscape):
+    """A landscape whose i-th point is evaluated on the i-th of several landscapes."""
+
+    def __init__(self, landscapes: Sequence[Landscape]) -> None:
+        self.landscapes = landscapes
+        self.dimension = landscapes[0].dimension
+        self.dtype, self.device = landscapes[0].dtype, landscapes[0].device
+        self.items = landscapes[0].items
+
+    def heights(self, points: Tensor) -> Tensor:
+        """Return L_i(x_i) for `points` [n, d], n being the number of landscapes."""
+        return torch.cat(
+            [each.heights(x[None]) for each, x in zip(self.landscapes, points, strict=True)]
+        )
+
+    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return L_i(x_i) [n] and their gradients [n, d]."""
+        pairs = [
+            each.heights_and_gradients(x[None])
+            for each, x in zip(self.landscapes, points, strict=True)
+        ]
+        return torch.cat([h for h, _ in pairs]), torch.cat([g for _, g in pairs])
+
+
+class SubspaceGradients(NamedTuple):
+    """Heights [n] and the gradient of their weighted sum by the subspace itself [1 + k, d]."""
+
+    heights: Tensor
+    gradients: Tensor
+
+
+class RestrictedLandscape:
+    """A landscape inside an affine subspace x(c) = origin + c · directions.
+
+    This is the generic form: it makes the points and evaluates them. A landscape that knows a
+    cheaper way returns a subclass from `restrict`; both give the same numbers.
+    """
+
+    def __init__(self, landscape: Landscape, subspace: AffineSubspace) -> None:
+        landscape.check_points(subspace.origin[None])
+        self.landscape = landscape
+        self.subspace = subspace
+
+    def heights(self, coordinates: Tensor) -> Tensor:
+        """Return the heights of the points at `coordinates` [n, k] as float64 [n]."""
+        return self.landscape.heights(self.subspace.points(coordinates))
+
+    def heights_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return heights [n] and their gradients by the coordinates, ∂L/∂c, as [n, k]."""
+        heights, gradients = self.landscape.heights_and_gradients(self.subspace.points(coordinates))
+        return heights, gradients @ self.subspace.directions.T
+
+    def heights_and_subspace_gradients(
+        self, coordinates: Tensor, weights: Tensor | None = None
+    ) -> SubspaceGradients:
+        """Return heights and the gradient of S = Σ_i w_i L(x(c_i)) by the subspace itself.
+
+        Row 0 is ∂S/∂origin = Σ_i w_i ∇L(x_i), row 1 + j is ∂S/∂direction_j = Σ_i w_i c_ij ∇L(x_i):
+        what a path finder needs to move its path.
+
+        Args:
+            coordinates: [n, k].
+            weights: w [n]; ones when not given.
+        """
+        heights, gradients = self.landscape.heights_and_gradients(self.subspace.points(coordinates))
+        rows = weighted_rows(coordinates.to(gradients), weights)
+        return SubspaceGradients(heights, rows.T @ gradients)
+
+    def height_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
+        """Return the height and the full gradient ∇L [d] at the point at `coordinates` [k]."""
+        return self.landscape.height_and_gradient(self.subspace.points(coordinates[None])[0])
+
+    def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
+        """Return the restriction with its origin at `coordinates` [k] and new directions [m, d]."""
+        origin = self.subspace.points(coordinates[None])[0]
+        return self.landscape.restrict(AffineSubspace(origin, directions))
+
+
+def weighted_rows(coordinates: Tensor, weights: Tensor | None) -> Tensor:
+    """Return w_i · (1, c_i) as [n, 1 + k]: how much each point pulls on the subspace."""
+    rows = torch.cat([coordinates.new_ones(len(coordinates), 1), coordinates], dim=1)
+    return rows if weights is None else rows * weights.to(rows)[:, None]

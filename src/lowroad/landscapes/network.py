@@ -1,0 +1,194 @@
+"""A network's mean loss on a data set, as a landscape over its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lowroad.landscapes.flat_module import FlatModule
+from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
+from lowroad.landscapes.losses import Loss, summed_loss
+from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
+from lowroad.landscapes.subspace import AffineSubspace
+from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectorizing
+
+PIECE = 1000  # items evaluated at once: larger pieces touch fresh memory again and again
+
+
+class NetworkLandscape(Landscape):
+    """L(w) = 1/n Σ_i loss(module_w(inputs_i), targets_i), the landscape of Eq. (4)'s first term.
+
+    A point is the concatenation of the flattened trainable parameters in the order of
+    `module.parameters()`. The module is copied and stays as it is. Items are evaluated in pieces of
+    bounded size whose sums are added in float64.
+
+    Args:
+        module: any `torch.nn.Module` that maps a batch of inputs to a batch of outputs.
+        inputs: [n, ...], on the module's device.
+        targets: [n, ...]: class numbers (int64 [n]) for `"cross_entropy"`, the wanted outputs for
+            `"mean_squared_error"`, or whatever the callable takes.
+        loss: `"cross_entropy"`, `"mean_squared_error"` (mean over components), or a callable of
+            (outputs, targets) that returns the batch's mean or one value an item.
+        piece: how many items are evaluated at once.
+
+    Raises:
+        ValueError: when numbers of inputs and targets differ or are zero, when the module would
+            give different heights at the same point (dropout or batch norm in training mode, or
+            any other randomness), or when its parameters are of several types.
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> landscape = NetworkLandscape(
+    ...     model, torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]]), "mean_squared_error"
+    ... )
+    >>> landscape.height_and_gradient(torch.tensor([1.0]))  # mean of 1² and 2²; −2·1·1, −2·2·2
+    (2.5, tensor([-5.]))
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        inputs: Tensor,
+        targets: Tensor,
+        loss: str | Loss,
+        piece: int = PIECE,
+    ) -> None:
+        if len(inputs) != len(targets) or len(inputs) == 0:
+            raise ValueError(
+                f"expected as many inputs as targets, at least one, got {len(inputs)} inputs and "
+                f"{len(targets)} targets"
+            )
+        if piece < 1:
+            raise ValueError(f"expected pieces of at least one item, got {piece}")
+        _refuse_training_mode(module)
+        self._model = FlatModule(module)
+        self._initial = self._model.vector.clone()
+        self._first_layer = FirstLayer.of(self._model.module, inputs)
+        self._loss = summed_loss(loss)
+        self.inputs, self.targets, self.items = inputs, targets, len(inputs)
+        self.piece = piece
+        self.dimension = len(self._model.vector)
+        self.dtype, self.device = self._model.vector.dtype, self._model.vector.device
+        if inputs.device.type != self.device.type:
+            raise ValueError(
+                f"expected inputs on the module's device {self.device}, got {inputs.device}"
+            )
+        self._refuse_randomness()
+
+    def _over(self, inputs: Tensor, targets: Tensor) -> NetworkLandscape:
+        """Return the same network on other data, sharing the module."""
+        other = object.__new__(NetworkLandscape)
+        other.__dict__.update(self.__dict__)
+        other.inputs, other.targets, other.items = inputs, targets, len(inputs)
+        return other
+
+    def initial_point(self) -> Tensor:
+        """Return the parameters [d] that the module came with."""
+        return self._initial.clone()
+
+    def pieces(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the inputs and targets in pieces of bounded size."""
+        return zip(self.inputs.split(self.piece), self.targets.split(self.piece), strict=True)
+
+    @torch.no_grad()
+    def outputs(self, point: Tensor, inputs: Tensor | None = None) -> Tensor:
+        """Return the network's outputs at `point` [d], on the landscape's inputs or on others."""
+        self.check_points(point[None])
+        self._model.move_to(point)
+        pieces = (self.inputs if inputs is None else inputs).split(self.piece)
+        return torch.cat([self._model.module(piece) for piece in pieces])
+
+    @torch.no_grad()
+    def heights(self, points: Tensor) -> Tensor:
+        """Return the mean losses [n] at `points` [n, d]."""
+        self.check_points(points)
+        sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
+        for i, point in enumerate(points):
+            self._model.move_to(point)
+            for inputs, targets in self.pieces():
+                sums[i] += self._loss(self._model.module(inputs), targets)
+        return sums / self.items
+
+    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean losses [n] and their gradients [n, d]."""
+        self.check_points(points)
+        sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
+        gradients = torch.empty(points.shape, dtype=points.dtype, device=self.device)
+        for i, point in enumerate(points):
+            self._model.move_to(point)
+            total = torch.zeros(self.dimension, dtype=torch.float64, device=self.device)
+            for inputs, targets in self.pieces():
+                self._model.gradient.zero_()
+                with torch.enable_grad():
+                    loss = self._loss(self._model.module(inputs), targets)
+                    loss.backward()
+                sums[i] += loss.detach()
+                total += self._model.gradient
+            gradients[i] = total / self.items
+        return sums / self.items, gradients
+
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
+        """Yield the network's landscapes over one shuffled epoch of batches of `size` items."""
+        for chosen in self._shuffled(generator).split(_checked_batch_size(size)):
+            yield self._over(self.inputs[chosen], self.targets[chosen])
+
+    def ensemble_minibatches(
+        self, size: int, generators: Sequence[torch.Generator]
+    ) -> Iterator[Landscape]:
+        """Yield landscapes whose i-th point sees the i-th generator's shuffle.
+
+        The points of one batch are evaluated at once where that is faster, one by one elsewhere.
+        """
+        batches = [self._shuffled(g).split(_checked_batch_size(size)) for g in generators]
+        together = len(generators) > 1 and is_worth_vectorizing(self._model.module, self.device)
+        for chosen in zip(*batches, strict=True):
+            if together:
+                rows = torch.stack(chosen)
+                yield VectorizedLandscape(
+                    self._model, self._loss, self.inputs[rows], self.targets[rows]
+                )
+            else:
+                yield PointwiseLandscape(
+                    [self._over(self.inputs[rows], self.targets[rows]) for rows in chosen]
+                )
+
+    def _shuffled(self, generator: torch.Generator) -> Tensor:
+        order = torch.randperm(self.items, generator=generator, device=generator.device)
+        return order.to(self.inputs.device)
+
+    def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
+        """Return the landscape inside a subspace, sharing first-layer products where it can."""
+        if self._first_layer is None:
+            return super().restrict(subspace)
+        return SharedFirstLayerRestriction(
+            self, self._model, self._first_layer, self._loss, subspace
+        )
+
+    def _refuse_randomness(self) -> None:
+        part = self._over(self.inputs[: self.piece], self.targets[: self.piece])
+        first, second = (part.height(self._initial) for _ in range(2))
+        if abs(first - second) > 1e-6 * abs(first):
+            raise ValueError(
+                f"expected the same height from two evaluations at one point, got {first} and "
+                f"{second}: the module or the loss is random; call module.eval() or remove the "
+                "randomness before making a landscape"
+            )
+
+
+def _refuse_training_mode(module: nn.Module) -> None:
+    for name, part in module.named_modules():
+        random = isinstance(part, nn.modules.dropout._DropoutNd)
+        moving = isinstance(part, nn.modules.batchnorm._NormBase)
+        if part.training and (random or moving):
+            raise ValueError(
+                f"{type(part).__name__} ({name or 'the module itself'}) is in training mode, so "
+                "the height at a point depends on more than the point; call module.eval() before "
+                "making a landscape"
+            )
+
+
+def _checked_batch_size(size: int) -> int:
+    if size < 1:
+        raise ValueError(f"expected batches of at least one item, got {size}")
+    return size

@@ -1,0 +1,243 @@
+"""Networks whose first layer is linear in its weights: one product with the data a direction.
+
+Inside an affine subspace w(c) = w_0 + Σ_j c_j w_j the first layer's output is
+z(c) = X w_0ᵀ + Σ_j c_j X w_jᵀ: the data X meets each *direction* once, and every *point* is a
+combination of these products. Backwards, the points' pulls ∂S/∂z_i are combined before they meet
+the data: again one product a direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from lowroad.landscapes.flat_module import FlatModule
+from lowroad.landscapes.landscape import RestrictedLandscape, SubspaceGradients, weighted_rows
+from lowroad.landscapes.losses import Loss
+from lowroad.landscapes.subspace import AffineSubspace
+
+if TYPE_CHECKING:
+    from lowroad.landscapes.network import NetworkLandscape
+
+MOVES_BEFORE_REFRESH = 20  # carried products gather one rounding error a move
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """A network's first layer, linear in its weights, and what follows it.
+
+    Attributes:
+        outputs: h, the layer's width.
+        features: f, the number of inputs.
+        biased: whether the layer has a bias.
+        rest: the layers after it.
+    """
+
+    outputs: int
+    features: int
+    biased: bool
+    rest: nn.Module
+
+    @classmethod
+    def of(cls, module: nn.Module, inputs: Tensor) -> FirstLayer | None:
+        """Return the first layer where the module has one of this form, else None.
+
+        That is an `nn.Sequential` (or a subclass with its `forward`) that begins with `nn.Linear`,
+        or `nn.Flatten` and then `nn.Linear`, whose weights nothing else shares.
+        """
+        if (
+            not isinstance(module, nn.Sequential)
+            or type(module).forward is not nn.Sequential.forward
+        ):
+            return None
+        layers = list(module)
+        if (
+            layers
+            and type(layers[0]) is nn.Flatten
+            and (layers[0].start_dim, layers[0].end_dim) == (1, -1)
+        ):
+            layers = layers[1:]
+        elif inputs.ndim != 2:
+            return None
+        if len(layers) < 2 or type(layers[0]) is not nn.Linear:
+            return None
+        linear, rest = layers[0], nn.Sequential(*layers[1:])
+        own = list(linear.parameters())
+        shared = {id(p) for p in own} & {id(p) for p in rest.parameters()}
+        hooked = any(m._forward_hooks or m._forward_pre_hooks for m in (module, linear))
+        if shared or hooked or not all(p.requires_grad for p in own):
+            return None
+        return cls(linear.out_features, linear.in_features, linear.bias is not None, rest)
+
+    @property
+    def size(self) -> int:
+        """How many of the network's parameters are this layer's: the vector's first ones."""
+        return self.outputs * (self.features + self.biased)
+
+    def products(self, rows: Tensor, features: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the layer's outputs [r, h, m] for `rows` [r, d] on `features` [m, f]."""
+        count, weights = len(rows), self.outputs * self.features
+        if out is None:
+            out = rows.new_empty(count, self.outputs, len(features))
+        matrix = rows[:, :weights].reshape(count * self.outputs, self.features)
+        torch.mm(matrix, features.T, out=out.view(count * self.outputs, len(features)))
+        return out.add_(rows[:, weights : self.size, None]) if self.biased else out
+
+    def pullback(self, pulls: Tensor, features: Tensor) -> Tensor:
+        """Return the gradients [r, size] by the layer's weights from pulls ∂S/∂z [r, h, m]."""
+        by_weight = (pulls.flatten(0, 1) @ features).view(len(pulls), -1)
+        return torch.cat([by_weight, pulls.sum(2)], dim=1) if self.biased else by_weight
+
+
+class SharedFirstLayerRestriction(RestrictedLandscape):
+    """A network landscape in a subspace, its first layer's products with the data shared.
+
+    A line is evaluated many times in a row, so its products are kept (2 h floats an item), and
+    carried along when the line moves; those of larger subspaces are made piece by piece.
+    """
+
+    def __init__(
+        self,
+        landscape: NetworkLandscape,
+        model: FlatModule,
+        first: FirstLayer,
+        loss: Loss,
+        subspace: AffineSubspace,
+    ) -> None:
+        super().__init__(landscape, subspace)
+        self._data, self._model, self._first, self._loss = landscape, model, first, loss
+        self._rows = torch.cat([subspace.origin[None], subspace.directions])
+        self._kept: dict[int, Tensor] | None = {} if subspace.rank <= 1 else None
+        self._carried: dict[int, Tensor] = {}
+        self._moves = 0
+
+    def _pieces(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the products [1 + k, h, m], the features [m, f] and the targets of each piece."""
+        for i, (inputs, targets) in enumerate(self._data.pieces()):
+            features = inputs.flatten(1)
+            products = None if self._kept is None else self._kept.get(i)
+            if products is None:
+                products = self._products(i, features)
+                if self._kept is not None:
+                    self._kept[i] = products
+            yield products, features, targets
+
+    def _products(self, i: int, features: Tensor) -> Tensor:
+        carried = self._carried.pop(i, None)
+        if carried is None:
+            return self._first.products(self._rows, features)
+        products = carried.new_empty(len(self._rows), *carried.shape)
+        products[0] = carried
+        self._first.products(self._rows[1:], features, out=products[1:])
+        return products
+
+    @torch.no_grad()
+    def heights(self, coordinates: Tensor) -> Tensor:
+        """Return the heights [n] at `coordinates` [n, k]."""
+        pull, rest = self._combination(coordinates)
+        sums = torch.zeros(len(pull), dtype=torch.float64, device=pull.device)
+        for products, _, targets in self._pieces():
+            for i, z in enumerate(_combined(pull, products)):
+                self._model.vector[self._first.size :] = rest[i]
+                sums[i] += self._loss(self._first.rest(z.T), targets)
+        return sums / self._data.items
+
+    def heights_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return heights [n] and gradients by the coordinates [n, k]."""
+        pull, rest = self._combination(coordinates)
+        gradients = torch.zeros(coordinates.shape, dtype=torch.float64, device=pull.device)
+
+        def collect(products: Tensor, features: Tensor, pulls: Tensor) -> None:
+            gradients.add_(pulls.flatten(1) @ products[1:].flatten(1).T)
+
+        heights, by_rest = self._sweep(pull, rest, collect)
+        gradients += by_rest @ self._rows[1:, self._first.size :].T.double()
+        return heights, (gradients / self._data.items).to(coordinates)
+
+    def heights_and_subspace_gradients(
+        self, coordinates: Tensor, weights: Tensor | None = None
+    ) -> SubspaceGradients:
+        """Return heights [n] and the gradient by origin and directions [1 + k, d]."""
+        pull, rest = self._combination(coordinates)
+        heights, gradients = self._pulled(pull, rest, weighted_rows(pull[:, 1:], weights))
+        return SubspaceGradients(heights, gradients)
+
+    def height_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
+        """Return the height and the full gradient [d] at one point, `coordinates` [k]."""
+        pull, rest = self._combination(coordinates[None])
+        heights, gradients = self._pulled(pull, rest, pull.new_ones(1, 1))
+        return float(heights[0]), gradients[0]
+
+    def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
+        """Return the restriction at another origin, its products carried rather than made anew."""
+        origin = self.subspace.points(coordinates[None])[0]
+        moved = SharedFirstLayerRestriction(
+            self._data, self._model, self._first, self._loss, AffineSubspace(origin, directions)
+        )
+        if (
+            self._kept is not None
+            and moved._kept is not None
+            and self._moves < MOVES_BEFORE_REFRESH
+        ):
+            moved._moves = self._moves + 1
+            pull, _ = self._combination(coordinates[None])
+            moved._carried = {i: _combined(pull, kept)[0] for i, kept in self._kept.items()}
+        return moved
+
+    def _combination(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rows (1, c_i) [n, 1 + k] and the rest's parameters at each point [n, r]."""
+        if coordinates.ndim != 2 or coordinates.shape[1] != self.subspace.rank:
+            self.subspace.points(coordinates)  # raises, with what was expected
+        pull = weighted_rows(coordinates.to(self._rows), None)
+        return pull, pull @ self._rows[:, self._first.size :]
+
+    def _pulled(self, pull: Tensor, rest: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
+        """Return heights [n] and Σ_i by_ij ∇L(x_i) as [columns of by, d]."""
+        size = self._first.size
+        total = torch.zeros(
+            by.shape[1], self._data.dimension, dtype=torch.float64, device=by.device
+        )
+
+        def collect(products: Tensor, features: Tensor, pulls: Tensor) -> None:
+            combined = (by.T @ pulls.flatten(1)).view(-1, *pulls.shape[1:])
+            total[:, :size] += self._first.pullback(combined, features)
+
+        heights, by_rest = self._sweep(pull, rest, collect)
+        total[:, size:] = by.T.double() @ by_rest
+        return heights, (total / self._data.items).to(by)
+
+    def _sweep(
+        self, pull: Tensor, rest: Tensor, collect: Callable[[Tensor, Tensor, Tensor], None]
+    ) -> tuple[Tensor, Tensor]:
+        """Go over the data once; return heights [n] and summed gradients by the rest [n, r].
+
+        `collect(products, features, pulls)` receives ∂L_i/∂z_i [n, h, m] of each piece.
+        """
+        size = self._first.size
+        sums = torch.zeros(len(pull), dtype=torch.float64, device=pull.device)
+        by_rest = torch.zeros(rest.shape, dtype=torch.float64, device=pull.device)
+        for products, features, targets in self._pieces():
+            combined = _combined(pull, products)
+            pulls = torch.empty_like(combined)
+            for i, z in enumerate(combined):
+                self._model.vector[size:] = rest[i]
+                self._model.gradient[size:] = 0
+                with torch.enable_grad():
+                    leaf = z.T.requires_grad_()
+                    loss = self._loss(self._first.rest(leaf), targets)
+                    loss.backward()
+                sums[i] += loss.detach()
+                assert leaf.grad is not None
+                pulls[i] = leaf.grad.T
+                by_rest[i] += self._model.gradient[size:]
+            collect(products, features, pulls)
+        return sums / self._data.items, by_rest
+
+
+def _combined(pull: Tensor, products: Tensor) -> Tensor:
+    """Return z_i = Σ_j pull_ij products_j as [n, h, m]."""
+    return (pull @ products.flatten(1)).view(len(pull), *products.shape[1:])

@@ -1,0 +1,37 @@
+"""How a search ended, as a named value."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Outcome(Enum):
+    """How an optimizer or a path finder ended.
+
+    The value is the sentence shown to people.
+
+    >>> Outcome.BUDGET_SPENT.value
+    'budget spent'
+    """
+
+    CONVERGED_GRADIENT = "converged: the gradient is below its tolerance"
+    CONVERGED_STEP = "converged: the step is below its tolerance"
+    CONVERGED_HEIGHT = "converged: the height no longer falls"
+    SETTLED = "settled: the height changed less than its tolerance over the last steps"
+    BUDGET_SPENT = "budget spent"
+    LINE_SEARCH_FAILED = "line search failed: no lower point along the gradient"
+    DIVERGED = "diverged: the height or gradient is not finite"
+    STOPPED = "stopped by the caller"
+
+    @property
+    def converged(self) -> bool:
+        """Whether the search ended because it was done, not because it had to stop."""
+        return self in _CONVERGED
+
+
+_CONVERGED = {
+    Outcome.CONVERGED_GRADIENT,
+    Outcome.CONVERGED_STEP,
+    Outcome.CONVERGED_HEIGHT,
+    Outcome.SETTLED,
+}
