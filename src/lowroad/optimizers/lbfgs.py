@@ -1,0 +1,228 @@
+"""L-BFGS on any landscape, with an exchangeable line search."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lowroad.landscapes import AffineSubspace, CountingLandscape, Evaluations, Landscape
+from lowroad.landscapes.landscape import RestrictedLandscape
+from lowroad.optimizers.curvature import CurvatureMemory
+from lowroad.optimizers.golden_section import GoldenSection
+from lowroad.optimizers.line_search import LineSearch, Ray
+from lowroad.optimizers.minimum import Callback, Minimum, Progress, Record, check_start
+from lowroad.optimizers.quasi_newton import Iterate, iterate
+from lowroad.outcome import Outcome
+
+REFRESH = 20  # iterations between exact restarts of what a moving line carries along
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """When the iteration counts as converged; zero never stops it early.
+
+    Attributes:
+        gradient: max_j |∂L/∂x_j| at or below this.
+        step: max_j |Δx_j| at or below this.
+        height: the decrease of one iteration at or below this times max(1, |L|).
+    """
+
+    gradient: float = 1e-9
+    step: float = 0.0
+    height: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0.0 <= value < math.inf:
+                raise ValueError(f"expected a tolerance {name} of at least 0, got {value}")
+
+
+def lbfgs(
+    landscape: Landscape,
+    start: Tensor,
+    *,
+    line_search: LineSearch | None = None,
+    history: int = 10,
+    iterations: int = 1000,
+    tolerance: Tolerance | None = None,
+    validation: Landscape | None = None,
+    callback: Callback | None = None,
+    resume: dict[str, Any] | None = None,
+) -> Minimum:
+    """Minimize a landscape by limited-memory BFGS (Algorithm 1 of Yu & Morozov 2026).
+
+    p = −H g by the two-loop recursion over the last `history` pairs, x ← x + α p with α from the
+    line search. The height never rises; a trial that is not finite is a wall; where curvature or
+    the line search fails, the memory is dropped and the search goes on along −g. On a network
+    landscape each iteration costs one gradient and the line search's heights, in the line's own
+    products where the first layer allows it.
+
+    Args:
+        landscape: what is minimized.
+        start: [d].
+        line_search: `GoldenSection()`, the paper's, when not given.
+        history: how many pairs are kept.
+        iterations: the most iterations.
+        tolerance: `Tolerance()` when not given.
+        validation: a second landscape whose height is recorded after every iteration, and whose
+            lowest point is kept (early stopping).
+        callback: called with a `Progress` after every iteration; returning True stops the run.
+        resume: what `Progress.snapshot()` gave, to go on from there.
+
+    Returns:
+        The lowest point evaluated, with its curve and outcome.
+
+    Raises:
+        ValueError: when the start has the wrong length, is not finite, or the landscape is not
+            finite there; when a setting is out of range.
+        TypeError: when the start's type or device is not the landscape's.
+
+    >>> from lowroad.landscapes import FunctionLandscape
+    >>> valley = FunctionLandscape(
+    ...     lambda x: (1 - x[:, 0]) ** 2 + 100 * (x[:, 1] - x[:, 0] ** 2) ** 2, dimension=2
+    ... )
+    >>> found = lbfgs(valley, torch.tensor([-1.2, 1.0], dtype=torch.float64))
+    >>> found.point.round(decimals=6)
+    tensor([1., 1.], dtype=torch.float64)
+    >>> found.outcome.converged
+    True
+    """
+    if iterations < 0:
+        raise ValueError(f"expected a number of iterations of at least 0, got {iterations}")
+    check_start(landscape, start)
+    line_search = GoldenSection() if line_search is None else line_search
+    tolerance = Tolerance() if tolerance is None else tolerance
+    run = _Run(landscape, start, history, validation, resume)
+    outcome = None
+    while outcome is None:
+        if float(run.at.gradient.abs().max()) <= tolerance.gradient:
+            outcome = Outcome.CONVERGED_GRADIENT
+        elif run.iteration >= iterations:
+            outcome = Outcome.BUDGET_SPENT
+        else:
+            before = run.iteration
+            outcome = run.advance(line_search, tolerance)
+            stop = callback is not None and run.iteration > before and callback(run.progress())
+            if stop and outcome is None:
+                outcome = Outcome.STOPPED
+    return run.record.minimum(start, run.counted.evaluations, outcome, validation is not None)
+
+
+class _LandscapeSurface:
+    """A landscape seen from a point that moves along one line after another."""
+
+    def __init__(self, landscape: Landscape, point: Tensor) -> None:
+        self.landscape, self.point = landscape, point
+        self._line: RestrictedLandscape | None = None  # the line that `point` lies on, at α
+        self._alpha = point.new_zeros(1)
+        self._lines: dict[Ray, RestrictedLandscape] = {}
+
+    def refresh(self) -> None:
+        """Forget what the line carries along: the next ray starts from the point alone."""
+        self._line = None
+
+    def ray(self, direction: Tensor, height: float) -> Ray:
+        directions = direction[None]
+        if self._line is None:
+            line = self.landscape.restrict(AffineSubspace(self.point, directions))
+        else:
+            line = self._line.moved(self._alpha, directions)
+        zero = self.point.new_zeros(1, 1)
+        ray = Ray(
+            direction,
+            lambda alpha: float(line.heights(zero + alpha)[0]),
+            lambda alpha: line.height_and_gradient(zero[0] + alpha),
+            height,
+        )
+        self._lines = {ray: line}
+        return ray
+
+    def accept(self, ray: Ray, alpha: float) -> tuple[float, Tensor]:
+        height, gradient = ray.height_and_gradient(alpha)
+        self._line, self._alpha = self._lines[ray], self.point.new_full((1,), alpha)
+        self.point = self._line.subspace.points(self._alpha[None])[0]
+        return height, gradient
+
+
+class _Run:
+    """The state of one run, and its snapshots."""
+
+    def __init__(
+        self,
+        landscape: Landscape,
+        start: Tensor,
+        history: int,
+        validation: Landscape | None,
+        resume: dict[str, Any] | None,
+    ) -> None:
+        self.validation = validation
+        if resume is None:
+            self.counted = CountingLandscape(landscape)
+            height, gradient = self.counted.height_and_gradient(start)
+            if not (math.isfinite(height) and bool(torch.isfinite(gradient).all())):
+                raise ValueError(
+                    f"expected a landscape that is finite at the start, got the height {height} "
+                    f"and a gradient with {int((~torch.isfinite(gradient)).sum())} components "
+                    "that are not"
+                )
+            self.iteration = 0
+            self.at = Iterate(height, gradient, CurvatureMemory(history))
+            self.record = Record()
+            self.surface = _LandscapeSurface(self.counted, start.clone())
+            self._last_validation = self.record.add(0, start, height, validation)
+        else:
+            self.counted = CountingLandscape(landscape, Evaluations(**resume["evaluations"]))
+            self.iteration = resume["iteration"]
+            self.at = Iterate(
+                resume["height"], resume["gradient"], CurvatureMemory.from_state(resume["memory"])
+            )
+            self.record = Record.from_state(resume["record"])
+            self.surface = _LandscapeSurface(self.counted, resume["point"])
+            self._last_validation = None
+        self._snapshot = self._state()
+
+    def advance(self, line_search: LineSearch, tolerance: Tolerance) -> Outcome | None:
+        """Do one iteration, record it, and return why the run ends with it, if it does."""
+        if self.iteration % REFRESH == 0:
+            self.surface.refresh()
+            self._snapshot = self._state()
+        origin = self.surface.point
+        done = iterate(self.surface, self.at, line_search)
+        if done.outcome is Outcome.LINE_SEARCH_FAILED:
+            return done.outcome
+        self.iteration += 1
+        if done.outcome is None:
+            self._last_validation = self.record.add(
+                self.iteration, self.surface.point, self.at.height, self.validation
+            )
+        if done.lowest is not None:
+            ray, step = done.lowest
+            point = torch.add(origin, ray.direction, alpha=step.alpha)
+            self.record.best.see(step.height, point, self.iteration)
+        if done.outcome is not None:
+            return done.outcome
+        if done.length <= tolerance.step:
+            return Outcome.CONVERGED_STEP
+        if done.decrease <= tolerance.height * max(1.0, abs(self.at.height)):
+            return Outcome.CONVERGED_HEIGHT
+        return None
+
+    def progress(self) -> Progress:
+        """Return what the callback is told."""
+        state = self._snapshot
+        return Progress(self.iteration, self.at.height, self._last_validation, lambda: state)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "iteration": self.iteration,
+            "point": self.surface.point,
+            "height": self.at.height,
+            "gradient": self.at.gradient,
+            "memory": self.at.memory.state(),
+            "record": self.record.state(),
+            "evaluations": vars(self.counted.evaluations).copy(),
+        }

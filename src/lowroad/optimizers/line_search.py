@@ -1,0 +1,85 @@
+"""Line searches: what they are given, what they return."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step length and the height that it leads to; α = 0 means that nothing lower was found."""
+
+    alpha: float
+    height: float
+
+
+class Ray:
+    """φ(α) = L(x + α p), with walls where it is not finite and the best trial remembered.
+
+    Args:
+        direction: p [d].
+        height: returns φ(α).
+        height_and_gradient: returns φ(α) and the full gradient ∇L(x + α p) [d].
+        start: φ(0).
+
+    Attributes:
+        best: the lowest trial so far; α = 0 at first.
+    """
+
+    def __init__(
+        self,
+        direction: Tensor,
+        height: Callable[[float], float],
+        height_and_gradient: Callable[[float], tuple[float, Tensor]],
+        start: float,
+    ) -> None:
+        self.direction = direction
+        self._height, self._height_and_gradient = height, height_and_gradient
+        self._gradients: dict[float, tuple[float, Tensor]] = {}
+        self.best = Step(0.0, start)
+
+    def height(self, alpha: float) -> float:
+        """Return φ(α), or infinity where it is not a number."""
+        return self._see(alpha, self._height(alpha))
+
+    def height_and_slope(self, alpha: float) -> tuple[float, float]:
+        """Return φ(α) and φ'(α) = ∇L(x + α p) · p."""
+        height, gradient = self.height_and_gradient(alpha)
+        return height, float(gradient @ self.direction)
+
+    def height_and_gradient(self, alpha: float) -> tuple[float, Tensor]:
+        """Return φ(α) and ∇L(x + α p) [d]; evaluated once for each α."""
+        if alpha not in self._gradients:
+            height, gradient = self._height_and_gradient(alpha)
+            self._gradients = {alpha: (self._see(alpha, height), gradient)}
+        return self._gradients[alpha]
+
+    def _see(self, alpha: float, height: float) -> float:
+        height = height if math.isfinite(height) else math.inf
+        if height < self.best.height:
+            self.best = Step(alpha, height)
+        return height
+
+
+class LineSearch(Protocol):
+    """Finds a step along a descent direction.
+
+    Implementations are frozen dataclasses of their settings and hold no state.
+    """
+
+    def search(self, ray: Ray, height: float, slope: float, first: float) -> Step:
+        """Return a step with φ(α) < φ(0), or α = 0 when none was found.
+
+        Args:
+            ray: φ; a trial outside the landscape's domain is infinitely high.
+            height: φ(0), finite.
+            slope: φ'(0) < 0.
+            first: the natural first trial: 1 for a quasi-Newton direction, min(1, 1 / |g|₁) along
+                the gradient.
+        """
+        ...

@@ -1,0 +1,176 @@
+"""What an optimizer returns, and how it keeps the best as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lowroad.landscapes import Evaluations, Landscape
+from lowroad.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class History:
+    """The curve of a run: heights after each recorded step, the start included.
+
+    Attributes:
+        steps: epochs or iterations done, int64 [r], from 0.
+        heights: float64 [r].
+        validation_heights: float64 [r], or None without a validation landscape.
+    """
+
+    steps: npt.NDArray[np.int64]
+    heights: npt.NDArray[np.float64]
+    validation_heights: npt.NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """The best that an optimizer found.
+
+    Attributes:
+        point: the best point seen by the landscape's own height, [d].
+        height: its height.
+        step: the epoch or iteration at which it was seen.
+        validation_point: the best point by the validation landscape (early stopping), [d].
+        validation_height: its height on the validation landscape.
+        validation_step: the epoch or iteration at which it was seen.
+        history: the curve.
+        evaluations: what the search cost, without the validation's.
+        outcome: how it ended.
+    """
+
+    point: Tensor
+    height: float
+    step: int
+    validation_point: Tensor | None
+    validation_height: float | None
+    validation_step: int | None
+    history: History
+    evaluations: Evaluations
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback is told after each epoch or iteration.
+
+    Attributes:
+        step: epochs or iterations done.
+        height: the current height; for an ensemble the lowest.
+        validation_height: likewise on the validation landscape, or None.
+        snapshot: returns the state to resume from, as tensors, numbers, lists and dictionaries
+            that `torch.save` takes and `torch.load(weights_only=True)` gives back. Given as
+            `resume=` to the same call, the run ends in the same bits as an uninterrupted one.
+    """
+
+    step: int
+    height: float
+    validation_height: float | None
+    snapshot: Callable[[], dict[str, Any]]
+
+
+Callback = Callable[[Progress], bool | None]
+
+
+@dataclass
+class Best:
+    """The lowest point seen so far."""
+
+    height: float = float("inf")
+    point: Tensor | None = None
+    step: int = 0
+
+    def see(self, height: float, point: Tensor, step: int) -> bool:
+        """Keep a copy of `point` if it is lower than all before, and say whether it was."""
+        if height < self.height:
+            self.height, self.point, self.step = height, point.clone(), step
+            return True
+        return False
+
+
+@dataclass
+class Record:
+    """One run's curve and best points, kept as the run goes on."""
+
+    steps: list[int] = field(default_factory=list)
+    heights: list[float] = field(default_factory=list)
+    validation_heights: list[float] = field(default_factory=list)
+    best: Best = field(default_factory=Best)
+    best_validation: Best = field(default_factory=Best)
+
+    def add(
+        self, step: int, point: Tensor, height: float, validation: Landscape | None
+    ) -> float | None:
+        """Record the point [d] reached after `step` and return its validation height."""
+        self.steps.append(step)
+        self.heights.append(height)
+        self.best.see(height, point, step)
+        if validation is None:
+            return None
+        validation_height = validation.height(point)
+        self.validation_heights.append(validation_height)
+        self.best_validation.see(validation_height, point, step)
+        return validation_height
+
+    def minimum(
+        self, start: Tensor, evaluations: Evaluations, outcome: Outcome, validated: bool
+    ) -> Minimum:
+        """Return the record as a `Minimum`; `start` stands in where no height was finite."""
+        best, other = self.best, self.best_validation
+        curve = np.array(self.validation_heights) if validated else None
+        return Minimum(
+            point=start.clone() if best.point is None else best.point,
+            height=best.height,
+            step=best.step,
+            validation_point=other.point,
+            validation_height=other.height if validated else None,
+            validation_step=other.step if validated else None,
+            history=History(np.array(self.steps, dtype=np.int64), np.array(self.heights), curve),
+            evaluations=evaluations,
+            outcome=outcome,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return the record as plain data."""
+        return {
+            "steps": list(self.steps),
+            "heights": list(self.heights),
+            "validation_heights": list(self.validation_heights),
+            "best": vars(self.best).copy(),
+            "best_validation": vars(self.best_validation).copy(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Record:
+        """Return the record that `state` was made of."""
+        return cls(
+            list(state["steps"]),
+            list(state["heights"]),
+            list(state["validation_heights"]),
+            Best(**state["best"]),
+            Best(**state["best_validation"]),
+        )
+
+
+def check_start(landscape: Landscape, start: Tensor) -> None:
+    """Refuse a start that the landscape cannot take.
+
+    Raises:
+        ValueError: when its shape is wrong or a component is not finite.
+        TypeError: when its type or device differs from the landscape's.
+    """
+    if start.ndim != 1:
+        raise ValueError(
+            f"expected a start of shape [{landscape.dimension}], got {list(start.shape)}"
+        )
+    landscape.check_points(start[None])
+    wrong = int((~torch.isfinite(start)).sum())
+    if wrong:
+        raise ValueError(f"expected a finite start, got {wrong} components that are not")

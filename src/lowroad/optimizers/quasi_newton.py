@@ -1,0 +1,104 @@
+"""The L-BFGS iteration itself, shared by `lbfgs` and the torch optimizer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from lowroad.optimizers.curvature import CurvatureMemory
+from lowroad.optimizers.line_search import LineSearch, Ray, Step
+from lowroad.outcome import Outcome
+
+SHRINKS = (1.0, 1e-3, 1e-6, 1e-9)  # how much shorter −g is made when no trial along it is lower
+
+
+class Surface(Protocol):
+    """What the iteration moves over: a landscape, or a torch module behind a closure."""
+
+    def ray(self, direction: Tensor, height: float) -> Ray:
+        """Return φ(α) from the present point, whose height is `height`, along `direction` [d]."""
+        ...
+
+    def accept(self, ray: Ray, alpha: float) -> tuple[float, Tensor]:
+        """Move to α on the ray; return the height and gradient [d] there."""
+        ...
+
+
+@dataclass
+class Iterate:
+    """Where the iteration stands.
+
+    Attributes:
+        height: L(x).
+        gradient: ∇L(x) [d].
+        memory: the curvature pairs.
+    """
+
+    height: float
+    gradient: Tensor
+    memory: CurvatureMemory
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What one iteration did.
+
+    Attributes:
+        outcome: why the search ends here, or None when it goes on.
+        length: max_j |α p_j|, how far the point moved.
+        decrease: by how much the height fell.
+        lowest: a trial lower than the accepted point, with its ray, where the line search passed
+            one by; else None.
+    """
+
+    outcome: Outcome | None
+    length: float = 0.0
+    decrease: float = 0.0
+    lowest: tuple[Ray, Step] | None = None
+
+
+def iterate(surface: Surface, at: Iterate, line_search: LineSearch) -> Iteration:
+    """Do one L-BFGS iteration in place (Algorithm 1 of Yu & Morozov 2026).
+
+    Direction by the two-loop recursion, step by the line search. Where no trial is lower, the
+    memory is dropped and the search goes along −g, then along shorter and shorter −g; only when
+    all of these fail does the iteration end with LINE_SEARCH_FAILED. The height never rises.
+    """
+    direction = at.memory.direction(at.gradient)
+    ray, step = _search(surface, at, line_search, direction, quasi_newton=len(at.memory) > 0)
+    if step.alpha == 0.0:
+        at.memory.clear()
+        for shrink in SHRINKS:
+            ray, step = _search(surface, at, line_search, -shrink * at.gradient, quasi_newton=False)
+            if step.alpha > 0.0:
+                break
+        else:
+            return Iteration(Outcome.LINE_SEARCH_FAILED)
+    lowest = (ray, ray.best) if ray.best.height < step.height else None
+    height, gradient = surface.accept(ray, step.alpha)
+    if not (math.isfinite(height) and bool(torch.isfinite(gradient).all())):
+        return Iteration(Outcome.DIVERGED, lowest=(ray, ray.best))
+    moved = step.alpha * ray.direction
+    at.memory.add(moved, gradient - at.gradient)
+    decrease = at.height - step.height
+    at.height, at.gradient = step.height, gradient
+    return Iteration(None, float(moved.abs().max()), decrease, lowest)
+
+
+def _search(
+    surface: Surface,
+    at: Iterate,
+    line_search: LineSearch,
+    direction: Tensor,
+    quasi_newton: bool,
+) -> tuple[Ray, Step]:
+    ray = surface.ray(direction, at.height)
+    slope = float(direction @ at.gradient)
+    if not slope < 0.0:  # the gradient is zero, or too small for its square to be represented
+        return ray, Step(0.0, at.height)
+    first = 1.0 if quasi_newton else min(1.0, 1.0 / float(at.gradient.abs().sum()))
+    return ray, line_search.search(ray, at.height, slope, first)

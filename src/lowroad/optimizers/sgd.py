@@ -1,0 +1,231 @@
+"""Stochastic gradient descent for an ensemble of starts at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lowroad.landscapes import CountingLandscape, Evaluations, Landscape
+from lowroad.optimizers.minimum import Callback, Minimum, Progress, Record, check_start
+from lowroad.outcome import Outcome
+
+Schedule = Callable[[int], float]
+
+
+def sgd(
+    landscape: Landscape,
+    starts: Tensor,
+    *,
+    generators: Sequence[torch.Generator],
+    learning_rate: float | Schedule = 0.1,
+    epochs: int = 80,
+    batch_size: int | None = 64,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    patience: int | None = None,
+    validation: Landscape | None = None,
+    callback: Callback | None = None,
+    resume: dict[str, Any] | None = None,
+) -> list[Minimum]:
+    """Minimize a landscape by plain SGD from several starts (the paper's section III.1).
+
+    x ← x − η v with v ← μ v + ∇L_B(x) + κ x over reshuffled mini-batches B, each start with
+    its own shuffles. The starts advance together where the landscape evaluates them faster so; a
+    start gives the same run alone or among others, to rounding. After each epoch the full
+    landscape's heights are recorded and the lowest points kept.
+
+    Args:
+        landscape: what is minimized.
+        starts: [s, d].
+        generators: s of them, that shuffle the starts' mini-batches.
+        learning_rate: η, or a function from the epoch (0, 1, …) to η.
+        epochs: the most epochs.
+        batch_size: items a mini-batch; None for the full landscape (gradient descent, one step
+            an epoch).
+        momentum: μ, 0 for the paper's plain SGD.
+        weight_decay: κ.
+        patience: stop a start when its validation height (its own height without a validation
+            landscape) has not reached a new minimum for this many epochs.
+        validation: a second landscape whose heights are recorded and whose lowest points are kept.
+        callback: called with a `Progress` after every epoch; returning True stops all starts.
+        resume: what `Progress.snapshot()` gave, to go on from there.
+
+    Returns:
+        One `Minimum` a start. A start whose height is no longer finite ends as DIVERGED with the
+        best point before.
+
+    Raises:
+        ValueError: when shapes, settings or the number of generators do not fit, or the landscape
+            is not finite at a start.
+        TypeError: when the landscape has no data for mini-batches, or types differ.
+
+    >>> from lowroad.landscapes import FunctionLandscape
+    >>> bowl = FunctionLandscape(lambda x: ((x - 3.0) ** 2).sum(1), dimension=2)
+    >>> (found,) = sgd(
+    ...     bowl, torch.zeros(1, 2, dtype=torch.float64), generators=[torch.Generator()],
+    ...     batch_size=None,
+    ... )
+    >>> found.point.round(decimals=5)
+    tensor([3., 3.], dtype=torch.float64)
+    """
+    _check(landscape, starts, generators, learning_rate, epochs, batch_size, momentum, weight_decay)
+    if patience is not None and patience < 1:
+        raise ValueError(f"expected a patience of at least one epoch, got {patience}")
+    rate = learning_rate if callable(learning_rate) else lambda epoch: float(learning_rate)
+    run = _Run(landscape, starts, generators, validation, resume)
+    stopped = False
+    while run.epoch < epochs and run.running and not stopped:
+        run.advance(rate(run.epoch), batch_size, momentum, weight_decay)
+        run.end_starts(patience)
+        stopped = bool(callback is not None and callback(run.progress()))
+    return run.minima(Outcome.STOPPED if stopped else Outcome.BUDGET_SPENT)
+
+
+class _Run:
+    """The state of an ensemble run."""
+
+    def __init__(
+        self,
+        landscape: Landscape,
+        starts: Tensor,
+        generators: Sequence[torch.Generator],
+        validation: Landscape | None,
+        resume: dict[str, Any] | None,
+    ) -> None:
+        self.starts, self.generators, self.validation = starts, list(generators), validation
+        # one start stands for all: they are evaluated alike
+        self.counted = CountingLandscape(landscape)
+        if resume is None:
+            self.epoch = 0
+            self.points, self.velocities = starts.clone(), torch.zeros_like(starts)
+            self.records = [Record() for _ in starts]
+            self.evaluations = [Evaluations() for _ in starts]
+            self.outcomes: list[Outcome | None] = [None] * len(starts)
+            self._record(list(range(len(starts))))
+            if any(not math.isfinite(record.heights[0]) for record in self.records):
+                raise ValueError(
+                    "expected a landscape that is finite at every start, got the heights "
+                    f"{[record.heights[0] for record in self.records]}"
+                )
+        else:
+            self.epoch = resume["epoch"]
+            self.points, self.velocities = resume["points"].clone(), resume["velocities"].clone()
+            self.records = [Record.from_state(state) for state in resume["records"]]
+            self.evaluations = [Evaluations(**state) for state in resume["evaluations"]]
+            self.outcomes = [None if name is None else Outcome[name] for name in resume["outcomes"]]
+            for generator, state in zip(self.generators, resume["generators"], strict=True):
+                generator.set_state(state)
+
+    @property
+    def running(self) -> list[int]:
+        """The starts that have not ended."""
+        return [i for i, outcome in enumerate(self.outcomes) if outcome is None]
+
+    def advance(
+        self, rate: float, batch_size: int | None, momentum: float, weight_decay: float
+    ) -> None:
+        """Do one epoch of all starts that run, and record it."""
+        running = self.running
+        x, v = self.points[running], self.velocities[running]
+        batches = (
+            [self.counted]
+            if batch_size is None
+            else self.counted.ensemble_minibatches(
+                batch_size, [self.generators[i] for i in running]
+            )
+        )
+        before = self.counted.evaluations.gradients
+        for batch in batches:
+            _, gradients = batch.heights_and_gradients(x)
+            if weight_decay:
+                gradients = gradients.add(x, alpha=weight_decay)
+            if momentum:
+                gradients = v.mul_(momentum).add_(gradients)
+            x.sub_(gradients, alpha=rate)
+        self.points[running], self.velocities[running] = x, v
+        for i in running:
+            self.evaluations[i].gradients += (self.counted.evaluations.gradients - before) / len(
+                running
+            )
+        self.epoch += 1
+        self._record(running)
+
+    def _record(self, which: list[int]) -> None:
+        heights = self.counted.heights(self.points[which])
+        for i, height in zip(which, heights.tolist(), strict=True):
+            self.records[i].add(self.epoch, self.points[i], height, self.validation)
+            self.evaluations[i].heights += 1
+
+    def end_starts(self, patience: int | None) -> None:
+        """Mark the starts that diverged or have run out of patience."""
+        for i in self.running:
+            record = self.records[i]
+            best = record.best if self.validation is None else record.best_validation
+            if not math.isfinite(record.heights[-1]):
+                self.outcomes[i] = Outcome.DIVERGED
+            elif patience is not None and self.epoch - best.step >= patience:
+                self.outcomes[i] = Outcome.CONVERGED_HEIGHT
+
+    def progress(self) -> Progress:
+        """Return what the callback is told."""
+        heights = [record.heights[-1] for record in self.records]
+        validation = [r.validation_heights[-1] for r in self.records if r.validation_heights]
+        return Progress(
+            self.epoch, min(heights), min(validation) if validation else None, self._state
+        )
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "points": self.points.clone(),
+            "velocities": self.velocities.clone(),
+            "records": [record.state() for record in self.records],
+            "evaluations": [vars(each).copy() for each in self.evaluations],
+            "outcomes": [None if outcome is None else outcome.name for outcome in self.outcomes],
+            "generators": [generator.get_state() for generator in self.generators],
+        }
+
+    def minima(self, unfinished: Outcome) -> list[Minimum]:
+        """Return the results; starts that have not ended get the outcome `unfinished`."""
+        return [
+            record.minimum(start, count, outcome or unfinished, self.validation is not None)
+            for record, start, count, outcome in zip(
+                self.records, self.starts, self.evaluations, self.outcomes, strict=True
+            )
+        ]
+
+
+def _check(
+    landscape: Landscape,
+    starts: Tensor,
+    generators: Sequence[torch.Generator],
+    learning_rate: float | Schedule,
+    epochs: int,
+    batch_size: int | None,
+    momentum: float,
+    weight_decay: float,
+) -> None:
+    if starts.ndim != 2 or len(starts) == 0:
+        raise ValueError(
+            f"expected starts of shape [s, {landscape.dimension}], got {list(starts.shape)}"
+        )
+    for start in starts:
+        check_start(landscape, start)
+    if len(generators) != len(starts):
+        raise ValueError(
+            f"expected one generator a start, got {len(generators)} for {len(starts)} starts"
+        )
+    if not callable(learning_rate) and not 0.0 < learning_rate < math.inf:
+        raise ValueError(f"expected a positive learning rate, got {learning_rate}")
+    if epochs < 0:
+        raise ValueError(f"expected a number of epochs of at least 0, got {epochs}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"expected batches of at least one item, got {batch_size}")
+    if not 0.0 <= momentum < 1.0:
+        raise ValueError(f"expected a momentum in [0, 1), got {momentum}")
+    if not 0.0 <= weight_decay < math.inf:
+        raise ValueError(f"expected a weight decay of at least 0, got {weight_decay}")
