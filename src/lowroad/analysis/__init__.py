@@ -1,0 +1,42 @@
+"""What solutions look like and what lies between them: tables with labelled axes from arrays.
+
+These functions take arrays and dictionaries, and return xarray datasets or small frozen results.
+They open no file and print nothing; chance comes from a generator that the caller passes.
+"""
+
+from __future__ import annotations
+
+from lowroad.analysis.claims import ClaimResult, judge_claims
+from lowroad.analysis.comparisons import (
+    Comparison,
+    Interval,
+    bootstrap_interval,
+    cliffs_delta,
+    compare,
+)
+from lowroad.analysis.evidence import Evidence, Measurements, Verdict
+from lowroad.analysis.heights import path_heights
+from lowroad.analysis.kernel_pca import KERNELS, kernel_pca
+from lowroad.analysis.losses import loss_table, representative_run, rise_after_minimum
+from lowroad.analysis.weights import centroid_distances, weight_statistics
+
+__all__ = [
+    "KERNELS",
+    "ClaimResult",
+    "Comparison",
+    "Evidence",
+    "Interval",
+    "Measurements",
+    "Verdict",
+    "bootstrap_interval",
+    "centroid_distances",
+    "cliffs_delta",
+    "compare",
+    "judge_claims",
+    "kernel_pca",
+    "loss_table",
+    "path_heights",
+    "representative_run",
+    "rise_after_minimum",
+    "weight_statistics",
+]

@@ -1,0 +1,80 @@
+"""Heights of paths: a summary for each weight set on each landscape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from lowroad.analysis.checks import as_sample
+
+__all__ = ["path_heights"]
+
+_QUANTILES = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
+
+
+def path_heights(
+    heights: Mapping[tuple[str, str], ArrayLike],
+    straight: Mapping[tuple[str, str], ArrayLike] | None = None,
+) -> xr.Dataset:
+    """Summarise path heights, the largest loss on each path (Eq. 5), set by set.
+
+    Quantiles interpolate linearly between the sorted heights (NumPy's default). Heights that are
+    not finite, from paths that diverged, are counted in `not_finite` and left out of the rest. A
+    combination without paths has n = 0 and NaN everywhere.
+
+    Args:
+        heights: Heights [n] of the paths, by (weight set, landscape).
+        straight: Heights of the straight lines between the same ends, by the same keys.
+
+    Returns:
+        A dataset over (`weights`, `landscape`) with `n`, `not_finite`, `minimum`,
+        `lower_quartile`, `median`, `upper_quartile`, `maximum`, and with `straight` also
+        `straight_median` and `lowered` (the median of straight height / path height).
+
+    Raises:
+        ValueError: If a sample is not [n], or a straight sample differs from its paths in n.
+
+    Source: Yu & Morozov 2026, Eq. 5, Figs. 4 and S2.
+
+    >>> table = path_heights({("sgd_train", "train"): [0.3, 0.1, 0.2]})
+    >>> table["median"].sel(weights="sgd_train", landscape="train").item()
+    0.2
+    """
+    samples = {key: as_sample(values, f"heights {key}") for key, values in heights.items()}
+    weights = list(dict.fromkeys(key[0] for key in samples))
+    landscapes = list(dict.fromkeys(key[1] for key in samples))
+    names = ["n", "not_finite", *_QUANTILES, "maximum"]
+    if straight is not None:
+        names += ["straight_median", "lowered"]
+    shape = (len(weights), len(landscapes))
+    columns = {name: np.full(shape, np.nan) for name in names}
+    columns["n"] = np.zeros(shape, dtype=np.int64)
+    columns["not_finite"] = np.zeros(shape, dtype=np.int64)
+    for (weight_set, landscape), sample in samples.items():
+        at = weights.index(weight_set), landscapes.index(landscape)
+        finite = np.isfinite(sample)
+        columns["n"][at] = finite.sum()
+        columns["not_finite"][at] = (~finite).sum()
+        lines = None
+        if straight is not None:
+            lines = as_sample(straight[weight_set, landscape], "straight heights")
+            if len(lines) != len(sample):
+                raise ValueError(
+                    f"{weight_set} on {landscape}: {len(sample)} path heights but {len(lines)} "
+                    "heights of straight lines; they must belong to the same pairs"
+                )
+        if not finite.any():
+            continue
+        for name, share in _QUANTILES.items():
+            columns[name][at] = np.quantile(sample[finite], share)
+        columns["maximum"][at] = sample[finite].max()
+        if lines is not None:
+            columns["straight_median"][at] = np.median(lines[finite])
+            columns["lowered"][at] = np.median(lines[finite] / sample[finite])
+    return xr.Dataset(
+        {name: (("weights", "landscape"), values) for name, values in columns.items()},
+        coords={"weights": weights, "landscape": landscapes},
+    )

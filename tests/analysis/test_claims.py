@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lowroad.analysis import (
+    KERNELS,
+    Measurements,
+    Verdict,
+    centroid_distances,
+    judge_claims,
+    kernel_pca,
+)
+from lowroad.analysis.claims import PAPER_NETWORKS
+
+RUNS, PAIRS = 48, 150
+
+
+def measurements(network: str, generator: np.random.Generator) -> Measurements:
+    """Runs of a network that behaves exactly as the paper says."""
+
+    def around(middle: float, n: int = RUNS) -> np.ndarray:
+        return middle * generator.uniform(0.9, 1.1, n)
+
+    overfits = network != "Autoencoder"
+    heights, pairs = {}, {}
+    higher_training = network in ("FCP", "LSTM")
+    for landscape in ("train", "test"):
+        for name, level in {
+            "sgd_train": 1.0,
+            "sgd_test": 1.0,
+            "lbfgs_train": 3.0 if higher_training else 2.0,
+            "lbfgs_test": 2.0,
+        }.items():
+            if not overfits:
+                level = 1.0 if name.startswith("sgd") else 0.5
+            heights[name, landscape] = around(level, PAIRS)
+            pairs[name, landscape] = np.array(
+                [generator.choice(RUNS, 2, replace=False) for _ in range(PAIRS)]
+            )
+
+    def shell(radius: float) -> np.ndarray:
+        vectors = generator.normal(size=(RUNS, 1000))
+        return radius * vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    sgd, train = shell(1.0), shell(2.0)
+    test = shell(2.0 if network in ("Autoencoder", "LSTM") else 1.0)
+    projections = {
+        ("sgd_test", "lbfgs_train", kernel): kernel_pca(
+            {"sgd_test": sgd, "lbfgs_train": train}, kernel, "median"
+        )
+        for kernel in KERNELS
+    }
+    projections["sgd_test", "lbfgs_test", "rbf"] = kernel_pca(
+        {"sgd_test": sgd, "lbfgs_test": test}, "rbf", "median"
+    )
+    return Measurements(
+        minima={
+            "sgd_train": around(1e-2),
+            "lbfgs_train": around(1e-5),
+            "sgd_test": around(8e-2),
+            "lbfgs_test": around(9e-2),
+        },
+        rises=around(4.0 if overfits else 1.05),
+        heights=heights,
+        pairs=pairs,
+        distances={
+            ("sgd_test", "lbfgs_train"): centroid_distances(sgd, train, ("sgd_test", "lbfgs_train"))
+        },
+        projections=projections,
+    )
+
+
+@pytest.fixture(scope="module")
+def as_in_the_paper() -> dict[str, Measurements]:
+    generator = np.random.default_rng(8)
+    return {network: measurements(network, generator) for network in PAPER_NETWORKS}
+
+
+def judge(runs: dict[str, Measurements]) -> list[Verdict]:
+    return [result.verdict for result in judge_claims(runs, np.random.default_rng(0))]
+
+
+def test_runs_that_behave_as_the_paper_says(as_in_the_paper):
+    results = judge_claims(as_in_the_paper, np.random.default_rng(0))
+    assert [result.number for result in results] == list(range(1, 10))
+    for result in results:
+        disagreeing = [item for item in result.evidence if item.verdict is not Verdict.HOLDS]
+        assert not disagreeing, (result.number, disagreeing)
+        assert result.verdict is Verdict.HOLDS
+    counts = [len(result.evidence) for result in results]
+    assert counts == [4, 4, 4, 16, 4, 4, 4, 16, 4]
+
+
+def test_each_claim_fails_when_its_runs_say_the_opposite(as_in_the_paper):
+    fcp = as_in_the_paper["FCP"]
+    minima, heights = dict(fcp.minima), dict(fcp.heights)
+    table = fcp.distances["sgd_test", "lbfgs_train"]
+    other_sides = np.where(table["set"] == "sgd_test", "lbfgs_train", "sgd_test")
+    rbf = fcp.projections["sgd_test", "lbfgs_train", "rbf"]
+    linear = fcp.projections["sgd_test", "lbfgs_train", "linear"]
+    separated = rbf.assign_coords(
+        set=("vector", np.where(rbf["set"] == "lbfgs_train", "lbfgs_test", "sgd_test"))
+    )
+    changed = {
+        1: replace(fcp, minima=minima | {"sgd_train": np.asarray(minima["lbfgs_train"]) / 2}),
+        2: replace(fcp, minima=minima | {"lbfgs_test": np.asarray(minima["lbfgs_test"]) * 10}),
+        3: replace(fcp, rises=np.full(RUNS, 1.0)),
+        4: replace(
+            fcp, heights=heights | {("lbfgs_test", "test"): heights["sgd_test", "test"] / 2}
+        ),
+        5: replace(
+            fcp, heights=heights | {("lbfgs_test", "train"): heights["lbfgs_train", "train"] * 2}
+        ),
+        6: replace(
+            fcp,
+            distances={
+                ("sgd_test", "lbfgs_train"): table.assign_coords(set=("vector", other_sides))
+            },
+        ),
+        7: replace(
+            fcp,
+            distances={
+                ("sgd_test", "lbfgs_train"): centroid_distances(
+                    np.eye(8) * 0.1, np.eye(8) * 0.1 + 5, ("sgd_test", "lbfgs_train")
+                )
+            },
+        ),
+        8: replace(
+            fcp, projections=dict(fcp.projections) | {("sgd_test", "lbfgs_train", "rbf"): linear}
+        ),
+        9: replace(
+            fcp, projections=dict(fcp.projections) | {("sgd_test", "lbfgs_test", "rbf"): separated}
+        ),
+    }
+    for number, runs in changed.items():
+        verdicts = judge({"FCP": runs})
+        assert verdicts[number - 1] is Verdict.FAILS, number
+
+
+def test_three_runs_are_not_enough(as_in_the_paper):
+    few = {
+        name: replace(
+            runs,
+            minima={key: np.asarray(values)[:3] for key, values in runs.minima.items()},
+            rises=np.asarray(runs.rises)[:5],
+            heights={key: np.asarray(values)[:3] for key, values in runs.heights.items()},
+            pairs={key: np.asarray(values)[:3] for key, values in runs.pairs.items()},
+            distances={
+                key: table.isel(vector=table["run"].values < 3)
+                for key, table in runs.distances.items()
+            },
+            projections={
+                key: table.isel(vector=table["run"].values < 3)
+                for key, table in runs.projections.items()
+            },
+        )
+        for name, runs in as_in_the_paper.items()
+    }
+    assert judge(few) == [Verdict.OPEN] * 9
+
+
+def test_a_missing_network_leaves_a_claim_open_but_not_unrefuted(as_in_the_paper):
+    only = {"FCP": as_in_the_paper["FCP"]}
+    results = judge_claims(only, np.random.default_rng(0))
+    assert {result.verdict for result in results} == {Verdict.OPEN}
+    assert results[0].unmeasured == ("LeNet", "Autoencoder", "LSTM")
+    assert results[0].evidence[0].verdict is Verdict.HOLDS
+    refuted = {"FCP": replace(only["FCP"], rises=np.full(RUNS, 1.0))}
+    assert judge(refuted)[2] is Verdict.FAILS
+
+
+def test_nothing_measured():
+    assert judge({}) == [Verdict.OPEN] * 9
+    assert judge({name: Measurements() for name in PAPER_NETWORKS}) == [Verdict.OPEN] * 9
+    assert judge({"MyNetwork": Measurements()}) == [Verdict.OPEN] * 9
+
+
+def test_losses_that_diverged_are_left_out(as_in_the_paper):
+    fcp = as_in_the_paper["FCP"]
+    minima = {key: np.append(values, [np.nan, np.inf]) for key, values in fcp.minima.items()}
+    runs = as_in_the_paper | {"FCP": replace(fcp, minima=minima)}
+    assert judge(runs)[:2] == [Verdict.HOLDS] * 2

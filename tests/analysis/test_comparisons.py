@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, mannwhitneyu
+
+from lowroad.analysis.comparisons import (
+    bootstrap_interval,
+    cliffs_delta,
+    compare,
+    smallest_p_value,
+)
+
+
+def generator() -> np.random.Generator:
+    return np.random.default_rng(17)
+
+
+def test_delta_by_counting():
+    # 1 > 0; 1 < 2; 3 > 0; 3 > 2: three above, one below, of four.
+    assert cliffs_delta([1.0, 3.0], [0.0, 2.0]) == 0.5
+    assert cliffs_delta([1.0, 1.0], [1.0]) == 0.0
+    assert np.isnan(cliffs_delta([], [1.0]))
+
+
+def test_delta_is_the_rank_tests_statistic():
+    drawn = generator()
+    first, second = drawn.normal(size=23), drawn.normal(0.4, 1.0, 31)
+    statistic = mannwhitneyu(first, second).statistic
+    assert cliffs_delta(first, second) == pytest.approx(2 * statistic / (23 * 31) - 1, abs=1e-12)
+    found = compare(first, second, generator=generator())
+    assert found.delta.estimate == pytest.approx(cliffs_delta(first, second), abs=1e-12)
+    assert found.p_value == mannwhitneyu(first, second, alternative="two-sided").pvalue
+    assert (found.median_first, found.n_second) == (np.median(first), 31)
+
+
+def test_exact_rank_test_of_separated_samples():
+    # Of C(8, 4) = 70 orders, two are as extreme.
+    found = compare([5, 6, 7, 8], [1, 2, 3, 4], generator=generator())
+    assert found.p_value == pytest.approx(2 / 70, rel=1e-12)
+    assert found.smallest_p == pytest.approx(2 / 70, rel=1e-12)
+    assert smallest_p_value(4, 3) > 0.05 > smallest_p_value(4, 4)
+    assert smallest_p_value(0, 9) == 1.0
+
+
+def test_bootstrap_interval_is_scipys():
+    sample = generator().exponential(size=40)
+    own = bootstrap_interval(
+        lambda x: x.mean(axis=1), sample, generator=generator(), resamples=20_000
+    )
+    theirs = bootstrap(
+        (sample,), np.mean, method="percentile", n_resamples=20_000, random_state=generator()
+    ).confidence_interval
+    assert own.estimate == pytest.approx(sample.mean())
+    width = theirs.high - theirs.low
+    assert own.low == pytest.approx(theirs.low, abs=0.03 * width)
+    assert own.high == pytest.approx(theirs.high, abs=0.03 * width)
+
+
+def test_bootstrap_of_little():
+    def mean(rows):
+        return rows.mean(axis=1)
+
+    one = bootstrap_interval(mean, [3.0, np.nan], generator=generator())
+    assert one.estimate == 3.0
+    assert np.isnan([one.low, one.high]).all()
+    none = bootstrap_interval(mean, [], generator=generator())
+    assert np.isnan([none.estimate, none.low, none.high]).all()
+
+
+def test_same_generator_same_interval():
+    first, second = [1.0, 2.0, 5.0, 3.0], [2.0, 2.5, 4.0]
+    one = compare(first, second, generator=generator())
+    two = compare(first, second, generator=generator())
+    assert one == two
+
+
+def test_delta_interval_against_explicit_resampling():
+    drawn = np.random.default_rng(4)
+    first, second = drawn.normal(0.8, 1.0, 15), drawn.normal(0.0, 1.0, 12)
+    found = compare(first, second, generator=generator(), resamples=20_000)
+    deltas = []
+    for _ in range(4000):
+        one, two = drawn.choice(first, 15), drawn.choice(second, 12)
+        deltas.append(np.sign(one[:, None] - two[None, :]).mean())
+    low, high = np.quantile(deltas, [0.025, 0.975])
+    assert found.delta.low == pytest.approx(low, abs=0.03)
+    assert found.delta.high == pytest.approx(high, abs=0.03)
+
+
+def test_units_against_explicit_resampling_of_runs():
+    # Paths between all pairs of six runs; a run's own part makes its paths alike.
+    drawn = np.random.default_rng(9)
+    pairs = np.array([(i, j) for i in range(6) for j in range(i + 1, 6)])
+    samples = []
+    for shift in (0.5, 0.0):
+        parts = drawn.normal(shift, 1.0, 6)
+        samples.append(parts[pairs].sum(axis=1))
+    found = compare(
+        *samples, generator=generator(), first_units=pairs, second_units=pairs, resamples=20_000
+    )
+    deltas = []
+    for _ in range(4000):
+        resampled = []
+        for sample in samples:
+            runs = drawn.integers(0, 6, 6)
+            copies = [
+                value
+                for value, (i, j) in zip(sample, pairs, strict=True)
+                for _ in range(int(np.sum(runs == i) * np.sum(runs == j)))
+            ]
+            resampled.append(np.array(copies))
+        if all(len(sample) for sample in resampled):
+            deltas.append(np.sign(resampled[0][:, None] - resampled[1][None, :]).mean())
+    low, high = np.quantile(deltas, [0.025, 0.975])
+    assert found.delta.low == pytest.approx(low, abs=0.05)
+    assert found.delta.high == pytest.approx(high, abs=0.05)
+    independent = compare(*samples, generator=generator(), resamples=20_000)
+    assert found.delta.high - found.delta.low > independent.delta.high - independent.delta.low
+
+
+def test_compare_of_little():
+    none = compare([], [1.0], generator=generator())
+    assert np.isnan([none.delta.estimate, none.p_value, none.median_first]).all()
+    assert (none.smallest_p, none.n_first, none.n_second) == (1.0, 0, 1)
+    one = compare([2.0], [1.0], generator=generator())
+    assert one.delta.estimate == 1.0
+    assert np.isnan(one.delta.low)
+    ties = compare([1.0] * 5, [1.0] * 5, generator=generator())
+    assert (ties.delta.estimate, ties.p_value) == (0.0, 1.0)
+    with_nan = compare([1.0, np.nan], [2.0, np.inf], generator=generator())
+    assert (with_nan.n_first, with_nan.n_second) == (1, 1)
+
+
+def test_units_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"units of the first sample must be \[2\]"):
+        compare([1.0, 2.0], [3.0], generator=generator(), first_units=[1])

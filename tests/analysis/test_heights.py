@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lowroad.analysis.heights import path_heights
+
+
+def test_quartiles_of_known_heights():
+    heights = {
+        ("sgd_train", "train"): [1.0, 2.0, 3.0, 4.0, 5.0],
+        ("sgd_train", "test"): [2.0],
+        ("lbfgs_train", "train"): [8.0, 4.0],
+    }
+    straight = {
+        ("sgd_train", "train"): [2.0, 2.0, 9.0, 8.0, 50.0],
+        ("sgd_train", "test"): [5.0],
+        ("lbfgs_train", "train"): [16.0, 16.0],
+    }
+    table = path_heights(heights, straight)
+    cell = table.sel(weights="sgd_train", landscape="train")
+    assert cell["n"].item() == 5
+    names = ["minimum", "lower_quartile", "median", "upper_quartile", "maximum"]
+    assert [cell[name].item() for name in names] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert cell["straight_median"].item() == 8.0
+    assert cell["lowered"].item() == 2.0  # the median of 2, 1, 3, 2, 10
+    other = table.sel(weights="lbfgs_train", landscape="train")
+    assert (other["median"].item(), other["upper_quartile"].item()) == (6.0, 7.0)
+    empty = table.sel(weights="lbfgs_train", landscape="test")
+    assert empty["n"].item() == 0
+    assert np.isnan(empty["median"].item())
+
+
+def test_paths_that_diverged_are_counted_and_left_out():
+    table = path_heights({("a", "train"): [1.0, np.nan, 3.0, np.inf]})
+    assert (table["n"].item(), table["not_finite"].item()) == (2, 2)
+    assert (table["median"].item(), table["maximum"].item()) == (2.0, 3.0)
+
+
+def test_no_paths_at_all():
+    table = path_heights({("a", "train"): []}, {("a", "train"): []})
+    assert table["n"].item() == 0
+    assert np.isnan(table["straight_median"].item())
+    assert path_heights({}).sizes == {"weights": 0, "landscape": 0}
+
+
+def test_bad_samples_are_refused():
+    with pytest.raises(ValueError, match=r"shape \[n\]"):
+        path_heights({("a", "train"): [[1.0]]})
+    with pytest.raises(ValueError, match="2 path heights but 1 heights of straight lines"):
+        path_heights({("a", "train"): [1.0, 2.0]}, {("a", "train"): [1.0]})

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lowroad.analysis.weights import centroid_distances, weight_statistics
+
+
+def test_statistics_are_those_of_all_numbers_in_one_row():
+    generator = np.random.default_rng(0)
+    sets = {
+        "a": generator.normal(3.0, 0.1, (5, 700)).astype(np.float32),
+        "b": generator.normal(-1.0, 2.0, (3, 700)),
+    }
+    table = weight_statistics(sets)
+    for name, vectors in sets.items():
+        row = vectors.astype(np.float64).ravel()
+        assert table["mean"].sel(set=name).item() == pytest.approx(row.mean(), rel=1e-13)
+        assert table["deviation"].sel(set=name).item() == pytest.approx(row.std(), rel=1e-12)
+    assert table["vectors"].values.tolist() == [5, 3]
+    assert table.attrs == {"ddof": 0, "dimension": 700}
+
+
+def test_single_precision_numbers_with_a_large_mean_keep_their_deviation():
+    # In float32 the squares would lose the deviation altogether: 1e8 against 1e-2.
+    vectors = np.tile(np.array([9999.875, 10000.125], dtype=np.float32), (2, 500))
+    table = weight_statistics({"a": vectors})
+    assert table["deviation"].item() == pytest.approx(0.125, rel=1e-12)
+
+
+def test_distances_by_hand():
+    # Centroids (0, 0) and (4, 0); the origin is (2, 0).
+    found = centroid_distances(
+        [[0.0, 3.0], [0.0, -3.0]], [[4.0, 0.0], [4.0, 0.0], [4.0, 0.0]], ("sgd", "lbfgs")
+    )
+    root = np.sqrt(13.0)
+    np.testing.assert_allclose(found["distance"], [root, root, 2.0, 2.0, 2.0])
+    assert found["set"].values.tolist() == ["sgd", "sgd", "lbfgs", "lbfgs", "lbfgs"]
+    assert found["run"].values.tolist() == [0, 1, 0, 1, 2]
+    assert found["separation"].item() == 4.0
+    assert found["centroid_distance"].values.tolist() == [2.0, 2.0]
+    np.testing.assert_allclose(found["spread"], [np.sqrt(18.0), 0.0])
+    # 16 - 18 / 2 - 0 / 3
+    assert found["separation_squared_unbiased"].item() == pytest.approx(7.0, abs=1e-12)
+    assert found["relative"].item() == pytest.approx(7.0 / 9.0, rel=1e-12)
+
+
+def test_unbiased_separation_is_unbiased_where_the_plain_one_is_not():
+    generator = np.random.default_rng(11)
+    unbiased, plain = [], []
+    for _ in range(400):
+        first = generator.normal(0.0, 1.0, (4, 50))
+        second = generator.normal(0.1, 2.0, (6, 50))
+        found = centroid_distances(first, second)
+        unbiased.append(found["separation_squared_unbiased"].item())
+        plain.append(found["separation"].item() ** 2)
+    truth = 50 * 0.1**2
+    error = np.std(unbiased) / np.sqrt(400)
+    assert abs(np.mean(unbiased) - truth) < 4 * error
+    assert np.mean(plain) == pytest.approx(truth + 50 / 4 + 200 / 6, rel=0.05)
+
+
+def test_jackknife_error_against_recomputed_leave_one_out():
+    generator = np.random.default_rng(2)
+    first, second = generator.normal(size=(5, 8)), generator.normal(1.0, 1.5, size=(4, 8))
+
+    def relative(one: np.ndarray, two: np.ndarray) -> float:
+        difference = one.mean(axis=0) - two.mean(axis=0)
+        variances = [rows.var(axis=0, ddof=1).sum() for rows in (one, two)]
+        unbiased = difference @ difference - variances[0] / len(one) - variances[1] / len(two)
+        return unbiased / np.mean(variances)
+
+    found = centroid_distances(first, second)
+    assert found["relative"].item() == pytest.approx(relative(first, second), rel=1e-10)
+    ones = [relative(np.delete(first, i, axis=0), second) for i in range(5)]
+    twos = [relative(first, np.delete(second, i, axis=0)) for i in range(4)]
+    variance = 4 / 5 * np.sum((ones - np.mean(ones)) ** 2)
+    variance += 3 / 4 * np.sum((twos - np.mean(twos)) ** 2)
+    assert found["relative_error"].item() == pytest.approx(np.sqrt(variance), rel=1e-9)
+
+
+def test_few_vectors_give_what_they_can():
+    found = centroid_distances([[0.0, 0.0]], [[2.0, 0.0]])
+    assert found["distance"].values.tolist() == [1.0, 1.0]
+    assert np.isnan(found["spread"].values).all()
+    assert np.isnan(found["relative"].item())
+    two = centroid_distances(np.eye(2), -np.eye(2))
+    assert np.isfinite(two["relative"].item())
+    assert np.isnan(two["relative_error"].item())
+
+
+def test_bad_sets_are_refused():
+    with pytest.raises(ValueError, match="at least one named set"):
+        weight_statistics({})
+    with pytest.raises(ValueError, match="at least 1 vectors; it holds 0"):
+        weight_statistics({"a": np.empty((0, 3))})
+    with pytest.raises(ValueError, match=r"shape \[n, d\]"):
+        weight_statistics({"a": np.ones(3)})
+    with pytest.raises(ValueError, match="must be finite"):
+        centroid_distances([[1.0, np.inf]], [[1.0, 1.0]])
+    with pytest.raises(ValueError, match="one dimension d"):
+        centroid_distances([[1.0]], [[1.0, 1.0]])
+    with pytest.raises(ValueError, match="two different names"):
+        centroid_distances([[1.0]], [[1.0]], ("a", "a"))
