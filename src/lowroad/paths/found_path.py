@@ -1,0 +1,204 @@
+"""What a path finder returns, measured the same way for every finder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lowroad.landscapes import Evaluations, Landscape
+from lowroad.outcome import Outcome
+from lowroad.paths.path import Path
+
+GOLDEN = (5**0.5 - 1) / 2
+REFINEMENTS = 20  # golden sections: a bracket of two grid steps shrinks to 1.3e-4 of a grid step
+PEAKS = 3  # grid maxima refined: the highest ones within a quarter of the range below the top
+
+
+@dataclass(frozen=True)
+class History:
+    """How a search went, on the full landscape alone: one row for each path that was measured.
+
+    With full-batch steps that is every step, at no extra cost; with mini-batch steps it is the
+    start, the end of every pass over the data, and the last step, since a height on a batch is
+    neither an upper bound nor comparable with the next batch's.
+
+    Attributes:
+        steps: steps done before the row, [r].
+        heights: max_i L(θ(t_i)), [r].
+        totals: Σ_i L(θ(t_i)), the cumulative loss without the penalty, [r].
+        gradient_evaluations: points evaluated with gradients before the row, [r].
+        height_evaluations: points evaluated without gradients before the row, [r].
+    """
+
+    steps: NDArray[np.int64]
+    heights: NDArray[np.float64]
+    totals: NDArray[np.float64]
+    gradient_evaluations: NDArray[np.float64]
+    height_evaluations: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FoundPath:
+    """A path and its measurements.
+
+    A height is an upper bound on the lowest pass between the ends, and it belongs to a budget: it
+    falls as long as one keeps optimizing. `outcome` says whether it had settled.
+
+    Attributes:
+        path: t [n] → points [n, d].
+        t: the grid [T].
+        profile: L(θ(t_i)) on the grid, [T].
+        refined_height: the maximum of the continuous path near the grid's highest points, by
+            golden section; never below `height`. A coarse grid hides a narrow peak.
+        refined_t: where that is.
+        length: the length of the polygon through 1001 equally spaced t.
+        history: how the search went.
+        evaluations: all that was evaluated, measurements included.
+        outcome: how the search ended.
+    """
+
+    path: Path
+    t: NDArray[np.float64]
+    profile: NDArray[np.float64]
+    refined_height: float
+    refined_t: float
+    length: float
+    history: History
+    evaluations: Evaluations
+    outcome: Outcome
+
+    @property
+    def height(self) -> float:
+        """The path height of Eq. (5): max_i L(θ(t_i)) on the grid."""
+        return float(self.profile.max())
+
+    @property
+    def peak_t(self) -> float:
+        """The t of the grid's highest point."""
+        return float(self.t[self.profile.argmax()])
+
+    @property
+    def peak_point(self) -> Tensor:
+        """The grid's highest point [d]."""
+        return self.path(torch.tensor([self.peak_t], dtype=torch.float64))[0]
+
+    @property
+    def barrier(self) -> float:
+        """The height above the higher end: what a walker there has to climb."""
+        return self.height - float(max(self.profile[0], self.profile[-1]))
+
+    @property
+    def barrier_above_mean(self) -> float:
+        """The height above the mean of the two ends."""
+        return self.height - float(self.profile[0] + self.profile[-1]) / 2
+
+    @property
+    def barrier_above_line(self) -> float:
+        """The largest rise above the line between the ends' heights, max_i L_i − lerp(L_0, L_1).
+
+        The error barrier of Frankle et al. 2020 and Entezari et al. 2022.
+        """
+        line = (1 - self.t) * self.profile[0] + self.t * self.profile[-1]
+        return float((self.profile - line).max())
+
+
+def measure(
+    landscape: Landscape,
+    evaluations: Evaluations,
+    path: Path,
+    points: int,
+    history: History,
+    outcome: Outcome,
+) -> FoundPath:
+    """Evaluate a path's profile on `points` equally spaced t and refine its maximum.
+
+    Args:
+        landscape: the full landscape, counting into `evaluations`.
+        evaluations: the count, copied into the result.
+        path: what is measured.
+        points: T.
+        history: passed on.
+        outcome: passed on.
+    """
+    t = torch.linspace(0, 1, points, dtype=torch.float64)
+    restricted = landscape.restrict(path.subspace)
+
+    def heights(t: NDArray[np.float64]) -> NDArray[np.float64]:
+        coordinates = path.coordinates(torch.from_numpy(t)).to(path.start)
+        return restricted.heights(coordinates).cpu().numpy()
+
+    grid = t.numpy()
+    profile = heights(grid)
+    refined_t, refined_height = refine_maximum(heights, grid, profile)
+    return FoundPath(
+        path=path,
+        t=grid,
+        profile=profile,
+        refined_height=refined_height,
+        refined_t=refined_t,
+        length=path.length(),
+        history=history,
+        evaluations=Evaluations(evaluations.heights, evaluations.gradients),
+        outcome=outcome,
+    )
+
+
+class HeightsAt(Protocol):
+    """A profile's heights at any t [n], as float64 [n]."""
+
+    def __call__(self, t: NDArray[np.float64], /) -> NDArray[np.float64]:
+        """Return the heights [n]."""
+        ...
+
+
+def refine_maximum(
+    heights: HeightsAt, t: NDArray[np.float64], profile: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return where a profile's maximum is and how high, between the grid points too.
+
+    The highest grid maxima (at most `PEAKS`, within the upper quarter of the profile's range) are
+    each bracketed by their neighbours and followed by golden section, all in one batch. A peak
+    narrower than a grid step that no grid point has noticed stays hidden.
+
+    Args:
+        heights: evaluates the profile at any t.
+        t: the grid, increasing, [T].
+        profile: the heights on the grid, [T].
+
+    >>> grid = np.linspace(0, 1, 6)
+    >>> t, height = refine_maximum(lambda t: -((t - 0.33) ** 2), grid, -((grid - 0.33) ** 2))
+    >>> round(t, 4), abs(height) < 1e-8
+    (0.33, True)
+    """
+    tops = _grid_maxima(profile)
+    low, high = t[np.maximum(tops - 1, 0)], t[np.minimum(tops + 1, len(t) - 1)]
+    best_t, best = float(t[profile.argmax()]), float(profile.max())
+    inner, outer = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    both = heights(np.concatenate([inner, outer]))
+    at_inner, at_outer = both[: len(tops)], both[len(tops) :]
+    for _ in range(REFINEMENTS):
+        left = at_inner > at_outer
+        for where, values in ((inner, at_inner), (outer, at_outer)):
+            top = int(values.argmax())
+            if values[top] > best:
+                best_t, best = float(where[top]), float(values[top])
+        low, high = np.where(left, low, inner), np.where(left, outer, high)
+        new = np.where(left, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
+        at_new = heights(new)
+        inner, outer = np.where(left, new, outer), np.where(left, inner, new)
+        at_inner, at_outer = np.where(left, at_new, at_outer), np.where(left, at_inner, at_new)
+    return best_t, best
+
+
+def _grid_maxima(profile: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the indices of the highest local maxima of the profile."""
+    padded = np.concatenate([[-np.inf], profile, [-np.inf]])
+    local = (profile >= padded[:-2]) & (profile >= padded[2:])
+    floor = profile.max() - (profile.max() - profile.min()) / 4
+    chosen = np.flatnonzero(local & (profile >= floor))
+    return chosen[np.argsort(-profile[chosen], kind="stable")][:PEAKS]

@@ -1,0 +1,88 @@
+"""A path between two points: a straight line and a combination of shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lowroad.landscapes import AffineSubspace
+from lowroad.paths.basis import Basis
+
+CHUNK_COMPONENTS = 2**24  # components of points made at once where only their steps are needed
+
+
+@dataclass(frozen=True)
+class Path:
+    """θ(t) = start + t (end − start) + Σ_j φ_j(t) b_j for t in [0, 1].
+
+    All of it lies in the affine subspace of the line and the coefficients, which is what a
+    landscape is restricted to.
+
+    Attributes:
+        start: θ(0), [d].
+        end: θ(1), [d].
+        coefficients: b [m, d].
+        basis: the shapes φ.
+
+    >>> from lowroad.paths.basis import SineBasis
+    >>> zero, one = torch.zeros(2), torch.ones(2)
+    >>> path = Path(zero, one, torch.tensor([[0.0, 1.0]]), SineBasis(1))
+    >>> path(torch.tensor([0.0, 0.5, 1.0])).round(decimals=4)
+    tensor([[0.0000, 0.0000],
+            [0.5000, 1.5000],
+            [1.0000, 1.0000]])
+    """
+
+    start: Tensor
+    end: Tensor
+    coefficients: Tensor
+    basis: Basis
+
+    @classmethod
+    def straight(cls, start: Tensor, end: Tensor, basis: Basis) -> Path:
+        """Return the straight line, as a path of that family: b = 0."""
+        return cls(start, end, start.new_zeros(basis.terms, len(start)), basis)
+
+    @property
+    def subspace(self) -> AffineSubspace:
+        """The span: origin `start`, directions (end − start, b_1, …, b_m)."""
+        return AffineSubspace(
+            self.start, torch.cat([(self.end - self.start)[None], self.coefficients])
+        )
+
+    def coordinates(self, t: Tensor) -> Tensor:
+        """Return (t_i, φ_1(t_i), …, φ_m(t_i)) as [n, 1 + m] float64 for `t` [n]."""
+        t = torch.as_tensor(t, dtype=torch.float64, device=self.start.device)
+        return torch.cat([t[:, None], self.basis.values(t)], dim=1)
+
+    def __call__(self, t: Tensor) -> Tensor:
+        """Return the points θ(t_i) as [n, d] for `t` [n]."""
+        return self.subspace.points(self.coordinates(t))
+
+    def with_coefficients(self, coefficients: Tensor) -> Path:
+        """Return the path of the same ends and family with other coefficients [m, d]."""
+        return Path(self.start, self.end, coefficients, self.basis)
+
+    def in_basis(self, basis: Basis, samples: int = 201) -> Path:
+        """Return the path of another family that is nearest to this one (least squares in t)."""
+        t = torch.linspace(0, 1, samples, dtype=torch.float64, device=self.start.device)
+        fit = torch.linalg.lstsq(basis.values(t), self.basis.values(t)).solution
+        return Path(self.start, self.end, fit.to(self.coefficients) @ self.coefficients, basis)
+
+    def step_lengths(self, t: Tensor) -> Tensor:
+        """Return |θ(t_{i+1}) − θ(t_i)| as float64 [n − 1] for increasing `t` [n]."""
+        subspace = self.subspace
+        changes = self.coordinates(t).diff(dim=0).to(self.start)
+        rows = max(1, CHUNK_COMPONENTS // len(self.start))
+        return torch.cat([_norms(part, subspace.directions) for part in changes.split(rows)])
+
+    def length(self, points: int = 1001) -> float:
+        """Return the length of the polygon through `points` equally spaced t."""
+        t = torch.linspace(0, 1, points, dtype=torch.float64)
+        return float(self.step_lengths(t).sum())
+
+
+def _norms(changes: Tensor, directions: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(changes @ directions, dim=1, dtype=torch.float64)
