@@ -1,0 +1,1 @@
+"""Carrying out independent tasks, here or on worker processes."""

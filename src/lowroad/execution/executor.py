@@ -1,0 +1,108 @@
+"""Carry out independent tasks, in this process or on several worker processes."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Report = Callable[[int, float], None]
+"""How a running task tells where it is: ``report(step, height)``."""
+
+Function = Callable[[Any, Report], Any]
+"""What is done with a task: ``function(task, report) -> result``."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a task.
+
+    Attributes:
+        kind: what happened.
+        task: the task, equal to the one handed in.
+        seconds: since the start of the execution.
+        step, height: where a running task is (``"progress"``).
+        result: what the function returned (``"finished"``).
+        error: one line that says what went wrong (``"failed"``).
+        trace: the traceback as text, empty if there is none (``"failed"``).
+    """
+
+    kind: Literal["started", "progress", "finished", "failed"]
+    task: Any
+    seconds: float
+    step: int = 0
+    height: float = float("nan")
+    result: Any = None
+    error: str = ""
+    trace: str = ""
+
+
+OnEvent = Callable[[Event], Iterable[Any]]
+"""Told about every event; returns further tasks that the event made possible."""
+
+
+def execute(tasks: Iterable[Any], function: Function, workers: int, on_event: OnEvent) -> None:
+    """Call ``function`` with every task; a task that fails does not stop the others.
+
+    Args:
+        tasks: picklable and hashable; begun in this order.
+        function: picklable, ``function(task, report) -> result`` with a small result.
+        workers: 1 runs in this process, more run in that many worker processes of one thread each.
+        on_event: told about every event in this thread; the tasks that it returns are done too.
+
+    Raises:
+        ValueError: ``workers`` is not positive.
+        KeyboardInterrupt: after all workers have been stopped.
+
+    >>> seen = []
+    >>> def on_event(event):
+    ...     seen.append((event.kind, event.task, event.result))
+    ...     return [event.task + 10] if event.kind == "finished" and event.task < 10 else []
+    >>> execute([1, 2], lambda task, report: task**2, workers=1, on_event=on_event)
+    >>> [(task, result) for kind, task, result in seen if kind == "finished"]
+    [(1, 1), (2, 4), (11, 121), (12, 144)]
+    """
+    if workers < 1:
+        raise ValueError(f"expected at least 1 worker, got {workers}")
+    if workers > 1:
+        # Imported here because a study in one process needs none of it.
+        from lowroad.execution.dask import execute_on_workers
+
+        execute_on_workers(tasks, function, workers, on_event)
+    else:
+        _execute_here(tasks, function, on_event)
+
+
+def _execute_here(tasks: Iterable[Any], function: Function, on_event: OnEvent) -> None:
+    start = time.monotonic()
+    waiting = deque(tasks)
+
+    def tell(kind: Any, task: Any, **details: Any) -> None:
+        waiting.extend(on_event(Event(kind, task, time.monotonic() - start, **details)))
+
+    while waiting:
+        task = waiting.popleft()
+        tell("started", task)
+
+        def report(step: int, height: float, task: Any = task) -> None:
+            tell("progress", task, step=step, height=height)
+
+        try:
+            result = function(task, report)
+        except Exception as error:
+            tell("failed", task, error=one_line(error), trace=traceback.format_exc())
+        else:
+            tell("finished", task, result=result)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line: its type and the first line of its message.
+
+    >>> one_line(ValueError("no such thing"))
+    'ValueError: no such thing'
+    """
+    message = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__

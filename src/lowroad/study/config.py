@@ -1,0 +1,195 @@
+"""A study's configuration: frozen settings with the paper's numbers as defaults.
+
+Every setting has the paper's number as its default (Yu & Morozov 2026, Sections 4 and S1), so a
+study file says only what differs. A table ``[network.NAME]`` overrides ``train`` and ``paths``
+settings for one network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+
+NetworkName = Literal["FCP", "LeNet", "Autoencoder", "LSTM"]
+NETWORKS: tuple[str, ...] = get_args(NetworkName)
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, without unknown keys, without silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataSettings(Settings):
+    """Numbers of training and test images; fewer than all means a class-balanced part."""
+
+    train: int = Field(default=60_000, ge=10, le=60_000)
+    test: int = Field(default=10_000, ge=10, le=10_000)
+
+
+class SgdSettings(Settings):
+    """Plain stochastic gradient descent."""
+
+    learning_rate: Positive = 0.1
+    epochs: Count = 80
+    batch_size: Count = 64
+
+
+class LbfgsSettings(Settings):
+    """L-BFGS with the golden-section line search.
+
+    ``evaluations`` is the line search's budget of losses, ``first_step`` its first trial.
+    """
+
+    iterations: Count = 1000
+    history: Count = 10
+    evaluations: int = Field(default=6, ge=1, le=1000)
+    first_step: Positive = 0.2
+
+
+class TrainSettings(Settings):
+    """Training runs of each network and optimizer, and how many of them are kept."""
+
+    seeds: int = Field(default=75, ge=2, le=100_000)
+    keep: int = Field(default=48, ge=2, le=100_000)
+    sgd: SgdSettings = SgdSettings()
+    lbfgs: LbfgsSettings = LbfgsSettings()
+
+
+class PathSettings(Settings):
+    """Paths between random pairs of kept runs, in each weight set and on each landscape.
+
+    Without ``batch_size`` every step uses all images.
+    """
+
+    pairs: Count = 48
+    points: int = Field(default=51, ge=3, le=100_001)
+    terms: int = Field(default=10, ge=1, le=10_000)
+    smoothness: float = Field(default=0.01, ge=0)
+    steps: Count = 100
+    learning_rate: Positive = 1e-3
+    batch_size: Count | None = None
+
+
+def _gamma(value: Any) -> float | str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value in ("1/D", "median") or (number and 0 < value < float("inf")):
+        return value if isinstance(value, str) else float(value)
+    raise ValueError('expected "1/D", "median" or a positive number')
+
+
+class AnalysisSettings(Settings):
+    """Kernel PCA's width: ``"1/D"``, ``"median"`` (the median heuristic) or a number."""
+
+    gamma: Annotated[float | str, PlainValidator(_gamma)] = "1/D"
+
+
+class NetworkSettings(Settings):
+    """What holds for one network: the study's ``train`` and ``paths`` with its overrides."""
+
+    train: TrainSettings = TrainSettings()
+    paths: PathSettings = PathSettings()
+
+
+class StudyConfig(Settings):
+    """A whole study.
+
+    >>> overrides = {"LSTM": {"train": {"seeds": 60}}}
+    >>> config = StudyConfig.model_validate({"name": "tiny", "network": overrides})
+    >>> config.settings("LSTM").train.seeds, config.settings("FCP").train.seeds
+    (60, 75)
+    """
+
+    name: str = Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    networks: Annotated[tuple[NetworkName, ...], Field(strict=False, min_length=1)] = get_args(
+        NetworkName
+    )
+    activation: Literal["softplus", "relu"] = "softplus"
+    data: DataSettings = DataSettings()
+    train: TrainSettings = TrainSettings()
+    paths: PathSettings = PathSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
+    network: dict[NetworkName, NetworkSettings] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_overrides(cls, raw: Any) -> Any:
+        """Fill each network's table with the study's own settings, so that it stands alone."""
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("network"), Mapping):
+            return raw
+        base = {key: raw[key] for key in NetworkSettings.model_fields if key in raw}
+        tables = {
+            name: _merge(base, table) if isinstance(table, Mapping) else table
+            for name, table in raw["network"].items()
+            if table != {} or name not in NETWORKS
+        }
+        return {**raw, "network": tables}
+
+    @model_validator(mode="after")
+    def _refuse_conflicts(self) -> StudyConfig:
+        problems = list(dict.fromkeys(_conflicts(self)))
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def settings(self, network: str) -> NetworkSettings:
+        """Settings that hold for ``network``."""
+        own = self.network.get(network)  # type: ignore[call-overload]
+        return own or NetworkSettings(train=self.train, paths=self.paths)
+
+
+def _conflicts(config: StudyConfig) -> Iterable[str]:
+    """Settings that are each allowed but do not fit together."""
+    if len(set(config.networks)) < len(config.networks):
+        yield f"networks: expected each network once, got {list(config.networks)}"
+    base = list(_misfits(NetworkSettings(train=config.train, paths=config.paths), config.data))
+    for name in config.networks:
+        for problem in _misfits(config.settings(name), config.data):
+            yield problem if problem in base else f"network.{name}.{problem}"
+
+
+def _misfits(settings: NetworkSettings, data: DataSettings) -> Iterable[str]:
+    train, paths = settings.train, settings.paths
+    if train.keep > train.seeds:
+        yield (
+            f"train.keep: expected at most train.seeds = {train.seeds} (one cannot keep more runs "
+            f"than there are), got {train.keep}"
+        )
+    possible = train.keep * (train.keep - 1) // 2
+    if paths.pairs > possible:
+        yield (
+            f"paths.pairs: expected at most {possible}, the number of different pairs of "
+            f"train.keep = {train.keep} runs, got {paths.pairs}"
+        )
+    if train.sgd.batch_size > data.train:
+        yield (
+            f"train.sgd.batch_size: expected at most data.train = {data.train}, "
+            f"got {train.sgd.batch_size}"
+        )
+    smallest = min(data.train, data.test)
+    if paths.batch_size is not None and paths.batch_size > smallest:
+        yield (
+            f"paths.batch_size: expected at most {smallest}, the smaller of data.train and "
+            f"data.test, got {paths.batch_size}"
+        )
+    if paths.terms > paths.points - 2:
+        yield (
+            f"paths.terms: expected at most paths.points - 2 = {paths.points - 2} (more sine terms "
+            f"than inner points are not independent), got {paths.terms}"
+        )
+
+
+def _merge(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """``table`` over ``base``, table by table."""
+    merged = dict(base)
+    for key, value in table.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged

@@ -1,0 +1,184 @@
+"""Which tasks a study has, which of them are stored, and which have become possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lowroad.study.config import StudyConfig
+from lowroad.study.selection import kept_seeds, random_pairs
+from lowroad.study.store import DamagedRecordError, Store
+from lowroad.study.tasks import (
+    OPTIMIZERS,
+    SIDES,
+    WEIGHT_SETS,
+    Optimizer,
+    PathTask,
+    Task,
+    TrainingTask,
+)
+
+Stage = tuple[str, Optimizer]
+"""The training runs of one network with one optimizer; its paths wait for all of them."""
+
+SLOWEST_FIRST = ("LeNet", "LSTM", "Autoencoder", "FCP")
+"""Long tasks begin first, so that the workers end at about the same time."""
+
+
+def stages(config: StudyConfig) -> Iterator[Stage]:
+    """All stages of a study, in the order in which they are best begun."""
+    for network in sorted(config.networks, key=SLOWEST_FIRST.index):
+        for optimizer in OPTIMIZERS:
+            yield network, optimizer
+
+
+def training_tasks(config: StudyConfig, stage: Stage) -> list[TrainingTask]:
+    """The training runs of a stage, by seed."""
+    network, optimizer = stage
+    train = config.settings(network).train
+    return [
+        TrainingTask(
+            network=network,  # type: ignore[arg-type]
+            activation=config.activation,
+            data=config.data,
+            study_seed=config.seed,
+            seed=seed,
+            settings=train.sgd if optimizer == "sgd" else train.lbfgs,
+        )
+        for seed in range(train.seeds)
+    ]
+
+
+def path_tasks(
+    config: StudyConfig, stage: Stage, train_heights: dict[int, float]
+) -> list[PathTask]:
+    """The paths of a stage: random pairs of its kept runs, in both weight sets, on both landscapes.
+
+    Args:
+        config: the study.
+        stage: network and optimizer.
+        train_heights: the lowest training loss of every run of the stage, by seed.
+    """
+    network, optimizer = stage
+    settings = config.settings(network)
+    kept = kept_seeds(train_heights, settings.train.keep)
+    hashes = {task.seed: task.hash for task in training_tasks(config, stage) if task.seed in kept}
+    return [
+        PathTask(
+            network=network,  # type: ignore[arg-type]
+            activation=config.activation,
+            data=config.data,
+            study_seed=config.seed,
+            weights=weights,
+            landscape=landscape,
+            seeds=(i, j),
+            records=(hashes[i], hashes[j]),
+            settings=settings.paths,
+        )
+        for i, j in random_pairs(kept, settings.paths.pairs, config.seed, network)
+        for weights in WEIGHT_SETS
+        if weights.startswith(optimizer)
+        for landscape in SIDES
+    ]
+
+
+def number_of_tasks(config: StudyConfig) -> tuple[int, int]:
+    """Numbers of training runs and of paths."""
+    trainings = paths = 0
+    for network in config.networks:
+        settings = config.settings(network)
+        trainings += len(OPTIMIZERS) * settings.train.seeds
+        paths += len(WEIGHT_SETS) * len(SIDES) * settings.paths.pairs
+    return trainings, paths
+
+
+class Agenda:
+    """What is left to do of a study: its plan minus what is stored.
+
+    Args:
+        config: the study.
+        store: where the records are.
+        repair: verify every record of the study, set damaged ones aside and plan them anew.
+
+    Attributes:
+        done: the tasks known to be stored.
+        known: the tasks whose hash is known; paths are known once their stage is trained.
+        damaged: where records that were set aside are now, and why.
+    """
+
+    def __init__(self, config: StudyConfig, store: Store, repair: bool = False) -> None:
+        self.config, self.store, self.repair = config, store, repair
+        self.done: dict[str, Task] = {}
+        self.known: dict[str, Task] = {}
+        self.damaged: list[str] = []
+        self._stored = store.hashes()
+        self._untrained: dict[Stage, set[str]] = {}
+        self._stage_of: dict[str, Stage] = {}
+        self._trainings: dict[Stage, list[TrainingTask]] = {}
+
+    def begin(self) -> list[Task]:
+        """All tasks that are not stored and can begin now."""
+        missing: list[Task] = []
+        paths: list[Task] = []
+        for stage in stages(self.config):
+            tasks = self._trainings[stage] = training_tasks(self.config, stage)
+            new = self._missing(tasks)
+            self._untrained[stage] = {task.hash for task in new}
+            self._stage_of |= {task.hash: stage for task in tasks}
+            missing += new
+            if not new:
+                paths += self._paths(stage)
+        return missing + paths
+
+    def finished(self, task: Task) -> list[Task]:
+        """Note that a task is stored; the tasks that can begin now because of it."""
+        self.done[task.hash] = task
+        if isinstance(task, PathTask):
+            return []
+        stage = self._stage_of[task.hash]
+        self._untrained[stage].discard(task.hash)
+        return [] if self._untrained[stage] else self._paths(stage)
+
+    def trained(self, stage: Stage) -> bool:
+        """Whether all runs of a stage are stored."""
+        return not self._untrained[stage]
+
+    @property
+    def total(self) -> int:
+        """How many tasks the study has."""
+        return sum(number_of_tasks(self.config))
+
+    def _paths(self, stage: Stage) -> list[Task]:
+        try:
+            heights = {
+                task.seed: float(self.store.read_attributes(task.hash)["train_height"])
+                for task in self._trainings[stage]
+            }
+        except DamagedRecordError as error:
+            # Only without repair, or within moments of it: the next run finds and repairs it.
+            self.damaged.append(str(error))
+            return []
+        return self._missing(path_tasks(self.config, stage, heights))
+
+    def _missing(self, tasks: Iterable[Task]) -> list[Task]:
+        missing = []
+        for task in tasks:
+            self.known[task.hash] = task
+            if task.hash in self._stored and self._is_sound(task.hash):
+                self.done[task.hash] = task
+            else:
+                missing.append(task)
+        return missing
+
+    def _is_sound(self, task_hash: str) -> bool:
+        if not self.repair:
+            return True
+        try:
+            self.store.verify(task_hash)
+        except FileNotFoundError:
+            return False
+        except DamagedRecordError as error:
+            place: Path = self.store.set_aside(task_hash)
+            self.damaged.append(f"{error}; set aside as {place}")
+            return False
+        return True

@@ -1,0 +1,156 @@
+"""Running a study: the plan minus what is stored, carried out and told to a display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lowroad.execution.executor import Event, execute
+from lowroad.study.config import StudyConfig
+from lowroad.study.plan import Agenda, stages
+from lowroad.study.progress import Tally
+from lowroad.study.store import Store, write_atomically
+from lowroad.study.study_file import StudyFileError, differences, read_study, to_toml
+from lowroad.study.tasks import PathTask, Task
+
+Watch = Callable[[Tally, Event], None]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a run ended.
+
+    Attributes:
+        performed: how many tasks this run finished.
+        failed: tasks that failed, with one line each.
+        waiting: how many paths could not begin because training runs before them failed.
+    """
+
+    performed: int
+    failed: list[tuple[Task, str]]
+    waiting: int
+
+
+@dataclass
+class PreparedRun:
+    """A study with its directory, ready to go on.
+
+    Attributes:
+        notes: what is worth telling before: damaged records, a changed study file.
+    """
+
+    config: StudyConfig
+    agenda: Agenda
+    tasks: list[Task]
+    notes: list[str]
+
+    def perform(self, workers: int, watch: Watch) -> RunSummary:
+        """Carry out what is missing; ``watch`` is told about every event.
+
+        Raises:
+            MnistError: the data cannot be had.
+            KeyboardInterrupt: after the workers have stopped; what is finished is stored.
+        """
+        tally = Tally(self.config, self.agenda.done.values(), workers)
+        failed: list[tuple[Task, str]] = []
+        store = self.agenda.store
+
+        def on_event(event: Event) -> list[Task]:
+            more: list[Task] = []
+            if event.kind == "finished":
+                more = self.agenda.finished(event.task)
+            elif event.kind == "failed":
+                failed.append((event.task, event.error))
+                text = f"{event.task}\n{event.error}\n\n{event.trace}"
+                write_atomically(store.failure_path(event.task.hash), text.encode())
+            tally.note(event)
+            watch(tally, event)
+            return more
+
+        if self.tasks:
+            # Imported here: a plan needs no torch. Loaded here: an error comes once, and early.
+            from lowroad.study.work import load_data, perform
+
+            load_data(self.config.data.train, self.config.data.test, self.config.seed)
+            execute(self.tasks, partial(perform, store.directory), workers, on_event)
+        waiting = self.agenda.total - len(self.agenda.done) - len(failed)
+        return RunSummary(tally.performed, failed, waiting)
+
+
+def prepare_run(config: StudyConfig, directory: Path) -> PreparedRun:
+    """Write the study file, verify the records, and find out what is left to do.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    store = Store(directory.absolute())
+    notes = _write_study_file(config, store)
+    store.remove_leftovers()
+    agenda = Agenda(config, store, repair=True)
+    tasks = agenda.begin()
+    return PreparedRun(config, agenda, tasks, notes + agenda.damaged)
+
+
+def _write_study_file(config: StudyConfig, store: Store) -> list[str]:
+    notes = []
+    if store.study_file.exists():
+        try:
+            old = read_study(store.study_file)
+        except StudyFileError as error:
+            notes.append(f"the study file there could not be read and is replaced:\n{error}")
+        else:
+            if old == config:
+                return []
+            changes = "\n".join(f"  {line}" for line in differences(old, config))
+            notes.append(
+                f"{store.directory} was run with other settings before; what is stored stays, and "
+                f"is used where it still fits:\n{changes}"
+            )
+    write_atomically(store.study_file, to_toml(config).encode())
+    return notes
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """How far a stage is: numbers of training runs and of paths, done and in all, and failures."""
+
+    network: str
+    optimizer: str
+    trainings_done: int
+    trainings: int
+    paths_done: int
+    paths: int
+    failed: int
+
+
+def status(config: StudyConfig, directory: Path) -> tuple[list[StageStatus], list[str]]:
+    """How far a study is, without changing anything; damaged records met on the way come second."""
+    store = Store(directory)
+    agenda = Agenda(config, store)
+    agenda.begin()
+    failures = store.failures() - agenda.done.keys()
+    rows = []
+    for network, optimizer in sorted(stages(config), key=lambda s: config.networks.index(s[0])):
+        settings = config.settings(network)
+
+        def belongs(task: Task, network: str = network, optimizer: str = optimizer) -> bool:
+            own = task.weights.partition("_")[0] if isinstance(task, PathTask) else task.optimizer
+            return (task.network, own) == (network, optimizer)
+
+        done = [task for task in agenda.done.values() if belongs(task)]
+        paths_done = sum(isinstance(task, PathTask) for task in done)
+        failed = sum(belongs(agenda.known[name]) for name in failures & agenda.known.keys())
+        rows.append(
+            StageStatus(
+                network=network,
+                optimizer=optimizer,
+                trainings_done=len(done) - paths_done,
+                trainings=settings.train.seeds,
+                paths_done=paths_done,
+                paths=4 * settings.paths.pairs,
+                failed=failed,
+            )
+        )
+    return rows, agenda.damaged

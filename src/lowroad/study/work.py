@@ -1,0 +1,246 @@
+"""Doing a task: from its description, the data and the records before it to a new record."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+import lowroad
+from lowroad.execution.executor import Report
+from lowroad.landscapes import NetworkLandscape
+from lowroad.mnist import Images, Mnist, load_mnist
+from lowroad.models import MODELS
+from lowroad.optimizers import GoldenSection, Minimum, lbfgs, sgd
+from lowroad.paths import FourierPathFinder, StraightLine
+from lowroad.study.config import LbfgsSettings, SgdSettings
+from lowroad.study.store import Record, Store
+from lowroad.study.tasks import PathTask, Task, TrainingTask, canonical_json
+
+
+def perform(directory: Path, task: Task, report: Report) -> dict[str, float]:
+    """Do a task with one thread and write its record; what a worker is told to do.
+
+    Returns:
+        The numbers that progress shows: ``{"train loss": …}`` or ``{"path height": …}``.
+    """
+    store = Store(directory)
+    data = load_data(task.data.train, task.data.test, task.study_seed)
+    start = time.perf_counter()
+    with one_thread():
+        if isinstance(task, TrainingTask):
+            dataset = run_training(task, data, report)
+            shown = {"train loss": "train_height", "test loss": "test_height"}
+        else:
+            records = [store.read(name) for name in task.records]
+            dataset = run_path(task, records, data, report)
+            shown = {"path height": "height", "straight": "straight_height"}
+    store.write(
+        task.hash,
+        dataset.assign_attrs(
+            task=canonical_json(task.determinants()),
+            seconds=time.perf_counter() - start,
+            **circumstances(),
+        ),
+    )
+    return {label: float(dataset.attrs[name]) for label, name in shown.items()}
+
+
+@lru_cache(maxsize=1)
+def load_data(train: int, test: int, seed: int) -> Mnist:
+    """The study's part of MNIST, loaded once a process."""
+    return load_mnist().subset(train, test, seed)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread, so that sums have one order wherever a task runs."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def circumstances() -> dict[str, str]:
+    """What does not determine a record but belongs to its origin."""
+    versions = {
+        "lowroad": lowroad.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.node()}, {platform.system()} {platform.machine()}",
+        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+    }
+
+
+def network_landscape(
+    task: Task, images: Images, generator: torch.Generator | None = None
+) -> NetworkLandscape:
+    """The task's network on ``images``; its initial point comes from ``generator``."""
+    model = MODELS[task.network]
+    module = model(activation=task.activation, generator=generator or torch.Generator())
+    targets = images.labels if model.loss == "cross_entropy" else images.images
+    return NetworkLandscape(module, images.images, targets, model.loss)
+
+
+def run_training(task: TrainingTask, data: Mnist, report: Report) -> xr.Dataset:
+    """One training run with the curves of both losses and the best point by each of them.
+
+    Variables: ``train_heights``, ``test_heights`` [step], ``train_point``, ``test_point``
+    [parameter]. Numbers are attributes: ``train_height`` (the lowest training loss, reached after
+    ``train_step`` epochs or iterations), ``train_point_accuracy`` (share of the test images that
+    ``train_point`` classifies rightly, NaN for the autoencoder), and so on.
+    """
+
+    def generator(use: str) -> torch.Generator:
+        return torch.Generator().manual_seed(task.generator_seed(use))
+
+    train = network_landscape(task, data.train, generator("initial weights"))
+    test = network_landscape(task, data.test)
+    start, settings = train.initial_point(), task.settings
+
+    def callback(progress: Any) -> None:
+        report(progress.step, progress.height)
+
+    if isinstance(settings, SgdSettings):
+        (minimum,) = sgd(
+            train,
+            start[None],
+            generators=[generator("shuffling")],
+            learning_rate=settings.learning_rate,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            validation=test,
+            callback=callback,
+        )
+    else:
+        assert isinstance(settings, LbfgsSettings)
+        minimum = lbfgs(
+            train,
+            start,
+            line_search=GoldenSection(budget=settings.evaluations, first_step=settings.first_step),
+            history=settings.history,
+            iterations=settings.iterations,
+            validation=test,
+            callback=callback,
+        )
+    return _training_dataset(task, minimum, test)
+
+
+def _training_dataset(task: TrainingTask, minimum: Minimum, test: NetworkLandscape) -> xr.Dataset:
+    history = minimum.history
+    test_point = minimum.validation_point
+    if test_point is None or minimum.validation_height is None:
+        raise ArithmeticError(f"the test loss was never finite ({minimum.outcome.value})")
+    return xr.Dataset(
+        {
+            "train_heights": ("step", history.heights, {"long_name": "training loss"}),
+            "test_heights": ("step", history.validation_heights, {"long_name": "test loss"}),
+            "train_point": (
+                "parameter",
+                minimum.point.numpy(),
+                {"long_name": "weights at the lowest training loss"},
+            ),
+            "test_point": (
+                "parameter",
+                test_point.numpy(),
+                {"long_name": "weights at the lowest test loss"},
+            ),
+        },
+        coords={"step": ("step", history.steps, {"long_name": "epochs or iterations done"})},
+        attrs={
+            "title": str(task),
+            "network": task.network,
+            "optimizer": task.optimizer,
+            "seed": task.seed,
+            "train_height": minimum.height,
+            "test_height": minimum.validation_height,
+            "train_step": minimum.step,
+            "test_step": minimum.validation_step,
+            "train_point_accuracy": _accuracy(test, minimum.point),
+            "test_point_accuracy": _accuracy(test, test_point),
+            "outcome": minimum.outcome.value,
+            "heights_evaluated": minimum.evaluations.heights,
+            "gradients_evaluated": minimum.evaluations.gradients,
+        },
+    )
+
+
+def _accuracy(landscape: NetworkLandscape, point: Tensor) -> float:
+    """Share of the landscape's inputs whose largest output is the label; NaN without labels."""
+    if landscape.targets.is_floating_point():
+        return float("nan")
+    right = landscape.outputs(point).argmax(1) == landscape.targets
+    return float(right.double().mean())
+
+
+def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Report) -> xr.Dataset:
+    """The low path between the same weights of two training runs, and the straight line.
+
+    Variables: ``profile`` [t], the loss along the path; ``totals`` and ``heights`` [step], what the
+    finder saw; ``peak_point`` [parameter]. Numbers are attributes: ``height`` (Eq. 5), ``length``,
+    ``straight_height``, ``straight_length``, and so on.
+    """
+    images = data.train if task.landscape == "train" else data.test
+    landscape = network_landscape(task, images)
+    name = "train_point" if task.weights.endswith("_train") else "test_point"
+    start, end = (torch.from_numpy(record.arrays[name]) for record in records)
+    settings = task.settings
+    found = FourierPathFinder(
+        terms=settings.terms,
+        points=settings.points,
+        smoothness=settings.smoothness,
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+    ).find(
+        landscape,
+        start,
+        end,
+        generator=torch.Generator().manual_seed(task.generator_seed()),
+        callback=report,
+    )
+    straight = StraightLine(points=settings.points).find(landscape, start, end)
+    history = found.history
+    return xr.Dataset(
+        {
+            "profile": ("t", found.profile, {"long_name": "loss along the path"}),
+            "totals": ("step", history.totals, {"long_name": "cumulative loss with the penalty"}),
+            "heights": ("step", history.heights, {"long_name": "highest loss on the path"}),
+            "peak_point": (
+                "parameter",
+                found.peak_point.numpy(),
+                {"long_name": "weights at the highest point of the path"},
+            ),
+        },
+        coords={"t": np.asarray(found.t), "step": np.asarray(history.steps)},
+        attrs={
+            "title": str(task),
+            "network": task.network,
+            "weights": task.weights,
+            "landscape": task.landscape,
+            "seeds": list(task.seeds),
+            "height": found.height,
+            "straight_height": straight.height,
+            "length": found.length,
+            "straight_length": straight.length,
+            "outcome": found.outcome.value,
+            "heights_evaluated": found.evaluations.heights,
+            "gradients_evaluated": found.evaluations.gradients,
+        },
+    )
