@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lowroad.landscapes.landscape import Landscape, RestrictedLandscape, SubspaceGradients
+from lowroad.landscapes.landscape import (
+    Landscape,
+    RestrictedLandscape,
+    SubspaceGradients,
+    Weights,
+)
 from lowroad.landscapes.subspace import AffineSubspace
 
 
@@ -97,6 +102,7 @@ class _CountingRestriction(RestrictedLandscape):
     def __init__(self, counter: CountingLandscape, restricted: RestrictedLandscape) -> None:
         self.landscape = counter
         self.subspace = restricted.subspace
+        self.heights_first = restricted.heights_first
         self._counter = counter
         self._restricted = restricted
 
@@ -109,8 +115,10 @@ class _CountingRestriction(RestrictedLandscape):
         return self._restricted.heights_and_gradients(coordinates)
 
     def heights_and_subspace_gradients(
-        self, coordinates: Tensor, weights: Tensor | None = None
+        self, coordinates: Tensor, weights: Weights | None = None
     ) -> SubspaceGradients:
+        if callable(weights) and self.heights_first:
+            self._counter.count_heights(len(coordinates))
         self._counter.count_gradients(len(coordinates))
         return self._restricted.heights_and_subspace_gradients(coordinates, weights)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -131,12 +131,21 @@ class SubspaceGradients(NamedTuple):
     gradients: Tensor
 
 
+Weights = Tensor | Callable[[Tensor], Tensor]
+
+
 class RestrictedLandscape:
     """A landscape inside an affine subspace x(c) = origin + c · directions.
 
     This is the generic form: it makes the points and evaluates them. A landscape that knows a
     cheaper way returns a subclass from `restrict`; both give the same numbers.
+
+    Attributes:
+        heights_first: whether weights that are a function of the heights cost an evaluation of the
+            heights before that of the gradients.
     """
+
+    heights_first = False
 
     def __init__(self, landscape: Landscape, subspace: AffineSubspace) -> None:
         landscape.check_points(subspace.origin[None])
@@ -153,7 +162,7 @@ class RestrictedLandscape:
         return heights, gradients @ self.subspace.directions.T
 
     def heights_and_subspace_gradients(
-        self, coordinates: Tensor, weights: Tensor | None = None
+        self, coordinates: Tensor, weights: Weights | None = None
     ) -> SubspaceGradients:
         """Return heights and the gradient of S = Σ_i w_i L(x(c_i)) by the subspace itself.
 
@@ -162,9 +171,12 @@ class RestrictedLandscape:
 
         Args:
             coordinates: [n, k].
-            weights: w [n]; ones when not given.
+            weights: w [n], or a function that makes them of the heights [n] (the weights are then
+                not differentiated); ones when not given.
         """
         heights, gradients = self.landscape.heights_and_gradients(self.subspace.points(coordinates))
+        if callable(weights):
+            weights = weights(heights)
         rows = weighted_rows(coordinates.to(gradients), weights)
         return SubspaceGradients(heights, rows.T @ gradients)
 

@@ -16,14 +16,19 @@ import torch
 from torch import Tensor, nn
 
 from lowroad.landscapes.flat_module import FlatModule
-from lowroad.landscapes.landscape import RestrictedLandscape, SubspaceGradients, weighted_rows
+from lowroad.landscapes.landscape import (
+    RestrictedLandscape,
+    SubspaceGradients,
+    Weights,
+    weighted_rows,
+)
 from lowroad.landscapes.losses import Loss
 from lowroad.landscapes.subspace import AffineSubspace
 
 if TYPE_CHECKING:
     from lowroad.landscapes.network import NetworkLandscape
 
-MOVES_BEFORE_REFRESH = 20  # carried products gather one rounding error a move
+FLOATS_IN_CACHE = 600_000  # what a piece may hold at once; measured between 500 and 4,000 items
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,14 @@ class FirstLayer:
         features: f, the number of inputs.
         biased: whether the layer has a bias.
         rest: the layers after it.
+        width: the most numbers that any layer makes of an item.
     """
 
     outputs: int
     features: int
     biased: bool
     rest: nn.Module
+    width: int
 
     @classmethod
     def of(cls, module: nn.Module, inputs: Tensor) -> FirstLayer | None:
@@ -71,7 +78,10 @@ class FirstLayer:
         hooked = any(m._forward_hooks or m._forward_pre_hooks for m in (module, linear))
         if shared or hooked or not all(p.requires_grad for p in own):
             return None
-        return cls(linear.out_features, linear.in_features, linear.bias is not None, rest)
+        linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+        width = max(m.out_features for m in linears)
+        biased = linear.bias is not None
+        return cls(linear.out_features, linear.in_features, biased, rest, width)
 
     @property
     def size(self) -> int:
@@ -97,8 +107,11 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
     """A network landscape in a subspace, its first layer's products with the data shared.
 
     A line is evaluated many times in a row, so its products are kept (2 h floats an item), and
-    carried along when the line moves; those of larger subspaces are made piece by piece.
+    carried along when the line moves, each move adding one rounding error; those of larger
+    subspaces are made piece by piece.
     """
+
+    heights_first = True
 
     def __init__(
         self,
@@ -113,11 +126,12 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         self._rows = torch.cat([subspace.origin[None], subspace.directions])
         self._kept: dict[int, Tensor] | None = {} if subspace.rank <= 1 else None
         self._carried: dict[int, Tensor] = {}
-        self._moves = 0
 
-    def _pieces(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _pieces(self, points: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the products [1 + k, h, m], the features [m, f] and the targets of each piece."""
-        for i, (inputs, targets) in enumerate(self._data.pieces()):
+        together = 1 if self._kept is not None else points
+        size = FLOATS_IN_CACHE // (self._first.width * (len(self._rows) + together))
+        for i, (inputs, targets) in enumerate(self._data.pieces(min(max(size, 500), 4000))):
             features = inputs.flatten(1)
             products = None if self._kept is None else self._kept.get(i)
             if products is None:
@@ -140,7 +154,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         """Return the heights [n] at `coordinates` [n, k]."""
         pull, rest = self._combination(coordinates)
         sums = torch.zeros(len(pull), dtype=torch.float64, device=pull.device)
-        for products, _, targets in self._pieces():
+        for products, _, targets in self._pieces(len(pull)):
             for i, z in enumerate(_combined(pull, products)):
                 self._model.vector[self._first.size :] = rest[i]
                 sums[i] += self._loss(self._first.rest(z.T), targets)
@@ -159,9 +173,11 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         return heights, (gradients / self._data.items).to(coordinates)
 
     def heights_and_subspace_gradients(
-        self, coordinates: Tensor, weights: Tensor | None = None
+        self, coordinates: Tensor, weights: Weights | None = None
     ) -> SubspaceGradients:
         """Return heights [n] and the gradient by origin and directions [1 + k, d]."""
+        if callable(weights):  # the points' pulls are combined before all heights are known
+            weights = weights(self.heights(coordinates))
         pull, rest = self._combination(coordinates)
         heights, gradients = self._pulled(pull, rest, weighted_rows(pull[:, 1:], weights))
         return SubspaceGradients(heights, gradients)
@@ -178,12 +194,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         moved = SharedFirstLayerRestriction(
             self._data, self._model, self._first, self._loss, AffineSubspace(origin, directions)
         )
-        if (
-            self._kept is not None
-            and moved._kept is not None
-            and self._moves < MOVES_BEFORE_REFRESH
-        ):
-            moved._moves = self._moves + 1
+        if self._kept is not None and moved._kept is not None:
             pull, _ = self._combination(coordinates[None])
             moved._carried = {i: _combined(pull, kept)[0] for i, kept in self._kept.items()}
         return moved
@@ -220,7 +231,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         size = self._first.size
         sums = torch.zeros(len(pull), dtype=torch.float64, device=pull.device)
         by_rest = torch.zeros(rest.shape, dtype=torch.float64, device=pull.device)
-        for products, features, targets in self._pieces():
+        for products, features, targets in self._pieces(len(pull)):
             combined = _combined(pull, products)
             pulls = torch.empty_like(combined)
             for i, z in enumerate(combined):
@@ -240,4 +251,6 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
 
 def _combined(pull: Tensor, products: Tensor) -> Tensor:
     """Return z_i = Σ_j pull_ij products_j as [n, h, m]."""
+    if pull.shape == (1, 2):  # one point of a line
+        return torch.add(products[:1], products[1:], alpha=float(pull[0, 1]))
     return (pull @ products.flatten(1)).view(len(pull), *products.shape[1:])
