@@ -87,9 +87,10 @@ class NetworkLandscape(Landscape):
         """Return the parameters [d] that the module came with."""
         return self._initial.clone()
 
-    def pieces(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the inputs and targets in pieces of bounded size."""
-        return zip(self.inputs.split(self.piece), self.targets.split(self.piece), strict=True)
+    def pieces(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the inputs and targets in pieces of `size` items, or of the landscape's own."""
+        size = self.piece if size is None else size
+        return zip(self.inputs.split(size), self.targets.split(size), strict=True)
 
     @torch.no_grad()
     def outputs(self, point: Tensor, inputs: Tensor | None = None) -> Tensor:

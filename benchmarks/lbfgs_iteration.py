@@ -1,0 +1,104 @@
+"""Time one L-BFGS-GSS iteration against the naive form of the published program.
+
+    python benchmarks/lbfgs_iteration.py [--networks FCP LeNet LSTM Autoencoder] [--images 60000]
+
+The naive form evaluates all images in one piece and calls backward at every trial of the line
+search. Both forms do the same iterations from the same start and alternate, so that their ratio
+holds on a noisy machine; medians are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import lowroad
+from lowroad import models
+from lowroad.optimizers.curvature import CurvatureMemory
+from lowroad.optimizers.golden_section import GoldenSection
+from lowroad.optimizers.line_search import Ray
+
+
+def naive_iterations(module: nn.Module, inputs: Tensor, targets: Tensor) -> Iterator[float]:
+    """Yield the loss after each iteration of the naive form."""
+    loss_function = F.mse_loss if targets.is_floating_point() else F.cross_entropy
+    parameters = list(module.parameters())
+    point = nn.utils.parameters_to_vector(parameters).detach()
+
+    def closure(x: Tensor) -> tuple[float, Tensor]:
+        nn.utils.vector_to_parameters(x, parameters)
+        module.zero_grad()
+        loss = loss_function(module(inputs), targets)
+        loss.backward()
+        return float(loss.detach()), torch.cat([p.grad.reshape(-1) for p in parameters])
+
+    memory = CurvatureMemory(10)
+    height, gradient = closure(point)
+    while True:
+        direction = memory.direction(gradient)
+        ray = Ray(
+            direction,
+            lambda a, x=point, p=direction: closure(x + a * p)[0],
+            lambda a, x=point, p=direction: closure(x + a * p),
+            height,
+        )
+        step = GoldenSection().search(ray, height, float(direction @ gradient), 1.0)
+        height, new_gradient = ray.height_and_gradient(step.alpha)
+        memory.add(step.alpha * direction, new_gradient - gradient)
+        point, gradient = point + step.alpha * direction, new_gradient
+        yield height
+
+
+def timed_iterations(landscape: lowroad.NetworkLandscape, count: int) -> list[float]:
+    """Return the seconds that each iteration of `lowroad.lbfgs` took."""
+    times = [time.perf_counter()]
+    lowroad.lbfgs(
+        landscape,
+        landscape.initial_point(),
+        iterations=count,
+        callback=lambda progress: times.append(time.perf_counter()),
+    )
+    return [after - before for before, after in itertools.pairwise(times)]
+
+
+def compare(name: str, images: int, iterations: int) -> None:
+    """Print the two medians and their ratio for one network."""
+    train = lowroad.load_mnist().train
+    inputs, labels = train.images[:images], train.labels[:images]
+    model = models.MODELS[name]
+    module = model(generator=torch.Generator().manual_seed(0))
+    targets = inputs if name == "Autoencoder" else labels
+    landscape = lowroad.NetworkLandscape(module, inputs, targets, model.loss)
+    naive_times, naive = [], naive_iterations(module, inputs, targets)
+    next(naive)
+    for _ in range(iterations):
+        began = time.perf_counter()
+        next(naive)
+        naive_times.append(time.perf_counter() - began)
+    ours = timed_iterations(landscape, iterations + 1)[1:]
+    a, b = statistics.median(naive_times), statistics.median(ours)
+    print(
+        f"{name:12s} {images} images: naive {a:7.3f} s, lowroad {b:7.3f} s, "
+        f"{a / b:4.1f} times faster"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", default=list(models.MODELS))
+    parser.add_argument("--images", type=int, default=60000)
+    parser.add_argument("--iterations", type=int, default=5)
+    arguments = parser.parse_args()
+    for name in arguments.networks:
+        compare(name, arguments.images, arguments.iterations)
+
+
+if __name__ == "__main__":
+    main()

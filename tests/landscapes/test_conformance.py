@@ -1,0 +1,159 @@
+"""What every landscape must do. A new landscape is one line in `LANDSCAPES`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from lowroad.landscapes import (
+    AffineSubspace,
+    AnaPot,
+    CountingLandscape,
+    CurvyValley,
+    FunctionLandscape,
+    Landscape,
+    MullerBrown,
+    NetworkLandscape,
+    RestrictedLandscape,
+    TwoWells,
+)
+
+
+def network(*layers: nn.Module) -> NetworkLandscape:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(23, 4, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, 3, (23,), generator=generator)
+    return NetworkLandscape(
+        nn.Sequential(*layers).double(), inputs, labels, "cross_entropy", piece=10
+    )
+
+
+LANDSCAPES: dict[str, Landscape] = {
+    "function": FunctionLandscape(lambda x: (x**3).sum(1) + x.prod(1), dimension=3),
+    "two wells": TwoWells(),
+    "Müller–Brown": MullerBrown(),
+    "curvy valley": CurvyValley(),
+    "AnaPot": AnaPot(),
+    "network, shared first layer": network(nn.Linear(4, 5), nn.Softplus(), nn.Linear(5, 3)),
+    "network, no bias": network(nn.Linear(4, 5, bias=False), nn.Tanh(), nn.Linear(5, 3)),
+    "network, generic": network(nn.Tanh(), nn.Linear(4, 3)),
+    "counted": CountingLandscape(FunctionLandscape(lambda x: (x**2).sum(1), dimension=4)),
+}
+
+
+@pytest.fixture(params=list(LANDSCAPES))
+def landscape(request: pytest.FixtureRequest) -> Landscape:
+    return LANDSCAPES[request.param]
+
+
+@pytest.fixture
+def points(landscape: Landscape) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return 0.5 * torch.randn(4, landscape.dimension, generator=generator, dtype=torch.float64)
+
+
+def test_heights_are_float64_and_one_a_point(landscape, points):
+    heights = landscape.heights(points)
+    assert heights.dtype == torch.float64
+    assert heights.shape == (4,)
+    assert not heights.requires_grad
+
+
+def test_points_do_not_depend_on_each_other(landscape, points):
+    alone = torch.cat([landscape.heights(point[None]) for point in points])
+    torch.testing.assert_close(landscape.heights(points), alone, rtol=1e-13, atol=1e-13)
+
+
+def test_heights_with_and_without_gradients_agree(landscape, points):
+    heights, gradients = landscape.heights_and_gradients(points)
+    torch.testing.assert_close(heights, landscape.heights(points), rtol=1e-13, atol=1e-13)
+    assert gradients.shape == points.shape
+    assert gradients.dtype == points.dtype
+
+
+def test_gradients_are_central_differences(landscape, points):
+    _, gradients = landscape.heights_and_gradients(points)
+    step = 1e-6
+    for j in range(landscape.dimension):
+        shift = torch.zeros(landscape.dimension, dtype=torch.float64)
+        shift[j] = step
+        slope = (landscape.heights(points + shift) - landscape.heights(points - shift)) / (2 * step)
+        scale = gradients.abs().max()
+        torch.testing.assert_close(gradients[:, j], slope, rtol=1e-6, atol=float(1e-8 * scale))
+
+
+def test_single_points_are_a_batch_of_one(landscape, points):
+    heights, gradients = landscape.heights_and_gradients(points)
+    height, gradient = landscape.height_and_gradient(points[2])
+    assert landscape.height(points[2]) == pytest.approx(float(heights[2]), rel=1e-13)
+    assert height == pytest.approx(float(heights[2]), rel=1e-13)
+    torch.testing.assert_close(gradient, gradients[2], rtol=1e-12, atol=1e-13)
+
+
+def test_points_are_left_as_they_are(landscape, points):
+    copy = points.clone()
+    landscape.heights(points)
+    landscape.heights_and_gradients(points)
+    assert torch.equal(points, copy)
+
+
+def test_wrong_points_are_refused(landscape, points):
+    with pytest.raises(ValueError, match=rf"\[n, {landscape.dimension}\].*got \[4, "):
+        landscape.heights(points[:, 1:])
+    with pytest.raises(ValueError, match="expected points of shape"):
+        landscape.heights_and_gradients(points[0])
+    with pytest.raises(TypeError, match=r"torch\.float64.*got torch\.float32"):
+        landscape.heights(points.float())
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2, 5])
+def test_restriction_agrees_with_points(landscape, points, rank):
+    """The oracle makes the points and multiplies their gradients out by hand."""
+    generator = torch.Generator().manual_seed(rank)
+    directions = torch.randn(rank, landscape.dimension, generator=generator, dtype=torch.float64)
+    coordinates = 0.1 * torch.randn(3, rank, generator=generator, dtype=torch.float64)
+    weights = torch.rand(3, generator=generator, dtype=torch.float64)
+    subspace = AffineSubspace(points[0], directions)
+    restricted = landscape.restrict(subspace)
+    heights, gradients = landscape.heights_and_gradients(points[0] + coordinates @ directions)
+    close = {"rtol": 1e-11, "atol": float(1e-12 * gradients.abs().max())}
+
+    torch.testing.assert_close(restricted.heights(coordinates), heights, **close)
+    by_coordinates = restricted.heights_and_gradients(coordinates)
+    torch.testing.assert_close(by_coordinates[0], heights, **close)
+    torch.testing.assert_close(by_coordinates[1], gradients @ directions.T, **close)
+    found = restricted.heights_and_subspace_gradients(coordinates, weights)
+    torch.testing.assert_close(found.heights, heights, **close)
+    torch.testing.assert_close(found.gradients[0], weights @ gradients, **close)
+    by_direction = (weights[:, None] * coordinates).T @ gradients
+    torch.testing.assert_close(found.gradients[1:], by_direction, **close)
+    plain = restricted.heights_and_subspace_gradients(coordinates)
+    torch.testing.assert_close(plain.gradients[0], gradients.sum(0), **close)
+    height, gradient = restricted.height_and_gradient(coordinates[1])
+    assert height == pytest.approx(float(heights[1]), rel=1e-11)
+    torch.testing.assert_close(gradient, gradients[1], **close)
+    with pytest.raises(ValueError, match=rf"coordinates of shape \[n, {rank}\]"):
+        restricted.heights(torch.zeros(2, rank + 1, dtype=torch.float64))
+
+
+def test_moved_lines_agree_with_new_ones(landscape, points):
+    """Ten moves in a row, each to a new direction, as a line search after another does them."""
+    generator = torch.Generator().manual_seed(5)
+    directions = 0.1 * torch.randn(
+        11, landscape.dimension, generator=generator, dtype=torch.float64
+    )
+    line = landscape.restrict(AffineSubspace(points[1], directions[:1]))
+    at = points[1]
+    for direction in directions[1:]:
+        line.heights(torch.tensor([[0.5]], dtype=torch.float64))
+        at = at + 0.3 * line.subspace.directions[0]
+        line = line.moved(torch.tensor([0.3], dtype=torch.float64), direction[None])
+        there = torch.tensor([[0.7]], dtype=torch.float64)
+        expected = landscape.height(at + 0.7 * direction)
+        assert float(line.heights(there)[0]) == pytest.approx(expected, rel=1e-11)
+        _, gradient = line.height_and_gradient(there[0])
+        plain = RestrictedLandscape(landscape, AffineSubspace(at, direction[None]))
+        torch.testing.assert_close(
+            gradient, plain.height_and_gradient(there[0])[1], rtol=1e-10, atol=1e-12
+        )

@@ -1,0 +1,270 @@
+"""Network landscapes against plain PyTorch, and what they refuse."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lowroad.landscapes import (
+    AffineSubspace,
+    CountingLandscape,
+    FunctionLandscape,
+    NetworkLandscape,
+)
+from lowroad.landscapes.landscape import RestrictedLandscape
+from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
+from lowroad.models import FCP, LSTM, Autoencoder, LeNet
+
+
+def data(items: int = 70) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return (
+        torch.rand(items, 784, generator=generator),
+        torch.randint(0, 10, (items,), generator=generator),
+    )
+
+
+def landscape_of(model: type[nn.Module], dtype=torch.float64, items=70, piece=32):
+    images, labels = data(items)
+    images = images.to(dtype)
+    module = model(generator=torch.Generator().manual_seed(1)).to(dtype)
+    targets = images if model is Autoencoder else labels
+    return module, NetworkLandscape(module, images, targets, model.loss, piece=piece)
+
+
+@pytest.mark.parametrize("model", [FCP, LeNet, LSTM, Autoencoder])
+def test_heights_and_gradients_are_pytorchs(model):
+    module, landscape = landscape_of(model)
+    outputs = module(landscape.inputs)
+    loss = (F.mse_loss if model is Autoencoder else F.cross_entropy)(outputs, landscape.targets)
+    gradients = torch.autograd.grad(loss, list(module.parameters()))
+    point = nn.utils.parameters_to_vector(module.parameters()).detach()
+    assert torch.equal(landscape.initial_point(), point)
+    height, gradient = landscape.height_and_gradient(point)
+    assert height == pytest.approx(loss.item(), rel=1e-13)
+    assert landscape.height(point) == pytest.approx(loss.item(), rel=1e-13)
+    expected = torch.cat([g.reshape(-1) for g in gradients])
+    torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-14)
+    torch.testing.assert_close(landscape.outputs(point), outputs.detach(), rtol=1e-12, atol=1e-14)
+
+
+def test_small_cross_entropies_are_not_rounded_away():
+    """A loss of e^-15 is 3.1e-7; float32 logarithms would round it by a fifth, and its gradient too."""
+    module = nn.Linear(1, 2, bias=False)
+    landscape = NetworkLandscape(module, torch.ones(1, 1), torch.zeros(1).long(), "cross_entropy")
+    height, gradient = landscape.height_and_gradient(torch.tensor([15.0, 0.0]))
+    small = torch.tensor(-15.0, dtype=torch.float64).exp().log1p().item()
+    assert height == pytest.approx(small, rel=1e-6)
+    torch.testing.assert_close(gradient, torch.tensor([-small, small]), rtol=1e-6, atol=0.0)
+
+
+@pytest.mark.parametrize("model", [FCP, Autoencoder])
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+def test_shared_first_layer_agrees_with_the_generic_form(model, dtype, close):
+    _, landscape = landscape_of(model, dtype, items=1300, piece=500)
+    generator = torch.Generator().manual_seed(2)
+    directions = 0.02 * torch.randn(3, landscape.dimension, generator=generator).to(dtype)
+    coordinates = torch.randn(4, 3, generator=generator).to(dtype)
+    subspace = AffineSubspace(landscape.initial_point(), directions)
+    shared, generic = landscape.restrict(subspace), RestrictedLandscape(landscape, subspace)
+    assert isinstance(shared, SharedFirstLayerRestriction)
+    pairs = [
+        (shared.heights(coordinates), generic.heights(coordinates)),
+        *zip(
+            shared.heights_and_gradients(coordinates),
+            generic.heights_and_gradients(coordinates),
+            strict=True,
+        ),
+        *zip(
+            shared.heights_and_subspace_gradients(coordinates),
+            generic.heights_and_subspace_gradients(coordinates),
+            strict=True,
+        ),
+    ]
+    for fast, plain in pairs:
+        assert float((fast - plain).abs().max() / plain.abs().max()) < close
+
+
+@pytest.mark.parametrize("layers", ["flatten", "hooked", "shared weights", "frozen", "conv"])
+def test_first_layers_are_recognised_only_where_they_are_linear_in_a_fixed_input(layers):
+    linear, images = nn.Linear(16, 16), torch.rand(5, 4, 4)
+    rest: list[nn.Module] = [nn.Tanh(), nn.Linear(16, 10)]
+    module = nn.Sequential(nn.Flatten(), linear, *rest)
+    if layers == "hooked":
+        linear.register_forward_hook(lambda module, arguments, output: 2 * output)
+    elif layers == "shared weights":
+        module = nn.Sequential(nn.Flatten(), linear, nn.Tanh(), linear)
+    elif layers == "frozen":
+        linear.weight.requires_grad_(False)
+    elif layers == "conv":
+        module = nn.Sequential(nn.Conv1d(4, 4, 1), nn.Flatten(), *rest)
+    landscape = NetworkLandscape(module, images, torch.arange(5), "cross_entropy")
+    point = landscape.initial_point()
+    restricted = landscape.restrict(AffineSubspace(point, torch.ones_like(point)[None]))
+    assert isinstance(restricted, SharedFirstLayerRestriction) == (layers == "flatten")
+    height = float(restricted.heights(torch.zeros(1, 1))[0])
+    expected = F.cross_entropy(module(images), torch.arange(5)).item()
+    assert height == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_users_module_is_left_as_it_is():
+    module, landscape = landscape_of(FCP)
+    before = copy.deepcopy(module.state_dict())
+    landscape.heights_and_gradients(torch.zeros(2, landscape.dimension, dtype=torch.float64))
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert all(p.grad is None for p in module.parameters())
+
+
+def test_frozen_parameters_are_not_coordinates():
+    module = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+    module[0].weight.requires_grad_(False)
+    landscape = NetworkLandscape(module, torch.ones(4, 2), torch.ones(4, 1), "mean_squared_error")
+    assert landscape.dimension == 3 + 3 + 1
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_losses_may_be_callables(reduction):
+    module, named = landscape_of(FCP)
+    landscape = NetworkLandscape(
+        module,
+        named.inputs,
+        named.targets,
+        lambda outputs, targets: F.cross_entropy(outputs, targets, reduction=reduction),
+        piece=32,
+    )
+    point = landscape.initial_point()
+    height, gradient = landscape.height_and_gradient(point)
+    expected, expected_gradient = named.height_and_gradient(point)
+    assert height == pytest.approx(expected, rel=1e-13)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-11, atol=1e-14)
+
+
+def test_minibatches_are_a_partition_of_the_data():
+    _, landscape = landscape_of(FCP)
+    batches = list(landscape.minibatches(32, torch.Generator().manual_seed(3)))
+    assert [batch.items for batch in batches] == [32, 32, 6]
+    rows = torch.cat([batch.inputs for batch in batches])
+    assert not torch.equal(rows, landscape.inputs)
+    assert torch.equal(rows.sort(0).values, landscape.inputs.sort(0).values)
+    point = landscape.initial_point()
+    mean = sum(batch.items * batch.height(point) for batch in batches) / 70
+    assert mean == pytest.approx(landscape.height(point), rel=1e-13)
+    again = next(iter(landscape.minibatches(32, torch.Generator().manual_seed(3))))
+    assert torch.equal(again.inputs, batches[0].inputs)
+
+
+@pytest.mark.parametrize("model", [FCP, LeNet, LSTM, Autoencoder])
+def test_ensemble_minibatches_give_each_point_its_own_shuffle(model):
+    _, landscape = landscape_of(model)
+    seeds = (5, 6, 7)
+    noise = torch.randn(3, landscape.dimension, generator=torch.Generator().manual_seed(4)).double()
+    points = landscape.initial_point() + 0.01 * noise
+    together = list(
+        landscape.ensemble_minibatches(32, [torch.Generator().manual_seed(s) for s in seeds])
+    )
+    for i, seed in enumerate(seeds):
+        alone = list(landscape.minibatches(32, torch.Generator().manual_seed(seed)))
+        assert len(alone) == len(together) == 3
+        for one, every in zip(alone, together, strict=True):
+            height, gradient = one.height_and_gradient(points[i])
+            heights, gradients = every.heights_and_gradients(points)
+            assert float(heights[i]) == pytest.approx(height, rel=1e-12)
+            assert float(every.heights(points)[i]) == pytest.approx(height, rel=1e-12)
+            torch.testing.assert_close(gradients[i], gradient, rtol=1e-9, atol=1e-13)
+
+
+def test_evaluations_are_counted_in_units_of_the_full_landscape():
+    _, landscape = landscape_of(FCP)
+    counted = CountingLandscape(landscape)
+    points = landscape.initial_point().repeat(5, 1)
+    counted.heights(points)
+    for batch in counted.minibatches(35, torch.Generator()):
+        batch.heights_and_gradients(points[:2])
+    line = counted.restrict(AffineSubspace(points[0], points[:1]))
+    line.heights_and_subspace_gradients(torch.zeros(3, 1, dtype=torch.float64))
+    line.height_and_gradient(torch.zeros(1, dtype=torch.float64))
+    for batch in counted.ensemble_minibatches(35, [torch.Generator(), torch.Generator()]):
+        batch.heights(points[:2])
+    assert counted.evaluations.heights == pytest.approx(5 + 2)
+    assert counted.evaluations.gradients == pytest.approx(2 + 3 + 1)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)), r"Dropout \(1\) is in training mode"),
+        (nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)), r"BatchNorm1d.*module\.eval\(\)"),
+        (nn.RReLU(), "has none"),
+    ],
+)
+def test_modules_whose_height_is_not_a_function_of_the_point_are_refused(module, message):
+    with pytest.raises(ValueError, match=message):
+        NetworkLandscape(module, torch.ones(4, 3), torch.ones(4, 3), "mean_squared_error")
+
+
+def test_modules_in_evaluation_mode_are_taken():
+    module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5)).eval()
+    landscape = NetworkLandscape(module, torch.ones(4, 3), torch.ones(4, 3), "mean_squared_error")
+    assert landscape.dimension == 9 + 3 + 3 + 3
+
+
+def test_random_modules_are_refused():
+    class Noisy(nn.Linear):
+        def forward(self, inputs):
+            return super().forward(inputs) + torch.randn(len(inputs), 3)
+
+    with pytest.raises(ValueError, match=r"same height from two evaluations.*module\.eval\(\)"):
+        NetworkLandscape(Noisy(3, 3), torch.ones(4, 3), torch.ones(4, 3), "mean_squared_error")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"targets": torch.ones(3, 2)}, "got 4 inputs and 3 targets"),
+        ({"inputs": torch.ones(0, 3), "targets": torch.ones(0, 2)}, "at least one"),
+        ({"loss": "hinge"}, r"\['cross_entropy', 'mean_squared_error'\].*got 'hinge'"),
+        ({"targets": torch.ones(4)}, r"outputs' shape \[4, 2\].*got \[4\]"),
+        ({"loss": lambda outputs, targets: outputs}, r"scalar mean or one value.*got \[4, 2\]"),
+        ({"piece": 0}, "at least one item, got 0"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    good = {
+        "module": nn.Linear(3, 2),
+        "inputs": torch.ones(4, 3),
+        "targets": torch.ones(4, 2),
+        "loss": "mean_squared_error",
+    }
+    with pytest.raises(ValueError, match=message):
+        NetworkLandscape(**{**good, **arguments})
+
+
+@pytest.mark.filterwarnings("ignore:Complex modules")
+def test_complex_parameters_are_refused():
+    with pytest.raises(ValueError, match=r"real floating-point.*got torch\.complex64"):
+        NetworkLandscape(
+            nn.Linear(3, 2).to(torch.complex64), torch.ones(4, 3), torch.ones(4, 2), "cross_entropy"
+        )
+
+
+def test_parameters_of_several_types_are_refused():
+    module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3).double())
+    with pytest.raises(ValueError, match="of one type on one device"):
+        NetworkLandscape(module, torch.ones(4, 3), torch.ones(4, 3), "mean_squared_error")
+
+
+def test_landscapes_without_data_have_no_minibatches():
+    bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=2)
+    with pytest.raises(TypeError, match="no data to draw mini-batches from"):
+        next(iter(bowl.minibatches(2, torch.Generator())))
+
+
+@pytest.mark.parametrize("returned", [torch.ones(3), 1.0, torch.ones(2, 1)])
+def test_functions_that_return_no_heights_are_refused(returned):
+    landscape = FunctionLandscape(lambda x: returned, dimension=2)
+    with pytest.raises(ValueError, match=r"heights \[2\]"):
+        landscape.heights(torch.ones(2, 2, dtype=torch.float64))
