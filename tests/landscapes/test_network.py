@@ -53,7 +53,7 @@ def test_heights_and_gradients_are_pytorchs(model):
 
 
 def test_small_cross_entropies_are_not_rounded_away():
-    """A loss of e^-15 is 3.1e-7; float32 logarithms would round it, and its gradient, by a fifth."""
+    """A loss of e^-15 is 3.1e-7: float32 logarithms would round it and its gradient by a fifth."""
     module = nn.Linear(1, 2, bias=False)
     landscape = NetworkLandscape(module, torch.ones(1, 1), torch.zeros(1).long(), "cross_entropy")
     height, gradient = landscape.height_and_gradient(torch.tensor([15.0, 0.0]))
