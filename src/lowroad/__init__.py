@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     # optimizers: from a start to a minimum
     from lowroad.optimizers import GoldenSection as GoldenSection
     from lowroad.optimizers import Minimum as Minimum
+    from lowroad.optimizers import Progress as Progress
     from lowroad.optimizers import Tolerance as Tolerance
     from lowroad.optimizers import lbfgs as lbfgs
     from lowroad.optimizers import sgd as sgd
@@ -37,7 +38,7 @@ _HOMES = {
         "NetworkLandscape",
     ),
     "lowroad.mnist": ("load_mnist",),
-    "lowroad.optimizers": ("GoldenSection", "Minimum", "Tolerance", "lbfgs", "sgd"),
+    "lowroad.optimizers": ("GoldenSection", "Minimum", "Progress", "Tolerance", "lbfgs", "sgd"),
     "lowroad.outcome": ("Outcome",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
