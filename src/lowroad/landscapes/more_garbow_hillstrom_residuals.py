@@ -6,6 +6,7 @@ Equations (1) to (35) of section 3 of the paper, in its numbering; the formulas 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ _OSBORNE_2 += [0.645, 0.632, 0.591, 0.559, 0.597, 0.625, 0.739, 0.710, 0.729, 0.
 _OSBORNE_2 += [0.428, 0.292, 0.162, 0.098, 0.054]
 
 
-def _vector(values: list[float], like: Tensor) -> Tensor:
+def _vector(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device)
 
 

@@ -1,20 +1,28 @@
 """Optimizers: from a landscape and a start to a minimum."""
 
+from lowroad.optimizers.backtracking import Backtracking
+from lowroad.optimizers.brent import Brent
 from lowroad.optimizers.golden_section import Bracket, GoldenSection, golden_section
+from lowroad.optimizers.hager_zhang import HagerZhang
 from lowroad.optimizers.lbfgs import Tolerance, lbfgs
 from lowroad.optimizers.line_search import LineSearch, Ray, Step
 from lowroad.optimizers.minimum import History, Minimum, Progress
 from lowroad.optimizers.sgd import sgd
+from lowroad.optimizers.strong_wolfe import StrongWolfe
 
 __all__ = [
+    "Backtracking",
     "Bracket",
+    "Brent",
     "GoldenSection",
+    "HagerZhang",
     "History",
     "LineSearch",
     "Minimum",
     "Progress",
     "Ray",
     "Step",
+    "StrongWolfe",
     "Tolerance",
     "golden_section",
     "lbfgs",

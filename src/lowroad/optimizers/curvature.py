@@ -7,7 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-WEAKEST_CURVATURE = 1e-4  # the cosine of s and y below which the whole memory is dropped
+
+def weakest_curvature(dtype: torch.dtype) -> float:
+    """Return the cosine of s and y below which the whole memory is dropped.
+
+    The paper's 1e-4 in float32, which lies a thousand times above its rounding; 1e-8 in float64,
+    where pairs of that weakness still carry the curvature of a badly scaled landscape.
+    """
+    return 1e-8 if dtype == torch.float64 else 1e-4
 
 
 class CurvatureMemory:
@@ -30,9 +37,10 @@ class CurvatureMemory:
         return len(self.pairs)
 
     def add(self, step: Tensor, change: Tensor) -> None:
-        """Append s and y, or drop everything when s·y < 1e-4 |s||y| or is not finite."""
+        """Append s and y, or drop everything when s·y is not finite or below c |s||y|."""
         product = float(step @ change)
-        if product > WEAKEST_CURVATURE * float(step.norm()) * float(change.norm()) > 0.0:
+        weakest = weakest_curvature(step.dtype) * float(step.norm()) * float(change.norm())
+        if product > weakest > 0.0:
             self.pairs = [*self.pairs, (step, change, 1.0 / product)][-self.size :]
         else:
             self.clear()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lowroad.optimizers.line_search import Ray, Step
+from lowroad.optimizers.line_search import Ray, Step, check_budget
 
 SECTION = (3.0 - math.sqrt(5.0)) / 2.0  # 0.382 = 2 − golden ratio
 
@@ -147,13 +147,3 @@ class GoldenSection:
                 difference=self.tolerance * (height - bracket.height),
             )
         return ray.best
-
-
-def check_budget(budget: int) -> None:
-    """Refuse a line search that may evaluate nothing.
-
-    Raises:
-        ValueError: when the budget is below 1.
-    """
-    if budget < 1:
-        raise ValueError(f"expected a budget of at least one evaluation a search, got {budget}")

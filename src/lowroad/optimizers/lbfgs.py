@@ -201,7 +201,8 @@ class _Run:
             )
         if done.lowest is not None:
             ray, step = done.lowest
-            point = torch.add(origin, ray.direction, alpha=step.alpha)
+            line = AffineSubspace(origin, ray.direction[None])
+            point = line.points(origin.new_full((1, 1), step.alpha))[0]
             self.record.best.see(step.height, point, self.iteration)
         if done.outcome is not None:
             return done.outcome

@@ -18,6 +18,15 @@ class Step:
     height: float
 
 
+@dataclass(frozen=True)
+class Trial:
+    """φ and φ' at one step length; a wall is infinitely high and has no slope (NaN)."""
+
+    alpha: float
+    height: float
+    slope: float
+
+
 class Ray:
     """φ(α) = L(x + α p), with walls where it is not finite and the best trial remembered.
 
@@ -47,10 +56,13 @@ class Ray:
         """Return φ(α), or infinity where it is not a number."""
         return self._see(alpha, self._height(alpha))
 
-    def height_and_slope(self, alpha: float) -> tuple[float, float]:
-        """Return φ(α) and φ'(α) = ∇L(x + α p) · p."""
+    def trial(self, alpha: float) -> Trial:
+        """Return φ(α) and φ'(α) = ∇L(x + α p) · p; a wall where either is not finite."""
         height, gradient = self.height_and_gradient(alpha)
-        return height, float(gradient @ self.direction)
+        slope = float(gradient @ self.direction)
+        if not (math.isfinite(height) and math.isfinite(slope)):
+            return Trial(alpha, math.inf, math.nan)
+        return Trial(alpha, height, slope)
 
     def height_and_gradient(self, alpha: float) -> tuple[float, Tensor]:
         """Return φ(α) and ∇L(x + α p) [d]; evaluated once for each α."""
@@ -83,3 +95,23 @@ class LineSearch(Protocol):
                 the gradient.
         """
         ...
+
+
+def check_budget(budget: int) -> None:
+    """Refuse a line search that may evaluate nothing.
+
+    Raises:
+        ValueError: when the budget is below 1.
+    """
+    if budget < 1:
+        raise ValueError(f"expected a budget of at least one evaluation a search, got {budget}")
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Refuse a setting outside (0, 1).
+
+    Raises:
+        ValueError: when it is.
+    """
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"expected {name} between 0 and 1, got {value}")

@@ -14,10 +14,17 @@ from lowroad.optimizers.line_search import LineSearch, Ray, Step
 from lowroad.outcome import Outcome
 
 SHRINKS = (1.0, 1e-3, 1e-6, 1e-9)  # how much shorter −g is made when no trial along it is lower
+TINY = 1e-300  # keeps a division by a vanishing length finite
 
 
 class Surface(Protocol):
-    """What the iteration moves over: a landscape, or a torch module behind a closure."""
+    """What the iteration moves over: a landscape, or a torch module behind a closure.
+
+    Attributes:
+        point: where it stands, [d].
+    """
+
+    point: Tensor
 
     def ray(self, direction: Tensor, height: float) -> Ray:
         """Return φ(α) from the present point, whose height is `height`, along `direction` [d]."""
@@ -42,6 +49,11 @@ class Iterate:
     gradient: Tensor
     memory: CurvatureMemory
 
+    def move(self, moved: Tensor, height: float, gradient: Tensor) -> None:
+        """Arrive at x + `moved`, and remember the curvature on the way."""
+        self.memory.add(moved, gradient - self.gradient)
+        self.height, self.gradient = height, gradient
+
 
 @dataclass(frozen=True)
 class Iteration:
@@ -64,41 +76,57 @@ class Iteration:
 def iterate(surface: Surface, at: Iterate, line_search: LineSearch) -> Iteration:
     """Do one L-BFGS iteration in place (Algorithm 1 of Yu & Morozov 2026).
 
-    Direction by the two-loop recursion, step by the line search. Where no trial is lower, the
-    memory is dropped and the search goes along −g, then along shorter and shorter −g; only when
-    all of these fail does the iteration end with LINE_SEARCH_FAILED. The height never rises.
+    `descend`, then the gradient at the accepted point. The height never rises.
     """
-    direction = at.memory.direction(at.gradient)
-    ray, step = _search(surface, at, line_search, direction, quasi_newton=len(at.memory) > 0)
+    ray, step = descend(surface, at, line_search)
     if step.alpha == 0.0:
-        at.memory.clear()
-        for shrink in SHRINKS:
-            ray, step = _search(surface, at, line_search, -shrink * at.gradient, quasi_newton=False)
-            if step.alpha > 0.0:
-                break
-        else:
-            return Iteration(Outcome.LINE_SEARCH_FAILED)
+        return Iteration(Outcome.LINE_SEARCH_FAILED)
     lowest = (ray, ray.best) if ray.best.height < step.height else None
     height, gradient = surface.accept(ray, step.alpha)
     if not (math.isfinite(height) and bool(torch.isfinite(gradient).all())):
         return Iteration(Outcome.DIVERGED, lowest=(ray, ray.best))
     moved = step.alpha * ray.direction
-    at.memory.add(moved, gradient - at.gradient)
     decrease = at.height - step.height
-    at.height, at.gradient = step.height, gradient
+    at.move(moved, step.height, gradient)
     return Iteration(None, float(moved.abs().max()), decrease, lowest)
 
 
+def descend(surface: Surface, at: Iterate, line_search: LineSearch) -> tuple[Ray, Step]:
+    """Return a lower step along −H g, else along −g, with its ray; α = 0 where there is none.
+
+    Direction by the two-loop recursion, step by the line search. Where no trial is lower, the
+    memory is dropped and the search goes along −g, then along shorter and shorter −g.
+    """
+    direction = at.memory.direction(at.gradient)
+    if len(at.memory) > 0:
+        ray, step = _search(surface, at, line_search, direction, first=1.0)
+        if step.alpha > 0.0:
+            return ray, step
+        at.memory.clear()
+    steepest = _steepest_descent(surface, at)
+    first = min(1.0, 1.0 / max(float(steepest.abs().sum()), TINY))
+    for shrink in SHRINKS:
+        ray, step = _search(surface, at, line_search, shrink * steepest, first)
+        if step.alpha > 0.0:
+            break
+    return ray, step
+
+
+def _steepest_descent(surface: Surface, at: Iterate) -> Tensor:
+    """Return −g, no longer than max(1, |x|): where a landscape is steep, −g alone leaves it."""
+    length, reach = (
+        float(torch.linalg.vector_norm(v, dtype=torch.float64))
+        for v in (at.gradient, surface.point)
+    )
+    longest = max(1.0, reach)
+    return -at.gradient if length <= longest else -(longest / length) * at.gradient
+
+
 def _search(
-    surface: Surface,
-    at: Iterate,
-    line_search: LineSearch,
-    direction: Tensor,
-    quasi_newton: bool,
+    surface: Surface, at: Iterate, line_search: LineSearch, direction: Tensor, first: float
 ) -> tuple[Ray, Step]:
     ray = surface.ray(direction, at.height)
     slope = float(direction @ at.gradient)
     if not slope < 0.0:  # the gradient is zero, or too small for its square to be represented
         return ray, Step(0.0, at.height)
-    first = 1.0 if quasi_newton else min(1.0, 1.0 / float(at.gradient.abs().sum()))
     return ray, line_search.search(ray, at.height, slope, first)

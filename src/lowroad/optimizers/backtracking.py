@@ -1,0 +1,64 @@
+"""Backtracking by interpolation until the Armijo condition holds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lowroad.optimizers.line_search import Ray, Step, check_budget, check_fraction
+
+SHORTEST, LONGEST = 0.1, 0.5  # the new step as a share of the last, at least and at most
+
+
+@dataclass(frozen=True)
+class Backtracking:
+    """Shorten the step until φ(α) ≤ φ(0) + c1 α φ'(0) (Nocedal & Wright, Algorithm 3.1).
+
+    The next trial is the minimum of the parabola through φ(0), φ'(0) and the first trial, later of
+    the cubic through φ(0), φ'(0) and the last two, kept within a tenth and a half of the last
+    trial (section 3.5). A trial on a wall is halved. No gradient is evaluated.
+
+    Attributes:
+        c1: how much of the decrease that the slope promises must be reached.
+        budget: evaluations of the height a search may make.
+
+    Raises:
+        ValueError: when c1 is not in (0, 1) or the budget is below 1.
+    """
+
+    c1: float = 1e-4
+    budget: int = 25
+
+    def __post_init__(self) -> None:
+        check_budget(self.budget)
+        check_fraction("c1", self.c1)
+
+    def search(self, ray: Ray, height: float, slope: float, first: float) -> Step:
+        """Return the first trial that meets the condition, else the lowest one."""
+        alpha, last = first, None
+        for _ in range(self.budget):
+            value = ray.height(alpha)
+            if value <= height + self.c1 * alpha * slope and value < height:
+                return Step(alpha, value)
+            guess = _interpolated(height, slope, (alpha, value), last)
+            last = (alpha, value)
+            shortest, longest = SHORTEST * alpha, LONGEST * alpha
+            alpha = min(max(guess, shortest), longest) if math.isfinite(guess) else longest
+        return ray.best
+
+
+def _interpolated(
+    height: float, slope: float, now: tuple[float, float], last: tuple[float, float] | None
+) -> float:
+    """Return where the parabola or cubic through the trials is lowest; NaN where it is nowhere."""
+    alpha, value = now
+    bend = (value - height - slope * alpha) / alpha**2
+    if last is None or not math.isfinite(last[1]):
+        return -slope / (2 * bend) if 0.0 < bend < math.inf else math.nan
+    bend_before = (last[1] - height - slope * last[0]) / last[0] ** 2
+    third = (bend - bend_before) / (alpha - last[0])
+    second = bend - third * alpha
+    if third == 0.0:
+        return -slope / (2 * second) if second > 0.0 else math.nan
+    inside = second**2 - 3 * third * slope
+    return (math.sqrt(inside) - second) / (3 * third) if 0.0 <= inside < math.inf else math.nan
