@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lowroad.landscapes import CountingLandscape, Evaluations, Landscape
 from lowroad.outcome import Outcome
-from lowroad.paths.found_path import FoundPath, History, measure
+from lowroad.paths.found_path import REFINEMENTS, FoundPath, History, measure
 from lowroad.paths.path import Path
 
 Callback = Callable[[int, float], bool | None]
@@ -36,13 +36,18 @@ class PathFinder(ABC):
 
     Attributes:
         points: T, on how many equally spaced t the found path is measured, ends included.
+        refinements: golden sections spent on the maximum between grid points, each of up to three
+            heights; 20 shrink a bracket to 1.3e-4 of a grid step, 0 leave the grid's maximum.
     """
 
     points: int = 51
+    refinements: int = REFINEMENTS
 
     def __post_init__(self) -> None:
         if self.points < 3:
             raise ValueError(f"expected at least 3 points along the path, got {self.points}")
+        if self.refinements < 0:
+            raise ValueError(f"expected refinements >= 0, got {self.refinements}")
 
     def find(
         self,
@@ -85,7 +90,9 @@ class PathFinder(ABC):
             raise ValueError("expected an initial path between the same ends, got other ends")
         counted = CountingLandscape(landscape)
         search = self._search(counted, start, end, generator, callback, initial)
-        return measure(counted, counted.evaluations, search.path, self.points, *search[1:])
+        return measure(
+            counted, counted.evaluations, search.path, self.points, self.refinements, *search[1:]
+        )
 
     @abstractmethod
     def _search(
@@ -155,6 +162,11 @@ class Record:
         self._floor = min(self._floor, float(heights[0]), float(heights[-1]))
         lowest = self._lowest[-1] if self._lowest else np.inf
         self._lowest.append(min(lowest, height))
+
+    @property
+    def finite(self) -> bool:
+        """Whether the last row is finite."""
+        return bool(np.isfinite(self._rows[-1][2]))
 
     @property
     def settled(self) -> bool:

@@ -15,7 +15,7 @@ from lowroad.outcome import Outcome
 from lowroad.paths.path import Path
 
 GOLDEN = (5**0.5 - 1) / 2
-REFINEMENTS = 20  # golden sections: a bracket of two grid steps shrinks to 1.3e-4 of a grid step
+REFINEMENTS = 20  # golden sections
 PEAKS = 3  # grid maxima refined: the highest ones within a quarter of the range below the top
 
 
@@ -112,6 +112,7 @@ def measure(
     evaluations: Evaluations,
     path: Path,
     points: int,
+    refinements: int,
     history: History,
     outcome: Outcome,
 ) -> FoundPath:
@@ -122,6 +123,7 @@ def measure(
         evaluations: the count, copied into the result.
         path: what is measured.
         points: T.
+        refinements: golden sections spent on the maximum; 0 for none.
         history: passed on.
         outcome: passed on.
     """
@@ -134,7 +136,7 @@ def measure(
 
     grid = t.numpy()
     profile = heights(grid)
-    refined_t, refined_height = refine_maximum(heights, grid, profile)
+    refined_t, refined_height = refine_maximum(heights, grid, profile, refinements)
     return FoundPath(
         path=path,
         t=grid,
@@ -157,7 +159,10 @@ class HeightsAt(Protocol):
 
 
 def refine_maximum(
-    heights: HeightsAt, t: NDArray[np.float64], profile: NDArray[np.float64]
+    heights: HeightsAt,
+    t: NDArray[np.float64],
+    profile: NDArray[np.float64],
+    refinements: int = REFINEMENTS,
 ) -> tuple[float, float]:
     """Return where a profile's maximum is and how high, between the grid points too.
 
@@ -169,6 +174,7 @@ def refine_maximum(
         heights: evaluates the profile at any t.
         t: the grid, increasing, [T].
         profile: the heights on the grid, [T].
+        refinements: golden sections; 0 return the grid's maximum.
 
     >>> grid = np.linspace(0, 1, 6)
     >>> t, height = refine_maximum(lambda t: -((t - 0.33) ** 2), grid, -((grid - 0.33) ** 2))
@@ -178,10 +184,12 @@ def refine_maximum(
     tops = _grid_maxima(profile)
     low, high = t[np.maximum(tops - 1, 0)], t[np.minimum(tops + 1, len(t) - 1)]
     best_t, best = float(t[profile.argmax()]), float(profile.max())
+    if refinements == 0:
+        return best_t, best
     inner, outer = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     both = heights(np.concatenate([inner, outer]))
     at_inner, at_outer = both[: len(tops)], both[len(tops) :]
-    for _ in range(REFINEMENTS):
+    for _ in range(refinements):
         left = at_inner > at_outer
         for where, values in ((inner, at_inner), (outer, at_outer)):
             top = int(values.argmax())
