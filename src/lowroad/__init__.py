@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from lowroad.mnist import load_mnist as load_mnist
 
     # optimizers: from a start to a minimum
+    from lowroad.optimizers import LBFGS as LBFGS
+    from lowroad.optimizers import Backtracking as Backtracking
+    from lowroad.optimizers import Brent as Brent
     from lowroad.optimizers import GoldenSection as GoldenSection
+    from lowroad.optimizers import HagerZhang as HagerZhang
     from lowroad.optimizers import Minimum as Minimum
     from lowroad.optimizers import Progress as Progress
+    from lowroad.optimizers import StrongWolfe as StrongWolfe
     from lowroad.optimizers import Tolerance as Tolerance
     from lowroad.optimizers import lbfgs as lbfgs
     from lowroad.optimizers import sgd as sgd
@@ -38,7 +43,19 @@ _HOMES = {
         "NetworkLandscape",
     ),
     "lowroad.mnist": ("load_mnist",),
-    "lowroad.optimizers": ("GoldenSection", "Minimum", "Progress", "Tolerance", "lbfgs", "sgd"),
+    "lowroad.optimizers": (
+        "LBFGS",
+        "Backtracking",
+        "Brent",
+        "GoldenSection",
+        "HagerZhang",
+        "Minimum",
+        "Progress",
+        "StrongWolfe",
+        "Tolerance",
+        "lbfgs",
+        "sgd",
+    ),
     "lowroad.outcome": ("Outcome",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

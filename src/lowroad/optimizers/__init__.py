@@ -9,8 +9,10 @@ from lowroad.optimizers.line_search import LineSearch, Ray, Step
 from lowroad.optimizers.minimum import History, Minimum, Progress
 from lowroad.optimizers.sgd import sgd
 from lowroad.optimizers.strong_wolfe import StrongWolfe
+from lowroad.optimizers.torch_optimizer import LBFGS
 
 __all__ = [
+    "LBFGS",
     "Backtracking",
     "Bracket",
     "Brent",

@@ -30,6 +30,10 @@ class Surface(Protocol):
         """Return φ(α) from the present point, whose height is `height`, along `direction` [d]."""
         ...
 
+
+class MovableSurface(Surface, Protocol):
+    """A surface that evaluates the gradient where it moves to."""
+
     def accept(self, ray: Ray, alpha: float) -> tuple[float, Tensor]:
         """Move to α on the ray; return the height and gradient [d] there."""
         ...
@@ -73,7 +77,7 @@ class Iteration:
     lowest: tuple[Ray, Step] | None = None
 
 
-def iterate(surface: Surface, at: Iterate, line_search: LineSearch) -> Iteration:
+def iterate(surface: MovableSurface, at: Iterate, line_search: LineSearch) -> Iteration:
     """Do one L-BFGS iteration in place (Algorithm 1 of Yu & Morozov 2026).
 
     `descend`, then the gradient at the accepted point. The height never rises.

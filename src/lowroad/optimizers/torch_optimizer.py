@@ -1,0 +1,355 @@
+"""L-BFGS-GSS as a `torch.optim.Optimizer`, for people's own training loops."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lowroad.landscapes import AffineSubspace, Evaluations
+from lowroad.optimizers.backtracking import Backtracking
+from lowroad.optimizers.brent import Brent
+from lowroad.optimizers.curvature import CurvatureMemory
+from lowroad.optimizers.golden_section import GoldenSection
+from lowroad.optimizers.hager_zhang import HagerZhang
+from lowroad.optimizers.line_search import LineSearch, Ray
+from lowroad.optimizers.quasi_newton import Iterate, descend
+from lowroad.optimizers.strong_wolfe import StrongWolfe
+from lowroad.outcome import Outcome
+
+Closure = Callable[[], Any]
+
+LINE_SEARCHES: dict[str, Callable[[], LineSearch]] = {
+    "golden": GoldenSection,
+    "brent": Brent,
+    "strong_wolfe": StrongWolfe,
+    "hager_zhang": HagerZhang,
+    "backtracking": Backtracking,
+}
+
+
+class LBFGS(torch.optim.Optimizer):
+    """L-BFGS with golden section search (Algorithm 1 of Yu & Morozov 2026) for a training loop.
+
+    `step(closure)` does one iteration, the same as one of `lbfgs`, and returns the loss *after* it.
+    The closure takes one of two forms:
+
+    - The usual one: zero the gradients, forward, backward, return the loss. Every trial of the line
+      search then costs a backward pass too.
+    - Loss alone: forward, return the loss, no backward. The optimizer calls backward once a step
+      and makes the trials of a line search without a graph: three times cheaper. `p.grad` is left
+      alone. (Where the loss itself needs autograd, as with physics-informed networks, the trials
+      are made with a graph.)
+
+    Which one it is shows in the first call of each step: the gradients are cleared before it, so
+    those that are there afterwards came from the closure's own backward.
+
+    The loss must be a function of the parameters alone while a step runs: no dropout, no batch norm
+    in training mode, the same batch. Between steps it may change. A step whose closure gives
+    another loss than the last step left, or that finds other parameters, starts with an empty
+    memory, along −g: so give a batch several steps.
+
+    After each step the parameters are those of the accepted point, or unchanged, whatever happened;
+    the loss never rises in a step.
+
+    Args:
+        params: dense float32 or float64 parameters, all of one type on one device.
+        line_search: `"golden"`, `"brent"`, `"strong_wolfe"`, `"hager_zhang"`, `"backtracking"`, or
+            a line search with its own settings, such as `GoldenSection(budget=10)`.
+        history_size: how many curvature pairs are kept.
+        tolerance_grad: a step does nothing once max_j |∂L/∂x_j| is at or below this.
+
+    Attributes:
+        line_search: the line search.
+        outcome: why the last step did not move, or None when it did.
+
+    Raises:
+        ValueError: when the parameters differ in type or device or are sparse or complex, when
+            there are several groups, or a setting is out of range.
+
+    >>> w = torch.nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
+    >>> optimizer = LBFGS([w])
+    >>> def loss():
+    ...     return (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2
+    >>> for _ in range(40):
+    ...     after = optimizer.step(loss)
+    >>> w.detach().round(decimals=6), float(after) < 1e-15
+    (tensor([1., 1.], dtype=torch.float64), True)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        line_search: str | LineSearch = "golden",
+        history_size: int = 10,
+        tolerance_grad: float = 1e-9,
+    ) -> None:
+        self.line_search = _line_search(line_search)
+        self.outcome: Outcome | None = None
+        self._graph_in_trials = False
+        CurvatureMemory(history_size)  # refuses a history below 1
+        if not 0.0 <= tolerance_grad < math.inf:
+            raise ValueError(f"expected a tolerance_grad of at least 0, got {tolerance_grad}")
+        defaults = {
+            "history_size": history_size,
+            "tolerance_grad": tolerance_grad,
+            "line_search": _description(self.line_search),
+        }
+        super().__init__(params, defaults)
+        _check_parameters(self._parameters)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Take the one group of parameters.
+
+        Raises:
+            ValueError: for a second one.
+        """
+        if self.param_groups:
+            raise ValueError(
+                "expected one group of parameters: L-BFGS moves all of them along one direction; "
+                "pass them as one list"
+            )
+        super().add_param_group(param_group)
+
+    @property
+    def _parameters(self) -> list[Tensor]:
+        return [p for p in self.param_groups[0]["params"] if p.requires_grad]
+
+    @property
+    def evaluations(self) -> Evaluations:
+        """How often the closure was called, without and with a backward pass."""
+        state = self.state[self._parameters[0]]
+        return Evaluations(
+            state.get("heights_evaluated", 0.0), state.get("gradients_evaluated", 0.0)
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None) -> Any:
+        """Do one iteration and return the loss after it.
+
+        Args:
+            closure: evaluates the loss at the present parameters, in one of the two forms above.
+
+        Returns:
+            The loss at the accepted point, of the type that the closure returns, without a graph.
+
+        Raises:
+            TypeError: when there is no closure, or it returns no number.
+            ValueError: when it returns anything but a scalar, when its loss does not depend on the
+                parameters, or when the loss or its gradient is not finite where the step begins.
+        """
+        if closure is None:
+            raise TypeError("expected a closure that returns the loss: optimizer.step(closure)")
+        group, parameters = self.param_groups[0], self._parameters
+        state = self.state[parameters[0]]
+        surface = _ClosureSurface(parameters, closure, self._graph_in_trials)
+        try:
+            at = self._arrive(surface, state)
+            if float(at.gradient.abs().max()) <= group["tolerance_grad"]:
+                moved, self.outcome = None, Outcome.CONVERGED_GRADIENT
+            else:
+                ray, step = descend(surface, at, self.line_search)
+                moved = surface.move_along(ray, step.alpha) if step.alpha > 0.0 else None
+                self.outcome = Outcome.LINE_SEARCH_FAILED if moved is None else None
+                at.height = step.height
+        finally:
+            surface.settle()
+            self._graph_in_trials = surface.graph_in_trials
+            counted = self.evaluations
+            state["heights_evaluated"] = counted.heights + surface.evaluations.heights
+            state["gradients_evaluated"] = counted.gradients + surface.evaluations.gradients
+        state["pairs"], state["moved"] = list(at.memory.pairs), moved
+        state["point"], state["height"], state["gradient"] = surface.point, at.height, at.gradient
+        return surface.as_loss(at.height)
+
+    def _arrive(self, surface: _ClosureSurface, state: dict[str, Any]) -> Iterate:
+        """Evaluate the loss where the last step led, and remember the curvature on the way."""
+        height, gradient = surface.height_and_gradient()
+        wrong = int((~torch.isfinite(gradient)).sum())
+        if not math.isfinite(height) or wrong:
+            raise ValueError(
+                f"expected a finite loss where the step begins, got {height} and a gradient with "
+                f"{wrong} components that are not finite"
+            )
+        memory = CurvatureMemory(self.param_groups[0]["history_size"])
+        if "point" in state and surface.is_at(state["point"], height, state["height"]):
+            memory.pairs = list(state["pairs"])
+            if state["moved"] is not None:
+                at = Iterate(state["height"], state["gradient"], memory)
+                at.move(state["moved"], height, gradient)
+        return Iterate(height, gradient, memory)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load what `state_dict()` gave: the run goes on in the same bits.
+
+        Raises:
+            ValueError: when it was saved with another line search.
+        """
+        saved = state_dict["param_groups"][0].get("line_search")
+        if saved != _description(self.line_search):
+            raise ValueError(
+                f"expected a state saved with {_description(self.line_search)}, got one saved "
+                f"with {saved}; make the optimizer with that line search"
+            )
+        super().load_state_dict(state_dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("line_search", "outcome", "_graph_in_trials")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
+
+
+class _ClosureSurface:
+    """A closure's loss, seen from the parameters' present point; good for one step."""
+
+    def __init__(self, parameters: list[Tensor], closure: Closure, graph_in_trials: bool) -> None:
+        self._all, self._closure = parameters, closure
+        self.graph_in_trials = graph_in_trials
+        self.point = torch.cat([p.reshape(-1) for p in parameters])
+        self.evaluations = Evaluations()
+        self._kept = [p.grad for p in parameters]  # what p.grad will be after the step
+        self._own_backward: bool | None = None  # not known before the first call
+        self._loss: Any = None
+
+    def height_and_gradient(self) -> tuple[float, Tensor]:
+        """Return the loss and its gradient [d] at the parameters as they are."""
+        height = self._call(graph=True)
+        self.evaluations.gradients += 1
+        gradients: list[Tensor | None] = [p.grad for p in self._all]
+        if self._own_backward is None:
+            self._own_backward = any(g is not None for g in gradients)
+            if self._own_backward:
+                self._kept = gradients
+        if not self._own_backward:
+            if not isinstance(self._loss, Tensor) or not self._loss.requires_grad:
+                raise ValueError(
+                    "expected a loss that depends on the parameters, got one without a graph from "
+                    "a closure that calls no backward()"
+                )
+            gradients = list(torch.autograd.grad(self._loss, self._all, allow_unused=True))
+            if all(g is None for g in gradients):
+                raise ValueError("expected a loss that depends on the parameters, it does not")
+        self._loss = self._loss.detach() if isinstance(self._loss, Tensor) else self._loss
+        return height, torch.cat([_flat(g, p) for g, p in zip(gradients, self._all, strict=True)])
+
+    def height(self) -> float:
+        """Return the loss at the parameters as they are, without a graph where that is possible."""
+        if self._own_backward:
+            self.evaluations.gradients += 1
+            return self._call(graph=True)
+        self.evaluations.heights += 1
+        if not self.graph_in_trials:
+            try:
+                return self._call(graph=False)
+            except RuntimeError:  # perhaps the loss itself needs autograd; else it fails again
+                self.graph_in_trials = True
+        return self._call(graph=True)
+
+    def _call(self, graph: bool) -> float:
+        for p in self._all:
+            p.grad = None
+        with torch.set_grad_enabled(graph):
+            self._loss = self._closure()
+        return _number(self._loss)
+
+    def ray(self, direction: Tensor, height: float) -> Ray:
+        """Return φ(α) along `direction` [d]; each trial moves the parameters."""
+
+        def height_at(alpha: float) -> float:
+            self._move_to(self._at(direction, alpha))
+            return self.height()
+
+        def height_and_gradient_at(alpha: float) -> tuple[float, Tensor]:
+            self._move_to(self._at(direction, alpha))
+            return self.height_and_gradient()
+
+        return Ray(direction, height_at, height_and_gradient_at, height)
+
+    def _at(self, direction: Tensor, alpha: float) -> Tensor:
+        line = AffineSubspace(self.point, direction[None])
+        return line.points(self.point.new_full((1, 1), alpha))[0]
+
+    def move_along(self, ray: Ray, alpha: float) -> Tensor:
+        """Make α on the ray the present point and return how far it moved, α p [d]."""
+        self.point = self._at(ray.direction, alpha)
+        return alpha * ray.direction
+
+    def settle(self) -> None:
+        """Leave the parameters at the present point, whatever was tried last."""
+        self._move_to(self.point)
+        for p, gradient in zip(self._all, self._kept, strict=True):
+            p.grad = gradient
+
+    def _move_to(self, point: Tensor) -> None:
+        sizes = [p.numel() for p in self._all]
+        for p, part in zip(self._all, point.split(sizes), strict=True):
+            p.copy_(part.view(p.shape))
+
+    def is_at(self, point: Tensor, height: float, expected: float) -> bool:
+        """Return whether the parameters are at `point` [d] with a loss that is the expected one.
+
+        With a graph and without, a loss is summed in other orders: half of its digits must agree.
+        """
+        eps = torch.finfo(point.dtype).eps
+        close = abs(height - expected) <= math.sqrt(eps) * abs(expected) + 10 * eps
+        return close and torch.equal(point, self.point)
+
+    def as_loss(self, height: float) -> Any:
+        """Return the height as the closure returns its losses."""
+        if isinstance(self._loss, Tensor):
+            return self._loss.new_tensor(height)
+        return height
+
+
+def _line_search(given: str | LineSearch) -> LineSearch:
+    if not isinstance(given, str):
+        return given
+    if given not in LINE_SEARCHES:
+        raise ValueError(f"expected a line search among {sorted(LINE_SEARCHES)}, got {given!r}")
+    return LINE_SEARCHES[given]()
+
+
+def _description(line_search: LineSearch) -> str:
+    """Return a line search as text that is the same in another process."""
+    is_ours = dataclasses.is_dataclass(line_search)
+    return repr(line_search) if is_ours else type(line_search).__qualname__
+
+
+def _number(loss: Any) -> float:
+    """Return the loss as a number, or say what a closure should return."""
+    if isinstance(loss, Tensor):
+        if loss.numel() != 1 or loss.is_complex():
+            raise ValueError(
+                "expected the closure to return a real scalar loss, got a tensor of shape "
+                f"{list(loss.shape)} and type {loss.dtype}; reduce it, for example with .mean()"
+            )
+        return float(loss.detach())
+    if not isinstance(loss, numbers.Real):
+        raise TypeError(
+            f"expected the closure to return the loss, a scalar tensor, got {type(loss).__name__}"
+        )
+    return float(loss)
+
+
+def _flat(gradient: Tensor | None, parameter: Tensor) -> Tensor:
+    if gradient is None:  # the loss does not depend on this parameter
+        return torch.zeros_like(parameter).reshape(-1)
+    return (gradient if gradient.layout == torch.strided else gradient.to_dense()).reshape(-1)
+
+
+def _check_parameters(parameters: list[Tensor]) -> None:
+    if not parameters:
+        raise ValueError("expected parameters that require gradients, got none")
+    kinds = sorted({f"{p.dtype} on {p.device}" for p in parameters})
+    if len(kinds) > 1:
+        raise ValueError(f"expected parameters of one type on one device, got {kinds}")
+    dtype = parameters[0].dtype
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"expected float32 or float64 parameters, got {dtype}")
+    layouts = sorted({str(p.layout) for p in parameters if p.layout != torch.strided})
+    if layouts:
+        raise ValueError(f"expected dense parameters, got {layouts}")
