@@ -83,6 +83,10 @@ class NetworkLandscape(Landscape):
         other.inputs, other.targets, other.items = inputs, targets, len(inputs)
         return other
 
+    def _at(self, rows: Tensor) -> NetworkLandscape:
+        """Return the same network on some rows of the data."""
+        return self._over(self.inputs.index_select(0, rows), self.targets.index_select(0, rows))
+
     def initial_point(self) -> Tensor:
         """Return the parameters [d] that the module came with."""
         return self._initial.clone()
@@ -132,7 +136,7 @@ class NetworkLandscape(Landscape):
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
         """Yield the network's landscapes over one shuffled epoch of batches of `size` items."""
         for chosen in self._shuffled(generator).split(_checked_batch_size(size)):
-            yield self._over(self.inputs[chosen], self.targets[chosen])
+            yield self._at(chosen)
 
     def ensemble_minibatches(
         self, size: int, generators: Sequence[torch.Generator]
@@ -145,14 +149,12 @@ class NetworkLandscape(Landscape):
         together = len(generators) > 1 and is_worth_vectorizing(self._model.module, self.device)
         for chosen in zip(*batches, strict=True):
             if together:
-                rows = torch.stack(chosen)
-                yield VectorizedLandscape(
-                    self._model, self._loss, self.inputs[rows], self.targets[rows]
-                )
+                rows, shape = torch.cat(chosen), (len(chosen), len(chosen[0]))
+                inputs = self.inputs.index_select(0, rows).unflatten(0, shape)
+                targets = self.targets.index_select(0, rows).unflatten(0, shape)
+                yield VectorizedLandscape(self._model, self._loss, inputs, targets)
             else:
-                yield PointwiseLandscape(
-                    [self._over(self.inputs[rows], self.targets[rows]) for rows in chosen]
-                )
+                yield PointwiseLandscape([self._at(rows) for rows in chosen])
 
     def _shuffled(self, generator: torch.Generator) -> Tensor:
         order = torch.randperm(self.items, generator=generator, device=generator.device)

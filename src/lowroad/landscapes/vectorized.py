@@ -10,21 +10,35 @@ from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape
 from lowroad.landscapes.losses import Loss
 
+ELEMENTWISE = (nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Identity)
+
 
 def is_worth_vectorizing(module: nn.Module, device: torch.device) -> bool:
     """Return whether evaluating many points of a module at once is faster than one by one.
 
-    Measured: on a GPU always; on a CPU for small dense networks alone, where one point's kernels
+    Measured: on a GPU always; on a CPU for plain dense networks alone, where one point's kernels
     are shorter than their launches. PyTorch's own convolutions and recurrent layers are slower
     when vectorized over weights.
     """
-    dense = (nn.Linear, nn.Flatten, nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU)
-    leaves = [m for m in module.modules() if not list(m.children())]
-    return device.type == "cuda" or all(isinstance(m, dense) for m in leaves)
+    return device.type == "cuda" or _is_dense(module)
+
+
+def _is_dense(module: nn.Module) -> bool:
+    """Return whether the module is a chain of linear layers and elementwise functions."""
+    if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward:
+        return False
+    layers = list(module)
+    plain = all(type(layer) in (nn.Linear, *ELEMENTWISE) for layer in layers)
+    trainable = all(p.requires_grad for p in module.parameters())
+    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
+    distinct = len({id(layer) for layer in layers}) == len(layers)
+    return plain and trainable and distinct and not hooked
 
 
 class VectorizedLandscape(Landscape):
-    """L_i(w_i) = mean loss of the module at point i on batch i, all at once through `vmap`.
+    """L_i(w_i) = mean loss of the module at point i on batch i, all points at once.
+
+    Chains of linear layers go through batched matrix products, all other modules through `vmap`.
 
     Args:
         model: the module.
@@ -42,18 +56,18 @@ class VectorizedLandscape(Landscape):
 
     def _evaluate(self, points: Tensor) -> Tensor:
         self.check_points(points)
-        names = [n for n, p in self._model.module.named_parameters() if p.requires_grad]
         shapes = [p.shape for p in self._model.parameters]
         parts = points.split([shape.numel() for shape in shapes], dim=1)
-        parameters = {
-            name: part.view(len(points), *shape)
-            for name, part, shape in zip(names, parts, shapes, strict=True)
-        }
-
-        def one(parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
-            return self._loss(functional_call(self._model.module, parameters, inputs), targets)
-
-        return vmap(one)(parameters, self.inputs, self.targets) / self.items
+        parameters = [part.unflatten(1, s) for part, s in zip(parts, shapes, strict=True)]
+        module = self._model.module
+        if _is_dense(module):
+            outputs = _dense(list(module.children()), parameters, self.inputs)
+        else:
+            names = [n for n, p in module.named_parameters() if p.requires_grad]
+            named = dict(zip(names, parameters, strict=True))
+            outputs = vmap(lambda own, x: functional_call(module, own, x))(named, self.inputs)
+        losses = [self._loss(o, t) for o, t in zip(outputs, self.targets, strict=True)]
+        return torch.stack(losses) / self.items
 
     @torch.no_grad()
     def heights(self, points: Tensor) -> Tensor:
@@ -67,3 +81,16 @@ class VectorizedLandscape(Landscape):
             heights = self._evaluate(leaves)
             (gradients,) = torch.autograd.grad(heights.sum(), leaves)
         return heights.detach(), gradients
+
+
+def _dense(layers: list[nn.Module], parameters: list[Tensor], x: Tensor) -> Tensor:
+    """Return the outputs [s, n, ...] of a dense chain with `parameters` [s, ...] on x [s, n, f]."""
+    left = iter(parameters)
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            weights = next(left).transpose(1, 2)
+            biased = layer.bias is not None
+            x = torch.baddbmm(next(left)[:, None], x, weights) if biased else torch.bmm(x, weights)
+        else:
+            x = layer(x)
+    return x
