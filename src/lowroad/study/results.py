@@ -46,11 +46,11 @@ class TrainingResult:
         train_point, test_point: float32 [d], the weights where each loss was lowest.
         train_height, test_height: the lowest losses.
         train_step, test_step: when they were reached.
-        train_point_accuracy, test_point_accuracy: shares of the test images classified rightly by
-            the two points; NaN for the autoencoder.
         outcome: how the run ended, in words.
         heights_evaluated, gradients_evaluated: what it cost, in full evaluations.
         seconds: how long it took.
+        train_point_accuracy, test_point_accuracy: shares of the test images classified rightly by
+            the two points; NaN for the autoencoder.
     """
 
     network: str
@@ -65,12 +65,12 @@ class TrainingResult:
     test_height: float
     train_step: int
     test_step: int
-    train_point_accuracy: float
-    test_point_accuracy: float
     outcome: str
     heights_evaluated: float
     gradients_evaluated: float
     seconds: float
+    train_point_accuracy: float = float("nan")
+    test_point_accuracy: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,8 @@ class StudyFileError(ValueError):
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+        self.problems = tuple(_printable(line) for line in problems)
+        super().__init__("\n".join(self.problems))
 
 
 def parse_study(raw: Mapping[str, Any]) -> StudyConfig:
@@ -104,7 +104,7 @@ def _assign(raw: dict[str, Any], assignment: str) -> None:
 def _describe(detail: Any) -> Iterable[str]:
     """Lines for one of pydantic's errors: the place, what was expected, what came."""
     loc = tuple(part for part in detail["loc"] if part != "[key]")
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)[1:]
+    place = "".join(f"[{p}]" if isinstance(p, int) else f".{_key(p)}" for p in loc)[1:]
     kind, message, came = detail["type"], str(detail["msg"]), detail["input"]
     if kind == "extra_forbidden":
         yield f"{place}: no such setting{_suggest(loc)}"
@@ -137,9 +137,23 @@ def _show(value: Any) -> str:
     """A value as in a study file, shortened."""
     if isinstance(value, bool):
         return str(value).lower()
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
-    text = text.replace("\n", "\\n").replace("\r", "\\r")
+    return _shortened(f'"{value}"' if isinstance(value, str) else repr(value))
+
+
+def _key(name: str) -> str:
+    """A key as in a study file: quoted unless it is a bare one."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _shortened(f'"{name}"')
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _printable(text: str) -> str:
+    """Text on one line, with escapes for what a terminal could not show or would obey."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

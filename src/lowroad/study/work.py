@@ -22,7 +22,7 @@ from lowroad.landscapes import NetworkLandscape
 from lowroad.mnist import Images, Mnist, load_mnist
 from lowroad.models import MODELS
 from lowroad.optimizers import GoldenSection, Minimum, lbfgs, sgd
-from lowroad.paths import FourierPathFinder, StraightLine
+from lowroad.paths import FourierPathFinder
 from lowroad.study.config import LbfgsSettings, SgdSettings
 from lowroad.study.store import Record, Store
 from lowroad.study.tasks import PathTask, Task, TrainingTask, canonical_json
@@ -193,8 +193,9 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
     """The low path between the same weights of two training runs, and the straight line.
 
     Variables: ``profile`` [t], the loss along the path; ``totals`` and ``heights`` [step], what the
-    finder saw; ``peak_point`` [parameter]. Numbers are attributes: ``height`` (Eq. 5), ``length``,
-    ``straight_height``, ``straight_length``, and so on.
+    finder saw; ``peak_point`` [parameter]. Numbers are attributes: ``height`` (Eq. 5, on the grid),
+    ``refined_height`` (between its points too), ``length``, ``straight_height`` (on the grid),
+    ``straight_length``, and so on.
     """
     images = data.train if task.landscape == "train" else data.test
     landscape = network_landscape(task, images)
@@ -215,12 +216,12 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
         generator=torch.Generator().manual_seed(task.generator_seed()),
         callback=report,
     )
-    straight = StraightLine(points=settings.points).find(landscape, start, end)
     history = found.history
+    assert history.steps[0] == 0  # the search begins with the straight line
     return xr.Dataset(
         {
             "profile": ("t", found.profile, {"long_name": "loss along the path"}),
-            "totals": ("step", history.totals, {"long_name": "cumulative loss with the penalty"}),
+            "totals": ("step", history.totals, {"long_name": "cumulative loss"}),
             "heights": ("step", history.heights, {"long_name": "highest loss on the path"}),
             "peak_point": (
                 "parameter",
@@ -236,9 +237,10 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
             "landscape": task.landscape,
             "seeds": list(task.seeds),
             "height": found.height,
-            "straight_height": straight.height,
+            "refined_height": found.refined_height,
+            "straight_height": float(history.heights[0]),
             "length": found.length,
-            "straight_length": straight.length,
+            "straight_length": float(torch.linalg.vector_norm(end.double() - start.double())),
             "outcome": found.outcome.value,
             "heights_evaluated": found.evaluations.heights,
             "gradients_evaluated": found.evaluations.gradients,

@@ -1,0 +1,195 @@
+"""Whole runs of the tiny study: resuming, damage, changed settings, failures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lowroad.execution.executor import Event
+from lowroad.study import work
+from lowroad.study.config import StudyConfig
+from lowroad.study.progress import Tally
+from lowroad.study.run import RunSummary, prepare_run, status
+from lowroad.study.store import Store
+from lowroad.study.study_file import parse_study, read_study
+from lowroad.study.tasks import PathTask, TrainingTask
+
+from .conftest import Finished, digests
+
+
+def ignore(tally: Tally, event: Event) -> None:
+    pass
+
+
+def go_on(config: StudyConfig, directory: Path) -> RunSummary:
+    return prepare_run(config, directory).perform(1, ignore)
+
+
+@pytest.fixture
+def copy(finished: Finished, tmp_path: Path) -> Path:
+    """A copy of the finished store, free to damage."""
+    return Path(shutil.copytree(finished.directory, tmp_path / "copy"))
+
+
+def record_of(directory: Path, config: StudyConfig, kind: type) -> str:
+    run = prepare_run(config, directory)
+    return next(name for name, task in run.agenda.done.items() if isinstance(task, kind))
+
+
+def test_a_finished_run_has_nothing_to_do(tiny: StudyConfig, finished: Finished) -> None:
+    run = prepare_run(tiny, finished.directory)
+    assert (run.tasks, run.notes) == ([], [])
+    assert run.perform(1, ignore) == RunSummary(performed=0, failed=[], waiting=0)
+    assert read_study(finished.directory / "study.toml") == tiny
+
+
+def test_a_run_in_two_worker_processes_gives_the_same_bits(
+    tiny: StudyConfig, finished: Finished, tmp_path: Path
+) -> None:
+    kinds: list[str] = []
+    summary = prepare_run(tiny, tmp_path).perform(2, lambda tally, event: kinds.append(event.kind))
+    assert (summary.performed, summary.failed) == (14, [])
+    assert digests(tmp_path) == finished.digests
+    assert kinds.count("started") == kinds.count("finished") == 14
+
+
+def test_a_record_lost_is_computed_again_to_the_same_bits(
+    tiny: StudyConfig, finished: Finished, copy: Path
+) -> None:
+    for kind in (TrainingTask, PathTask):
+        Store(copy).path(record_of(copy, tiny, kind)).unlink()
+    assert go_on(tiny, copy).performed == 2
+    assert digests(copy) == finished.digests
+
+
+@pytest.mark.parametrize("kind", [TrainingTask, PathTask])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
+def test_a_damaged_record_is_named_set_aside_and_computed_again(
+    tiny: StudyConfig, finished: Finished, copy: Path, kind: type, damage: str
+) -> None:
+    name = record_of(copy, tiny, kind)
+    path = Store(copy).path(name)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    damaged = {"flip": bytes(content), "truncate": bytes(content[:-1]), "empty": b""}[damage]
+    path.write_bytes(damaged)
+    run = prepare_run(tiny, copy)
+    aside = copy / "damaged" / f"{name}.nc"
+    assert [task.hash for task in run.tasks] == [name]
+    (note,) = run.notes
+    assert note.startswith(f"{path}: damaged record: ")
+    assert note.endswith(f"set aside as {aside}")
+    assert aside.read_bytes() == damaged
+    assert run.perform(1, ignore).performed == 1
+    assert digests(copy) == finished.digests
+
+
+def test_new_settings_keep_what_still_fits_and_say_what_changed(
+    raw: dict[str, Any], finished: Finished, copy: Path
+) -> None:
+    raw["train"]["lbfgs"]["iterations"] = 4
+    config = parse_study(raw)
+    run = prepare_run(config, copy)
+    (note,) = run.notes
+    assert "train.lbfgs.iterations: 3 -> 4" in note
+    summary = run.perform(1, ignore)
+    assert summary.performed == 3 + 4  # the runs and paths of L-BFGS
+    assert read_study(copy / "study.toml") == config
+    now = digests(copy)
+    assert {name: now[name] for name in finished.digests} == finished.digests
+    # going back costs nothing
+    raw["train"]["lbfgs"]["iterations"] = 3
+    assert prepare_run(parse_study(raw), copy).tasks == []
+
+
+def test_an_unreadable_study_file_there_is_replaced_and_said(tiny: StudyConfig, copy: Path) -> None:
+    (copy / "study.toml").write_text("name = ")
+    run = prepare_run(tiny, copy)
+    assert run.tasks == []
+    assert "could not be read and is replaced" in run.notes[0]
+    assert tomllib.loads((copy / "study.toml").read_text())["name"] == "tiny"
+
+
+def test_a_task_that_fails_is_recorded_and_does_not_stop_the_others(
+    tiny: StudyConfig, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = work.run_training
+
+    def fail_once(task: TrainingTask, *arguments: Any) -> Any:
+        if (task.optimizer, task.seed) == ("sgd", 1):
+            raise ArithmeticError("no luck today\nand more")
+        return real(task, *arguments)
+
+    monkeypatch.setattr(work, "run_training", fail_once)
+    summary = go_on(tiny, tmp_path)
+    ((task, error),) = summary.failed
+    assert (task.network, task.seed, error) == ("FCP", 1, "ArithmeticError: no luck today")
+    assert (summary.performed, summary.waiting) == (5 + 4, 4)
+    text = Store(tmp_path).failure_path(task.hash).read_text()
+    assert text.startswith("training FCP sgd seed 1\n")
+    assert "Traceback" in text
+    assert "fail_once" in text
+    rows, damaged = status(tiny, tmp_path)
+    assert damaged == []
+    assert [(row.optimizer, row.trainings_done, row.paths_done, row.failed) for row in rows] == [
+        ("sgd", 2, 0, 1),
+        ("lbfgs", 3, 4, 0),
+    ]
+    # another run tries again, and then nothing is left of the failure
+    monkeypatch.undo()
+    assert go_on(tiny, tmp_path).performed == 5
+    assert digests(tmp_path) == finished.digests
+    assert Store(tmp_path).failures() == set()
+
+
+def test_status_changes_nothing_and_names_damage(tiny: StudyConfig, copy: Path) -> None:
+    name = record_of(copy, tiny, TrainingTask)
+    path = Store(copy).path(name)
+    path.write_bytes(b"")
+    before = {p: p.stat().st_mtime_ns for p in copy.rglob("*")}
+    rows, damaged = status(tiny, copy)
+    assert {p: p.stat().st_mtime_ns for p in copy.rglob("*")} == before
+    assert [name in line for line in damaged] == [True]
+    assert sum(row.trainings for row in rows) == 6
+    nowhere, _ = status(tiny, copy / "nowhere")
+    assert sum(row.trainings_done + row.paths_done for row in nowhere) == 0
+    assert not (copy / "nowhere").exists()
+
+
+def test_records_say_where_they_come_from(finished: Finished, tiny: StudyConfig) -> None:
+    store = Store(finished.directory)
+    names = [record_of(finished.directory, tiny, kind) for kind in (TrainingTask, PathTask)]
+    for name in names:
+        attributes = store.read_attributes(name)
+        assert attributes["seconds"] > 0
+        assert "torch" in attributes["versions"]
+        assert {"created", "machine", "task", "outcome", "network"} <= attributes.keys()
+
+
+def test_both_optimizers_begin_at_the_same_weights(finished: Finished, tiny: StudyConfig) -> None:
+    store = Store(finished.directory)
+    run = prepare_run(tiny, finished.directory)
+    first: dict[int, list[float]] = {}
+    for name, task in run.agenda.done.items():
+        if isinstance(task, TrainingTask):
+            first.setdefault(task.seed, []).append(store.read(name).arrays["train_heights"][0])
+    for heights in first.values():
+        # the same weights, and the same height up to the order of float32 sums
+        np.testing.assert_allclose(heights[0], heights[1], rtol=1e-6)
+    assert len({round(heights[0], 9) for heights in first.values()}) == 3
+
+
+def test_leftovers_of_a_killed_writer_are_removed(tiny: StudyConfig, copy: Path) -> None:
+    leftover = copy / "records" / ".x.nc.elsewhere.1.abcd.tmp"
+    folder = next(path for path in (copy / "records").iterdir() if path.is_dir())
+    leftover = folder / leftover.name
+    leftover.write_bytes(b"half")
+    os.utime(leftover, (0, 0))
+    prepare_run(tiny, copy)
+    assert not leftover.exists()

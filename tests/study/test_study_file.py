@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lowroad.study.config import StudyConfig
+from lowroad.study.study_file import (
+    StudyFileError,
+    differences,
+    parse_study,
+    read_study,
+    to_toml,
+)
+
+STUDIES = Path(__file__).parents[2] / "studies"
+
+
+def write(directory: Path, text: str | bytes) -> Path:
+    path = directory / "study.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def problems(path: Path, *assignments: str) -> list[str]:
+    with pytest.raises(StudyFileError) as caught:
+        read_study(path, assignments)
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize("name", ["quick", "desk", "paper"])
+def test_the_studies_that_come_along_are_valid(name: str) -> None:
+    config = read_study(STUDIES / f"{name}.toml")
+    assert config.name == name
+    assert set(config.networks) == {"FCP", "LeNet", "Autoencoder", "LSTM"}
+
+
+def test_paper_is_the_paper() -> None:
+    config = read_study(STUDIES / "paper.toml")
+    assert config == parse_study({"name": "paper", "seed": config.seed})
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "no.toml"
+    assert problems(path) == [f"{path}: cannot be read: No such file or directory"]
+    assert problems(tmp_path) == [f"{tmp_path}: cannot be read: Is a directory"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('name = "a"\nseed = = 1\n', 2, "Invalid value"),
+        ('name = "a"\nname = "b"\n', 2, "Cannot overwrite a value"),
+        ('name = "a', None, "Unterminated string"),
+        (b"\xff", None, "expected UTF-8 text"),
+        ("a = " + "[" * 5000, None, "nested too deeply"),
+    ],
+)
+def test_what_is_no_toml_is_named_with_its_line(
+    tmp_path: Path, text: str | bytes, line: int | None, message: str
+) -> None:
+    path = write(tmp_path, text)
+    (problem,) = problems(path)
+    assert problem.startswith(f"{path}:{line}: " if line else f"{path}: ")
+    assert message in problem
+
+
+def test_each_problem_has_the_files_name(tmp_path: Path) -> None:
+    path = write(tmp_path, "seed = 'x'\n")
+    assert problems(path) == [
+        f'{path}: name: missing; expected a line such as name = "quick"',
+        f'{path}: seed: expected a whole number, got "x"',
+    ]
+
+
+def test_assignments_come_before_the_checks(tmp_path: Path) -> None:
+    path = write(tmp_path, 'name = "a"\n[train]\nseeds = "wrong"\n')
+    config = read_study(
+        path,
+        [
+            "train.seeds=8",
+            "train.keep = 4",
+            "paths.pairs=6",
+            "paths.learning_rate=1e-2",
+            'networks=["FCP", "LSTM"]',
+            "activation=relu",
+            'name="b"',
+            "network.LSTM.paths.points=21",
+        ],
+    )
+    assert (config.train.seeds, config.train.keep, config.paths.learning_rate) == (8, 4, 0.01)
+    assert (config.networks, config.activation, config.name) == (("FCP", "LSTM"), "relu", "b")
+    assert config.settings("LSTM").paths.points == 21
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("train.seeds", "--set train.seeds: expected KEY=VALUE"),
+        ("=3", "--set =3: expected KEY=VALUE"),
+        ("train..seeds=3", "--set train..seeds=3: expected KEY=VALUE"),
+        ("name.first=3", "--set name.first=3: name is a value, not a table"),
+        ("networks=FCP", 'networks: expected a list such as ["FCP", "LSTM"], got "FCP"'),
+        ("train.epoch=3", 'train.epoch: no such setting; did you mean "train.sgd.epochs"?'),
+        ("seed=1\nname=2", 'seed: expected a whole number, got "1\\nname=2"'),
+    ],
+)
+def test_wrong_assignments(tmp_path: Path, assignment: str, message: str) -> None:
+    (problem,) = problems(write(tmp_path, 'name = "a"\n'), assignment)
+    assert message in problem
+
+
+def test_what_is_written_reads_back_the_same(raw: dict[str, Any]) -> None:
+    raw["analysis"] = {"gamma": 1e-7}
+    raw["network"] = {
+        "LSTM": {"train": {"lbfgs": {"iterations": 60}}, "paths": {"batch_size": 10}},
+        "FCP": {"train": {"keep": 3}},
+        "LeNet": {},
+    }
+    config = parse_study(raw)
+    text = to_toml(config)
+    assert parse_study(tomllib.loads(text)) == config
+    # Only the differences are written, so that a changed [train] goes for all networks.
+    assert tomllib.loads(text)["network"]["LSTM"] == raw["network"]["LSTM"]
+
+
+def test_differences_name_each_changed_setting(raw: dict[str, Any], tiny: StudyConfig) -> None:
+    assert differences(tiny, tiny) == []
+    raw["train"]["seeds"] = 5
+    del raw["paths"]["batch_size"]
+    raw["network"] = {"FCP": {"train": {"sgd": {"epochs": 9}}}}
+    assert differences(tiny, parse_study(raw)) == [
+        "train.seeds: 3 -> 5",
+        'paths.batch_size: 30 -> "unset"',
+        'network.FCP.train.sgd.epochs: "unset" -> 9',
+    ]
+
+
+WORDS = """
+name seed networks activation data train paths analysis network sgd lbfgs seeds keep epochs
+batch_size iterations pairs points terms steps gamma test FCP LSTM Lenet smoothness
+"""
+KEYS = st.sampled_from(WORDS.split()) | st.text(max_size=8)
+VALUES = (
+    st.integers()
+    | st.sampled_from([0, 2, 3, 64, "FCP", "1/D", "softplus", ["FCP"], ["FCP", "FCP"]])
+    | st.floats()
+    | st.booleans()
+    | st.text(max_size=20)
+)
+DOCUMENTS = st.dictionaries(
+    KEYS,
+    st.recursive(
+        VALUES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)
+    ),
+    max_size=8,
+)
+
+
+def toml(value: Any) -> str:
+    """Any nested value as TOML, everything inline."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml(str(k))} = {toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, str):
+        return json.dumps(value).replace("\x7f", "\\u007f")
+    return str(value).lower()
+
+
+def check_is_study_or_readable_error(path: Path) -> None:
+    try:
+        config = read_study(path)
+    except StudyFileError as error:
+        lines = error.problems
+    else:
+        assert parse_study(tomllib.loads(to_toml(config))) == config
+        return
+    assert lines
+    for line in lines:
+        assert line.startswith(str(path))
+        assert line.isprintable(), line
+        assert len(line) < 400
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(DOCUMENTS, st.booleans())
+def test_any_document_gives_a_study_or_readable_lines(
+    tmp_path: Path, document: dict[str, Any], named: bool
+) -> None:
+    if named:
+        document["name"] = "a"
+    text = "".join(f"{toml(key)} = {toml(value)}\n" for key, value in document.items())
+    check_is_study_or_readable_error(write(tmp_path, text.encode("utf-8", "surrogatepass")))
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=60) | st.text('ab=[]{}".,\n1', max_size=60).map(str.encode))
+def test_any_bytes_give_readable_lines(tmp_path: Path, content: bytes) -> None:
+    check_is_study_or_readable_error(write(tmp_path, content))
