@@ -13,6 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from lowroad.execution.executor import Event
 from lowroad.study.config import StudyConfig
@@ -72,15 +73,15 @@ class Tally:
         """Count an event."""
         task: Task = event.task
         if event.kind == "started":
-            self.running[task.hash] = Running(task, event.seconds)
+            self.running[task.hash] = Running(task, self.seconds)
         elif event.kind == "progress" and task.hash in self.running:
             running = self.running[task.hash]
             running.step, running.height = event.step, event.height
         elif event.kind in ("finished", "failed"):
-            running = self.running.pop(task.hash, Running(task, event.seconds))
+            running = self.running.pop(task.hash, Running(task, self.seconds))
             self._left[task.group] -= 1
             if event.kind == "finished":
-                self._times[task.group].append(event.seconds - running.began)
+                self._times[task.group].append(self.seconds - running.began)
                 self.done += 1
                 self.performed += 1
             else:
@@ -168,9 +169,11 @@ class LiveDisplay:
         """Tell about an event."""
         self._tally = tally
         if event.kind == "failed":
-            self._console.print(f"[red]failed[/red] {event.task}: {event.error}", highlight=False)
+            line = Text.assemble(("failed", "red"), f" {event.task}: {event.error}")
+            self._console.print(line, highlight=False)
         elif event.kind == "finished":
-            self._console.print(f"[green]done[/green] {event.task}: {_numbers(event)}")
+            line = Text.assemble(("done", "green"), f" {event.task}: {_numbers(event)}")
+            self._console.print(line, highlight=False)
 
     def _render(self) -> Group:
         tally = self._tally
