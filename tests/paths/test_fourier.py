@@ -144,7 +144,7 @@ def test_refusals(network):
         FourierPathFinder(steps=0)
     with pytest.raises(ValueError, match="batches of at least one"):
         FourierPathFinder(batch_size=0)
-    with pytest.raises(ValueError, match='until="budget"'):
+    with pytest.raises(ValueError, match="until to be one of"):
         FourierPathFinder(until="forever")
 
 

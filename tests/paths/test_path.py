@@ -8,14 +8,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.interpolate import CubicSpline
 
 from lowroad.landscapes import FunctionLandscape, MullerBrown
 from lowroad.paths import Path, StraightLine
-from lowroad.paths.basis import BernsteinBasis, HatBasis, SineBasis
-from lowroad.paths.curve import penalty_matrix
+from lowroad.paths.basis import BernsteinBasis, HatBasis, SineBasis, SplineBasis
 from lowroad.paths.found_path import refine_maximum
+from lowroad.paths.total import penalty_matrix
 
-BASES = [SineBasis(4), BernsteinBasis(4), HatBasis(4)]
+BASES = [SineBasis(4), BernsteinBasis(4), HatBasis(4), SplineBasis(4)]
 
 
 def random_path(basis, dimension=3, seed=0):
@@ -57,6 +58,15 @@ def test_chain_by_interpolation():
     t = np.linspace(0, 1, 77)
     expected = np.stack([np.interp(t, knots, corners[:, k]) for k in range(3)], axis=1)
     assert np.allclose(path(torch.from_numpy(t)).numpy(), expected)
+
+
+def test_spline_is_natural_and_smooth():
+    """Against scipy's spline through the images themselves."""
+    path = random_path(SplineBasis(4))
+    knots, t = np.linspace(0, 1, 6), np.linspace(0, 1, 77)
+    spline = CubicSpline(knots, path(torch.from_numpy(knots)).numpy(), bc_type="natural")
+    assert np.allclose(path(torch.from_numpy(t)).numpy(), spline(t))
+    assert np.allclose(spline([0.0, 1.0], 2), 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("basis", BASES, ids=lambda b: type(b).__name__)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 
@@ -80,3 +82,23 @@ class HatBasis:
         """Return max(0, 1 − |(terms + 1) t_i − j|) as [n, terms]."""
         j = torch.arange(1, self.terms + 1, dtype=t.dtype, device=t.device)
         return (1 - ((self.terms + 1) * t[:, None] - j).abs()).clamp(min=0)
+
+
+@dataclass(frozen=True)
+class SplineBasis:
+    """Natural cubic splines on equally spaced knots: a smooth curve through images.
+
+    φ_j is 1 at t = j / (terms + 1) and 0 at the other knots.
+
+    >>> SplineBasis(1).values(torch.tensor([0.25, 0.5]))
+    tensor([[0.6875],
+            [1.0000]])
+    """
+
+    terms: int
+
+    def values(self, t: Tensor) -> Tensor:
+        """Return the cardinal splines as [n, terms]."""
+        knots = np.linspace(0, 1, self.terms + 2)
+        splines = CubicSpline(knots, np.eye(self.terms + 2)[:, 1:-1], bc_type="natural")
+        return torch.from_numpy(splines(t.cpu().numpy())).to(t)

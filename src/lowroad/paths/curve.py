@@ -1,4 +1,4 @@
-"""Paths of a fixed family, start + t (end − start) + Σ_j φ_j(t) b_j, moved by Adam on the b_j."""
+"""Paths of a fixed family, start + t (end − start) + Σ_j φ_j(t) b_j: what moves their b_j."""
 
 from __future__ import annotations
 
@@ -11,36 +11,57 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes import CountingLandscape, Landscape
+from lowroad.optimizers import Progress
 from lowroad.outcome import Outcome
 from lowroad.paths.basis import Basis
+from lowroad.paths.coefficients import CoefficientLandscape
 from lowroad.paths.finder import Callback, PathFinder, Record, Search
+from lowroad.paths.flux import FluxLoss, evaluation_points, interpolated_maximum
 from lowroad.paths.path import Path
+from lowroad.paths.total import Slope, TotalLoss
+
+ROUND = 10  # steps of the maximum-flux search between two settings of β and of its points
+FIRST_BETA, LAST_BETA = 10.0, 300.0  # times one over the profile's range
+ANNEALING = 6  # rounds from the first β to the last
+SPEED_WEIGHT = 1.0  # of the constant-speed penalty, times the profile's range
 
 
 @dataclass(frozen=True, kw_only=True)
 class CurveFinder(PathFinder):
-    """Minimizes the total loss of Eq. (4) over the coefficients of a family of curves.
+    """Moves the coefficients of a family of curves.
 
-    Σ_i L(θ(t_i)) + λ Σ_i |θ(t_{i+1}) − θ(t_i)|², t on `points` equally spaced values, by Adam.
-    The penalty is a closed form: λ (|end − start|²/(T−1) + Σ_jk A_jk b_j·b_k) with
-    A_jk = Σ_i Δφ_j(t_i) Δφ_k(t_i). The path of the lowest cumulative loss Σ_i L(θ(t_i)) seen *on
-    the full landscape* is kept: with full-batch steps every step's path is a candidate; with
-    mini-batches the candidates are the paths at the start, at the end of every pass over the data
-    and at the end, each evaluated on the full landscape, since a low loss on a lucky batch means
-    nothing.
+    `objective="total"` is the paper's Eq. (4): Σ_i L(θ(t_i)) + λ Σ_i |θ(t_{i+1}) − θ(t_i)|², t on
+    `points` equally spaced values (see `TotalLoss`). The path of the lowest cumulative loss
+    Σ_i L(θ(t_i)) seen *on the full landscape* is kept: with full-batch steps every step's path is a
+    candidate; with mini-batches the candidates are the paths at the start of every pass over the
+    data and at the end, each evaluated on the full landscape, since a low loss on a lucky batch
+    means nothing.
+
+    `objective="max_flux"` seeks a low *height* instead: β⁻¹ log ∫ exp(βL) |dθ| at constant speed
+    (see `FluxLoss`), in rounds of 10 steps. From round to round β grows from 10 to 300 over the
+    profile's range, and the evaluation points (`terms` + 6 of them) move to where the height is.
+    The path of the lowest maximum seen on the full landscape at the end of a round is kept (on the
+    grid and the round's points together, with a parabola through the top three). A round of L-BFGS
+    that ends higher is undone, and where it is much higher the path leapt between the points, so
+    the next round gets more of them; Adam's steps, which may be noisy, go on.
 
     Attributes:
-        smoothness: λ.
-        steps: Adam's steps, at most.
+        objective: "total" or "max_flux".
+        optimizer: "adam", or "lbfgs" (full batch only; steps are its iterations, of about 1.1
+            gradients each); None takes Adam for the total and L-BFGS for the flux.
+        smoothness: λ; the total's alone.
+        steps: at most.
         learning_rate: Adam's.
         batch_size: items of data a step; all when None.
-        noise: standard deviation of normal noise added to the gradient by every b.
+        noise: standard deviation of normal noise added to Adam's gradient by every b.
         until: "budget" for all the steps; "settled" to stop once the height has settled.
         settle_tolerance: the relative change of the height (above the lower end) that counts as
             settled.
         settle_steps: over how many steps.
     """
 
+    objective: Literal["total", "max_flux"] = "total"
+    optimizer: Literal["adam", "lbfgs"] | None = None
     smoothness: float = 0.01
     steps: int = 100
     learning_rate: float = 1e-3
@@ -52,6 +73,16 @@ class CurveFinder(PathFinder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        choices = {
+            "objective": ("total", "max_flux"),
+            "optimizer": (None, "adam", "lbfgs"),
+            "until": ("budget", "settled"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"expected {name} to be one of {allowed}, got {getattr(self, name)!r}"
+                )
         for name in ("smoothness", "noise", "settle_tolerance"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"expected {name} >= 0, got {getattr(self, name)}")
@@ -62,10 +93,10 @@ class CurveFinder(PathFinder):
             raise ValueError(f"expected a learning_rate > 0, got {self.learning_rate}")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"expected batches of at least one item, got {self.batch_size}")
-        if self.until not in ("budget", "settled"):
-            raise ValueError(f'expected until="budget" or "settled", got {self.until!r}')
         if self.basis.terms < 1:
             raise ValueError(f"expected at least one term, got {self.basis.terms}")
+        if self.draws and not self._uses_adam:
+            raise ValueError('L-BFGS takes neither mini-batches nor noise: choose optimizer="adam"')
 
     @property
     @abstractmethod
@@ -76,6 +107,12 @@ class CurveFinder(PathFinder):
     def draws(self) -> bool:
         """Whether mini-batches or noise are drawn."""
         return self.batch_size is not None or self.noise > 0
+
+    @property
+    def _uses_adam(self) -> bool:
+        if self.optimizer is None:
+            return self.objective == "total"
+        return self.optimizer == "adam"
 
     def _search(
         self,
@@ -89,65 +126,186 @@ class CurveFinder(PathFinder):
         path = Path.straight(start, end, self.basis)
         if initial is not None:
             path = initial.in_basis(self.basis)
-        t = torch.linspace(0, 1, self.points, dtype=torch.float64, device=start.device)
-        coordinates = path.coordinates(t).to(start)
-        inner = coordinates[1:-1]
-        at_ends = landscape.restrict(path.subspace).heights(coordinates[[0, -1]])
-        pull = penalty_matrix(self.basis, t).to(start) * (2 * self.smoothness)
+        search = _CurveSearch(self, landscape, path, generator, callback)
+        outcome = search.minimize_total() if self.objective == "total" else search.maximize_flux()
+        return Search(search.best, search.record.history(), outcome)
 
-        record = Record(landscape.evaluations, self.settle_tolerance, self.settle_steps)
-        coefficients = path.coefficients.clone()
-        adam = torch.optim.Adam([coefficients], lr=self.learning_rate)
-        best, lowest_total = path, torch.inf
-        batches = _Batches(landscape, self.batch_size, generator)
 
-        def consider(step: int, heights: Tensor) -> bool:
-            """Record a path measured on the full landscape; return whether it is finite."""
-            nonlocal best, lowest_total
-            heights = torch.cat([at_ends[:1], heights, at_ends[1:]])
-            record.add(step, heights)
-            total = float(heights.sum())
-            if total < lowest_total:
-                best, lowest_total = path.with_coefficients(coefficients.clone()), total
-            return bool(torch.isfinite(heights).all())
+class _CurveSearch:
+    """The state of one search."""
 
-        def on_full_landscape() -> Tensor:
-            subspace = path.with_coefficients(coefficients).subspace
-            return landscape.restrict(subspace).heights(inner)
+    def __init__(
+        self,
+        finder: CurveFinder,
+        landscape: CountingLandscape,
+        path: Path,
+        generator: torch.Generator | None,
+        callback: Callback | None,
+    ) -> None:
+        self.finder, self.landscape, self.callback = finder, landscape, callback
+        self.generator = generator
+        self.path = self.best = path
+        self.lowest = torch.inf
+        self.step = 0
+        self.record = Record(landscape.evaluations, finder.settle_tolerance, finder.settle_steps)
+        self.grid = torch.linspace(0, 1, finder.points, dtype=torch.float64).to(path.start.device)
+        ends = path.coordinates(self.grid[[0, -1]]).to(path.start)
+        self._at_ends = landscape.restrict(path.subspace).heights(ends)
+        self._batches = _Batches(landscape, finder.batch_size, generator)
+        # Adam moves this leaf in place; paths that are kept are copies of it
+        self._leaf = path.coefficients.clone()
+        self._adam = torch.optim.Adam([self._leaf], lr=finder.learning_rate)
 
-        outcome = None
-        for step in range(self.steps):
-            batch, is_full = batches.next()
-            if batches.begins_pass and not is_full and not consider(step, on_full_landscape()):
-                outcome = Outcome.DIVERGED
-                break
-            subspace = path.with_coefficients(coefficients).subspace
-            heights, by_subspace = batch.restrict(subspace).heights_and_subspace_gradients(inner)
-            finite = bool(torch.isfinite(heights).all() and torch.isfinite(by_subspace).all())
-            if (is_full and not consider(step, heights)) or not finite:
-                outcome = Outcome.DIVERGED
-                break
-            height = float(heights.max())
+    # the paper's objective
+
+    def minimize_total(self) -> Outcome:
+        """Minimize Eq. (4) and keep the path of the lowest cumulative loss."""
+        objective = TotalLoss(self.path, self.finder.points, self.finder.smoothness)
+        if not self.finder._uses_adam:
+            return self._minimize_total_by_lbfgs(objective)
+        while self.step < self.finder.steps:
+            batch, is_full = self._batches.next()
+            if self._batches.begins_pass:
+                self._consider_total(objective.value(self.landscape, self.path)[1])
+            slope = objective.slope(batch, self.path)
             if is_full:
-                height = max(height, float(at_ends.max()))
-            if callback is not None and callback(step, height):
-                outcome = Outcome.STOPPED
-                break
-            if self.until == "settled" and record.settled:
-                outcome = Outcome.SETTLED
-                break
-            gradient = by_subspace[2:] + pull @ coefficients
-            if self.noise > 0:
-                noise = torch.randn(gradient.shape, generator=generator, dtype=gradient.dtype)
-                gradient += self.noise * noise.to(gradient)
-            coefficients.grad = gradient
-            adam.step()
-        else:
-            finite = consider(self.steps, on_full_landscape())
-            outcome = Outcome.BUDGET_SPENT if finite else Outcome.DIVERGED
-            if finite and record.settled:
-                outcome = Outcome.SETTLED
-        return Search(best, record.history(), outcome)
+                self._consider_total(slope.heights)
+            stop = self._why_stop(slope)
+            if stop is not None:
+                return stop
+            self._adam_step(slope)
+        self._consider_total(objective.value(self.landscape, self.path)[1])
+        return self._outcome_at_the_end()
+
+    def _minimize_total_by_lbfgs(self, objective: TotalLoss) -> Outcome:
+        inner = objective.value(self.landscape, self.path)[1]
+        self._consider_total(inner)
+        if not self.record.finite:
+            return Outcome.DIVERGED
+        moved = CoefficientLandscape(
+            objective, self.landscape, self.path, float(inner.max() - inner.min())
+        )
+        stopped: list[Outcome] = []
+
+        def after(progress: Progress) -> bool:
+            self.step, self.path = progress.step, moved.last_path
+            self._consider_total(moved.last.heights)
+            stop = self._why_stop(moved.last)
+            stopped.extend([stop] if stop is not None else [])
+            return stop is not None
+
+        outcome = moved.minimize(self.finder.steps, after)
+        if stopped:
+            return stopped[0]
+        return outcome if outcome is not Outcome.BUDGET_SPENT else self._outcome_at_the_end()
+
+    def _consider_total(self, inner: Tensor) -> None:
+        """Record the present path by its full-landscape heights; keep it if it is the lowest."""
+        heights = torch.cat([self._at_ends[:1], inner, self._at_ends[1:]])
+        self.record.add(self.step, heights)
+        self._keep(float(heights.sum()))
+
+    # maximum flux
+
+    def maximize_flux(self) -> Outcome:
+        """Anneal β and move the evaluation points, round after round; keep the lowest maximum."""
+        finder = self.finder
+        t, profile = self._measure(self.grid[:0])
+        self._keep(interpolated_maximum(t, profile))
+        points = fewest = finder.basis.terms + 6
+        rounds = -(-finder.steps // ROUND)
+        for number in range(rounds):
+            if not torch.isfinite(profile).all():
+                return Outcome.DIVERGED
+            scale = float(profile.max() - profile.min())
+            scale = scale if scale > 0 else 1.0
+            share = min(1.0, number / max(1, min(rounds, ANNEALING) - 1))
+            beta = FIRST_BETA * (LAST_BETA / FIRST_BETA) ** share / scale
+            inner = evaluation_points(t, profile, beta, points)
+            objective = FluxLoss(self.path, inner, beta, SPEED_WEIGHT * scale)
+            before = t, profile
+            stop = self._round(objective, min(ROUND, finder.steps - self.step), scale)
+            t, profile = self._measure(inner)
+            top, lowest = interpolated_maximum(t, profile), self.lowest
+            if not self._keep(top) and not finder._uses_adam:
+                self.path, (t, profile) = self.best, before
+                if top > lowest + finder.settle_tolerance * scale:
+                    points = min(points + fewest // 2, 3 * fewest)
+            if stop is not None:
+                return stop
+            if finder.until == "settled" and self.record.settled:
+                return Outcome.SETTLED
+        return self._outcome_at_the_end()
+
+    def _round(self, objective: FluxLoss, steps: int, scale: float) -> Outcome | None:
+        """Do some steps on one objective; return why the search ends with them, if it does."""
+        if self.finder._uses_adam:
+            for _ in range(steps):
+                batch, _ = self._batches.next()
+                slope = objective.slope(batch, self.path)
+                stop = self._why_stop(slope)
+                if stop is not None:
+                    return stop
+                self._adam_step(slope)
+            return None
+        moved = CoefficientLandscape(objective, self.landscape, self.path, scale)
+        before = self.step
+        stopped: list[Outcome] = []
+
+        def after(progress: Progress) -> bool:
+            self.step, self.path = before + progress.step, moved.last_path
+            stop = self._why_stop(moved.last)
+            stopped.extend([stop] if stop is not None else [])
+            return stop is not None
+
+        moved.minimize(steps, after)
+        self.step = before + steps
+        return stopped[0] if stopped else None
+
+    def _measure(self, inner: Tensor) -> tuple[Tensor, Tensor]:
+        """Record the present path on the grid; return (t, heights) on grid and `inner` together."""
+        t, order = torch.cat([self.grid[1:-1], inner]).sort()
+        coordinates = self.path.coordinates(t).to(self.path.start)
+        heights = self.landscape.restrict(self.path.subspace).heights(coordinates)
+        on_grid = heights[order.argsort()[: len(self.grid) - 2]]
+        self.record.add(self.step, torch.cat([self._at_ends[:1], on_grid, self._at_ends[1:]]))
+        whole = torch.cat([self.grid[:1], t, self.grid[-1:]])
+        return whole, torch.cat([self._at_ends[:1], heights, self._at_ends[1:]])
+
+    # shared
+
+    def _keep(self, value: float) -> bool:
+        """Keep the present path if its value is the lowest so far; return whether it is."""
+        if not value < self.lowest:
+            return False
+        self.lowest = value
+        self.best = self.path.with_coefficients(self.path.coefficients.clone())
+        return True
+
+    def _why_stop(self, slope: Slope) -> Outcome | None:
+        height = float(slope.heights.max())
+        if self.callback is not None and self.callback(self.step, height):
+            return Outcome.STOPPED
+        finite = torch.isfinite(slope.heights).all() and torch.isfinite(slope.gradient).all()
+        if not bool(finite):
+            return Outcome.DIVERGED
+        settles = self.finder.until == "settled" and self.finder.objective == "total"
+        return Outcome.SETTLED if settles and self.record.settled else None
+
+    def _adam_step(self, slope: Slope) -> None:
+        gradient = slope.gradient
+        if self.finder.noise > 0:
+            noise = torch.randn(gradient.shape, generator=self.generator, dtype=gradient.dtype)
+            gradient = gradient + self.finder.noise * noise.to(gradient)
+        self._leaf.grad = gradient
+        self._adam.step()
+        self.path = self.path.with_coefficients(self._leaf)
+        self.step += 1
+
+    def _outcome_at_the_end(self) -> Outcome:
+        if not self.record.finite:
+            return Outcome.DIVERGED
+        return Outcome.SETTLED if self.record.settled else Outcome.BUDGET_SPENT
 
 
 class _Batches:
@@ -172,21 +330,3 @@ class _Batches:
             self._rest = iter(self._landscape.minibatches(self._size, self._generator))
             batch = next(self._rest)
         return batch, False
-
-
-def penalty_matrix(basis: Basis, t: Tensor) -> Tensor:
-    """Return A [m, m] with Σ_i |θ(t_{i+1}) − θ(t_i)|² = |end − start|²/(T−1) + Σ_jk A_jk b_j·b_k.
-
-    For sines on a uniform grid A is diagonal, 2 (T−1) sin²(nπ / (2 (T−1))). The line and the
-    shapes do not mix, since every φ_j vanishes at both ends and the grid is uniform.
-
-    Args:
-        basis: the shapes φ.
-        t: equally spaced values from 0 to 1, [T].
-
-    >>> from lowroad.paths.basis import SineBasis
-    >>> penalty_matrix(SineBasis(1), torch.linspace(0, 1, 3))  # 2 · 2 sin²(π/4)
-    tensor([[2.0000]])
-    """
-    changes = basis.values(t).diff(dim=0)
-    return changes.T @ changes

@@ -181,11 +181,11 @@ def refine_maximum(
     >>> round(t, 4), abs(height) < 1e-8
     (0.33, True)
     """
+    best_t, best = float(t[profile.argmax()]), float(profile.max())
+    if refinements == 0 or not np.isfinite(best):
+        return best_t, best
     tops = _grid_maxima(profile)
     low, high = t[np.maximum(tops - 1, 0)], t[np.minimum(tops + 1, len(t) - 1)]
-    best_t, best = float(t[profile.argmax()]), float(profile.max())
-    if refinements == 0:
-        return best_t, best
     inner, outer = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     both = heights(np.concatenate([inner, outer]))
     at_inner, at_outer = both[: len(tops)], both[len(tops) :]

@@ -1,0 +1,80 @@
+"""A path objective as a landscape over the path's coefficients: what L-BFGS walks on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lowroad.landscapes import Landscape
+from lowroad.optimizers import Progress, Tolerance, lbfgs
+from lowroad.optimizers.strong_wolfe import StrongWolfe
+from lowroad.outcome import Outcome
+from lowroad.paths.flux import FluxLoss
+from lowroad.paths.path import Path
+from lowroad.paths.total import Slope, TotalLoss
+
+
+class CoefficientLandscape(Landscape):
+    """A path objective as a landscape over the flattened coefficients, m·d of them.
+
+    Coefficients are measured in distances of the ends and heights in `unit`, so that a search does
+    not depend on the units of the landscape.
+
+    Args:
+        objective: what is minimized.
+        landscape: what the path lies on.
+        path: where the search starts.
+        unit: a height; 1 is taken for 0.
+
+    Attributes:
+        start: the path's place, [m·d].
+        last: the last slope evaluated.
+        last_path: where.
+    """
+
+    def __init__(
+        self, objective: TotalLoss | FluxLoss, landscape: Landscape, path: Path, unit: float
+    ) -> None:
+        self._objective, self._landscape = objective, landscape
+        self._length, self._unit = float((path.end - path.start).norm()), unit if unit > 0 else 1.0
+        self.last_path = path
+        self.last = Slope(torch.inf, path.coefficients, path.start[:1])
+        self.start = (path.coefficients / self._length).reshape(-1)
+        self.dimension = len(self.start)
+        self.dtype, self.device = path.start.dtype, path.start.device
+
+    def minimize(self, iterations: int, after: Callable[[Progress], bool]) -> Outcome:
+        """Run L-BFGS from the start, calling `after` at each iteration, and say how it ended."""
+        return lbfgs(
+            self,
+            self.start,
+            line_search=StrongWolfe(),
+            history=20,
+            iterations=iterations,
+            tolerance=Tolerance(gradient=1e-9, height=1e-9),
+            callback=after,
+        ).outcome
+
+    def _at(self, point: Tensor) -> Path:
+        coefficients = (point * self._length).view(self.last_path.coefficients.shape)
+        return self.last_path.with_coefficients(coefficients)
+
+    def heights(self, points: Tensor) -> Tensor:
+        """Return the objective [n] at coefficients [n, m·d]."""
+        self.check_points(points)
+        values = [self._objective.value(self._landscape, self._at(p))[0] for p in points]
+        return torch.tensor(values, dtype=torch.float64, device=self.device) / self._unit
+
+    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the objective [n] and its gradients [n, m·d]."""
+        self.check_points(points)
+        values, gradients = [], []
+        for point in points:
+            self.last_path = self._at(point)
+            self.last = self._objective.slope(self._landscape, self.last_path)
+            values.append(self.last.value)
+            gradients.append(self.last.gradient.reshape(-1))
+        heights = torch.tensor(values, dtype=torch.float64, device=self.device) / self._unit
+        return heights, torch.stack(gradients) * (self._length / self._unit)

@@ -1,0 +1,162 @@
+"""Every finder on every landscape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lowroad.landscapes import FunctionLandscape, Landscape
+from lowroad.outcome import Outcome
+from lowroad.paths import StraightLine
+from paths.path_cases import FINDERS, LANDSCAPES
+
+finders = pytest.mark.parametrize("finder", [f for f, _ in FINDERS.values()], ids=list(FINDERS))
+landscapes = pytest.mark.parametrize("make", LANDSCAPES.values(), ids=list(LANDSCAPES))
+
+
+class Tally(Landscape):
+    """Counts points on its own, to check the finders' counts."""
+
+    def __init__(self, landscape):
+        self._landscape = landscape
+        self.dimension = landscape.dimension
+        self.dtype, self.device = landscape.dtype, landscape.device
+        self.points = [0, 0]
+
+    def heights(self, points):
+        self.points[0] += len(points)
+        return self._landscape.heights(points)
+
+    def heights_and_gradients(self, points):
+        self.points[1] += len(points)
+        return self._landscape.heights_and_gradients(points)
+
+
+@landscapes
+@finders
+def test_finder_on_landscape(finder, make):
+    landscape = make()
+    start, end = landscape.ends
+    before = start.clone(), end.clone()
+    tally = Tally(landscape)
+    found = finder.find(tally, start, end)
+
+    assert torch.equal(start, before[0])
+    assert torch.equal(end, before[1])
+    ends = found.path(torch.tensor([0.0, 1.0]))
+    assert torch.allclose(ends, torch.stack([start, end]), rtol=0, atol=1e-6)
+    assert found.outcome is not Outcome.DIVERGED
+
+    # the profile is the landscape's on the path, and the heights follow from it
+    assert found.t == pytest.approx(np.linspace(0, 1, finder.points))
+    profile = landscape.heights(found.path(torch.from_numpy(found.t)))
+    assert found.profile == pytest.approx(profile.numpy(), rel=1e-5, abs=1e-6)
+    assert found.height == found.profile.max()
+    assert found.refined_height >= found.height
+    line = StraightLine(points=finder.points).find(landscape, start, end)
+    assert found.height <= line.refined_height * (1 + 1e-9) + 1e-9
+
+    # no path is lower than the lowest pass, and the good ones reach it
+    if hasattr(landscape, "lowest_height"):
+        fine = landscape.heights(found.path(torch.linspace(0, 1, 4001, dtype=torch.float64)))
+        span = landscape.lowest_height - float(landscape.heights(torch.stack([start, end])).min())
+        assert float(fine.max()) > landscape.lowest_height - 1e-6 * span
+        _, exact = next(pair for pair in FINDERS.values() if pair[0] is finder)
+        if exact:
+            assert float(fine.max()) < landscape.lowest_height + 1e-3 * span
+
+    # the length is a polygon's, the evaluations are those that were made (the two of the check
+    # of the ends apart)
+    corners = found.path(torch.linspace(0, 1, 1001, dtype=torch.float64)).double()
+    assert found.length == pytest.approx(float(corners.diff(dim=0).norm(dim=1).sum()), rel=1e-4)
+    assert found.evaluations.heights == tally.points[0] - 2
+    assert found.evaluations.gradients == tally.points[1]
+
+    history = found.history
+    rows = len(history.steps)
+    assert all(len(column) == rows for column in vars(history).values())
+    assert (np.diff(history.steps) > 0).all()
+    assert (np.diff(history.gradient_evaluations) >= 0).all()
+    assert np.isfinite(history.heights).all()
+
+
+@finders
+def test_same_call_same_path(finder):
+    surface = LANDSCAPES["two wells"]()
+    one, two = (finder.find(surface, *surface.ends) for _ in range(2))
+    assert np.array_equal(one.profile, two.profile)
+    assert one.evaluations == two.evaluations
+
+
+@finders
+def test_scaling_heights_and_lengths_changes_nothing(finder):
+    """Only finders that know no absolute scale: Adam's rate and the penalty's λ are one."""
+    if getattr(finder, "objective", "max_flux") == "total" or (
+        getattr(finder, "optimizer", None) == "adam"
+    ):
+        pytest.skip("Adam's learning rate is a length, λ a height over a squared length")
+    surface = LANDSCAPES["AnaPot"]()
+    scaled = FunctionLandscape(lambda x: 1024 * surface.function(x / 64), dimension=2)
+    start, end = surface.ends
+    plain = finder.find(surface, start, end)
+    other = finder.find(scaled, 64 * start, 64 * end)
+    assert other.refined_height == pytest.approx(1024 * plain.refined_height, rel=1e-6)
+
+
+@finders
+def test_begins_where_told(finder):
+    """The first path is the one given; a low one stays low where the height is what is sought."""
+    if isinstance(finder, StraightLine):
+        pytest.skip("the straight line is not moved")
+    surface = LANDSCAPES["Müller-Brown"]()
+    low = FINDERS["string"][0].find(surface, *surface.ends)
+    found = finder.find(surface, *surface.ends, initial=low.path)
+    assert found.history.heights[0] < -35
+    if getattr(finder, "objective", "max_flux") != "total":
+        assert found.height < -35
+
+
+@finders
+def test_callback_stops(finder):
+    if isinstance(finder, StraightLine):
+        pytest.skip("the straight line has no steps")
+    surface = LANDSCAPES["two wells"]()
+    seen = []
+
+    def third(step, height):
+        seen.append(height)
+        return len(seen) == 3
+
+    found = finder.find(surface, *surface.ends, callback=third)
+    assert found.outcome is Outcome.STOPPED
+    assert len(seen) == 3
+    assert np.isfinite(seen).all()
+
+
+@finders
+def test_bad_ends(finder):
+    surface = LANDSCAPES["two wells"]()
+    start, end = surface.ends
+    with pytest.raises(ValueError, match="shape"):
+        finder.find(surface, start, end[:1])
+    with pytest.raises(ValueError, match="same point"):
+        finder.find(surface, start, start)
+    with pytest.raises(ValueError, match="not finite"):
+        finder.find(surface, start, end * torch.inf)
+    hole = FunctionLandscape(lambda x: torch.log(x[:, 0]), dimension=2)
+    with pytest.raises(ValueError, match="height at the start is nan"):
+        finder.find(hole, torch.tensor([-1.0, 0.0]).double(), torch.tensor([1.0, 0.0]).double())
+
+
+@finders
+def test_a_wall_in_the_way(finder):
+    """A landscape that is not finite in the middle: said, and no endless loop."""
+    wall = FunctionLandscape(
+        lambda x: torch.where(x[:, 0].abs() < 0.2, torch.inf, (x**2).sum(1)), dimension=2
+    )
+    start, end = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    found = finder.find(wall, start, end)
+    assert found.height == torch.inf
+    if not isinstance(finder, StraightLine):
+        assert found.outcome is Outcome.DIVERGED
