@@ -237,7 +237,7 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
 
 _Gather = Callable[[str, Measurements, np.random.Generator], list[Evidence]]
 _RANKS = (
-    f"Cliff's δ with its bootstrap interval and a Mann–Whitney test, p < {SIGNIFICANCE}; refuted "
+    f"Cliff’s δ with its bootstrap interval and a Mann–Whitney test, p < {SIGNIFICANCE}; refuted "
     f"where the interval excludes δ ≥ {MEDIUM_DELTA}"
 )
 _PATHS = _RANKS + "; the bootstrap draws runs, not pairs"
@@ -273,11 +273,11 @@ _CLAIMS: tuple[tuple[str, str, _Gather], ...] = (
         _PATHS,
         _training_barriers,
     ),
-    ("BFGS weight vectors are longer than SGD's.", _RANKS, _longer_vectors),
+    ("BFGS weight vectors are longer than SGD’s.", _RANKS, _longer_vectors),
     (
         "The distance of the two centroids is small against the spread of the vectors.",
         "The separation of the centroids, corrected for the noise of few runs, with its jackknife "
-        f"interval, is below {SMALL_SEPARATION} of the vectors' root-mean-square distance from "
+        f"interval, is below {SMALL_SEPARATION} of the vectors’ root-mean-square distance from "
         "their centroid",
         _near_centroids,
     ),

@@ -131,7 +131,7 @@ def evidence_higher(
     sizes = (found.n_first, found.n_second)
     verdict = verdict_of(answer_higher(found), expected)
     return Evidence(
-        network, question, expected, "Cliff's δ", found.delta, found.p_value, sizes, verdict
+        network, question, expected, "Cliff’s δ", found.delta, found.p_value, sizes, verdict
     )
 
 
@@ -157,6 +157,7 @@ def evidence_separated(
     area = Interval(*((end + 1) / 2 for end in (sign * delta.estimate, *ends)))
     sizes = (found.n_second, found.n_first)
     answer = answer_above(area, SEPARATED_AUC, sizes)
-    question = f"{kernel} kernel separates {_LABELS[sets[0]]} from {_LABELS[sets[1]]}"
+    shown = "RBF" if kernel == "rbf" else kernel
+    question = f"{shown} kernel separates {_LABELS[sets[0]]} from {_LABELS[sets[1]]}"
     verdict = verdict_of(answer, expected)
     return Evidence(network, question, expected, "ROC area", area, found.p_value, sizes, verdict)

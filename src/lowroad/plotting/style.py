@@ -1,0 +1,141 @@
+"""How the four weight sets look in every figure, and how numbers are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = [
+    "LINE_COLORS",
+    "OPTIMIZERS",
+    "STRAIGHT_COLOR",
+    "WEIGHT_STYLES",
+    "WeightStyle",
+    "drawing",
+    "new_figure",
+    "say_nothing_here",
+    "scientific",
+    "shorter",
+    "three_figures",
+]
+
+
+@dataclass(frozen=True)
+class WeightStyle:
+    """Look of a weight set: told apart by colour, and by marker, hatch and dash without colour.
+
+    Attributes:
+        label: Its name for people.
+        color: A colour of Okabe and Ito's palette, which colour-blind people can tell apart.
+        marker: Matplotlib's name of the marker.
+        symbol: Plotly's name of the same marker.
+        hatch: Hatching of bars.
+        dash: Matplotlib's line style.
+        plotly_dash: Plotly's name of the same line style.
+    """
+
+    label: str
+    color: str
+    marker: str
+    symbol: str
+    hatch: str
+    dash: str
+    plotly_dash: str
+
+
+WEIGHT_STYLES = {
+    "sgd_train": WeightStyle("SGD train", "#D55E00", "o", "circle", "", "-", "solid"),
+    "sgd_test": WeightStyle("SGD test", "#E69F00", "^", "triangle-up", "///", "--", "dash"),
+    "lbfgs_train": WeightStyle("BFGS train", "#0072B2", "s", "square", "...", "-", "solid"),
+    "lbfgs_test": WeightStyle("BFGS test", "#56B4E9", "D", "diamond", "xxx", "--", "dash"),
+}
+
+OPTIMIZERS = {"sgd": "SGD", "lbfgs": "L-BFGS-GSS"}
+
+# For the paths over the two-dimensional surface: three smoothness values and the straight line.
+LINE_COLORS = ("#0072B2", "#009E73", "#CC79A7")
+STRAIGHT_COLOR = "#D55E00"
+
+_SETTINGS: dict[Any, Any] = {
+    "font.size": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.0,
+    "legend.fontsize": 7.5,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "hatch.linewidth": 0.5,
+    "lines.linewidth": 1.2,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Apply the figures' settings for a while; the caller's settings come back afterwards."""
+    with matplotlib.rc_context(_SETTINGS):
+        yield
+
+
+def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure without a window and its axes in reading order; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.ravel())
+
+
+def say_nothing_here(axes: Axes, text: str) -> None:
+    """Write into empty axes what is missing."""
+    axes.set(xticks=[], yticks=[])
+    axes.text(
+        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.35", wrap=True
+    )
+
+
+def scientific(number: float) -> str:
+    """Write a number as the paper's tables do, with a true minus sign.
+
+    >>> scientific(1.2649e-8), scientific(-0.00144), scientific(float("nan"))
+    ('1.26e-08', '−1.44e-03', '–')
+    """
+    if math.isnan(number):
+        return "–"
+    if math.isinf(number):
+        return "∞" if number > 0 else "−∞"
+    return f"{number:.2e}".replace("-", "−", 1) if number < 0 else f"{number:.2e}"
+
+
+def three_figures(number: float) -> str:
+    """Write a number with three figures, zeros too, for columns of a table.
+
+    >>> three_figures(0.11), three_figures(2.0), three_figures(123.4), three_figures(2e-7)
+    ('0.110', '2.00', '123', '2.00e-07')
+    """
+    if not math.isfinite(number) or (number != 0 and not 1e-3 <= abs(number) < 1e5):
+        return scientific(number)
+    text = f"{number:#.3g}".rstrip(".")
+    return (f"{number:.0f}" if "e" in text else text).replace("-", "−")
+
+
+def shorter(number: float) -> str:
+    """Write a number with three figures, without an exponent where it stays short.
+
+    >>> shorter(0.12345), shorter(41.27), shorter(1e-7), shorter(-2.0), shorter(1234567.0)
+    ('0.123', '41.3', '1.00e-07', '−2', '1.23e+06')
+    """
+    if not math.isfinite(number) or (number != 0 and not 1e-3 <= abs(number) < 1e5):
+        return scientific(number)
+    text = f"{number:.3g}"
+    if "e" in text:
+        text = f"{number:.0f}"
+    return text.replace("-", "−")
