@@ -1,0 +1,89 @@
+"""The command line killed at bad moments, and gone on with."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lowroad.study.config import StudyConfig
+from lowroad.study.run import RunSummary, prepare_run
+from lowroad.study.store import Store
+from lowroad.study.study_file import to_toml
+
+from .conftest import Finished, digests
+
+
+@pytest.fixture
+def study_file(tiny: StudyConfig, tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(to_toml(tiny))
+    return path
+
+
+def start(study_file: Path, directory: Path, workers: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lowroad.cli", "run", str(study_file)]
+    return subprocess.Popen(
+        [*command, "--out", str(directory), "--workers", str(workers)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_records(store: Store, count: int, run: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while len(store.hashes()) < count:
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def ages(store: Store) -> dict[str, int]:
+    return {name: store.path(name).stat().st_mtime_ns for name in store.hashes()}
+
+
+@pytest.mark.slow
+def test_killed_twice_and_gone_on_with_gives_the_same_store(
+    study_file: Path, tiny: StudyConfig, finished: Finished, tmp_path: Path
+) -> None:
+    """Kill the driver among the training runs, then among the paths, with other workers each."""
+    directory = tmp_path / "out"
+    store = Store(directory)
+    before: dict[str, int] = {}
+    for count, workers in ((2, 2), (9, 1)):
+        run = start(study_file, directory, workers)
+        wait_for_records(store, count, run)
+        run.kill()
+        run.communicate()
+        time.sleep(0.5)  # the workers notice, and finish what they write
+        now = ages(store)
+        assert len(now) >= count
+        assert {name: now[name] for name in before} == before
+        before = now
+    assert len(before) < 14
+    summary = prepare_run(tiny, directory).perform(1, lambda tally, event: None)
+    assert summary == RunSummary(performed=14 - len(before), failed=[], waiting=0)
+    now = ages(store)
+    assert {name: now[name] for name in before} == before
+    assert digests(directory) == finished.digests
+    assert not [path for path in directory.rglob("*.tmp") if path.name.startswith(".")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_says_how_to_go_on(study_file: Path, tmp_path: Path, workers: int) -> None:
+    directory = tmp_path / "out"
+    run = start(study_file, directory, workers)
+    wait_for_records(Store(directory), 1, run)
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130, errors
+    assert "of 14 tasks are stored, nothing finished is lost" in errors
+    assert f"To go on: lowroad run {study_file} --out {directory} --workers {workers}" in errors
+    assert "Traceback" not in errors

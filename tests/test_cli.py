@@ -1,0 +1,213 @@
+"""Commands, messages and exit codes, as a user meets them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import lowroad
+import lowroad.report
+from lowroad.cli import app
+from lowroad.study.results import StudyResults
+
+TINY = """
+name = "tiny"
+networks = ["FCP"]
+data = { train = 40, test = 20 }
+train = { seeds = 2, keep = 2, sgd = { epochs = 1, batch_size = 20 }, lbfgs = { iterations = 2 } }
+paths = { pairs = 1, points = 5, terms = 2, steps = 2 }
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    errors: str
+
+
+def call(*arguments: object) -> Outcome:
+    """Run a command in this process; an exception that gets out is a failure of the test."""
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report in no time; the real one is written for `done`."""
+
+    def write_report(results: StudyResults, directory: Path) -> Path:
+        (directory / "report.html").write_text(f"{results.missing} missing")
+        return directory / "report.html"
+
+    monkeypatch.setattr(lowroad.report, "write_report", write_report)
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a study that was run through the command line."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "tiny.toml").write_text(TINY)
+    result = call("run", folder / "tiny.toml", "--out", folder / "out", "--workers", 1)
+    assert result.code == 0, result
+    assert "Study tiny in" in result.out
+    assert "12 tasks, 0 stored, 12 to do, 1 worker" in result.out
+    assert "12/12" in result.out
+    assert result.out.rstrip().endswith(f"Report: {folder / 'out' / 'report.html'}")
+    return folder / "out"
+
+
+def test_help_and_version_answer_at_once_without_torch() -> None:
+    code = "import sys, lowroad.cli; print({'torch', 'xarray', 'distributed'} & sys.modules.keys())"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+    start = time.monotonic()
+    out = subprocess.check_output([sys.executable, "-m", "lowroad.cli", "--help"], text=True)
+    assert time.monotonic() - start < 3
+    for command in ("run", "status", "report", "data"):
+        assert f"\n  {command} " in out
+    assert call("--version") == Outcome(0, f"lowroad {lowroad.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Usage:"),
+        (["--bogus"], "No such option"),
+        (["walk"], "No such command"),
+        (["run"], "Missing argument 'STUDY.toml'"),
+        (["run", "{study}", "--workers", "0"], "Invalid value for '--workers'"),
+        (["run", "{study}", "--workers", "two"], "Invalid value for '--workers'"),
+        (["run", "nowhere.toml"], "nowhere.toml: cannot be read: No such file or directory"),
+        (["run", "{study}", "--set", "train.seeds"], "--set train.seeds: expected KEY=VALUE"),
+        (
+            ["run", "{study}", "--set", "train.sgd.epoch=3"],
+            '{study}: train.sgd.epoch: no such setting; did you mean "epochs"?',
+        ),
+        (["run", "{study}", "--out", "{study}"], "{study}: expected a directory, got a file"),
+        (["status", "nowhere"], "nowhere: there is no such directory"),
+        (["report", "nowhere"], "nowhere: there is no such directory"),
+        (["status", "{folder}"], "{folder}: no study here"),
+        (["report", "{folder}"], "{folder}: no study here"),
+    ],
+)
+def test_wrong_usage_is_said_and_gives_2(study: Path, arguments: list[str], message: str) -> None:
+    names = {"study": study, "folder": study.parent}
+    result = call(*(argument.format(**names) for argument in arguments))
+    assert result.code == 2
+    assert message.format(**names) in (result.out + result.errors)
+    assert "Traceback" not in result.out + result.errors
+    assert [path.name for path in study.parent.iterdir()] == ["tiny.toml"]
+
+
+def test_a_dry_run_does_nothing(study: Path) -> None:
+    out = study.parent / "out"
+    result = call("run", study, "--out", out, "--dry-run", "--set", "train.seeds=3")
+    assert result.code == 0
+    assert "0 of 14 tasks stored" in result.out
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("quick_report")
+def test_a_second_run_does_nothing_but_the_report(done: Path) -> None:
+    result = call("run", done / "study.toml", "--out", done)
+    assert result.code == 0
+    assert "12 tasks, 12 stored, 0 to do" in result.out
+
+
+@pytest.mark.usefixtures("quick_report")
+def test_status_and_report(done: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(done, tmp_path / "copy"))
+    result = call("status", directory)
+    assert (result.code, result.errors) == (0, "")
+    assert "12 of 12 tasks stored" in result.out
+    result = call("report", directory)
+    assert (result.code, result.errors) == (0, "")
+    assert (directory / "report.html").read_text() == "0 missing"
+
+
+@pytest.mark.usefixtures("quick_report")
+def test_a_damaged_record_is_named_by_each_command(done: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(done, tmp_path / "copy"))
+    path = sorted((directory / "records").glob("*/*.nc"))[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    result = call("report", directory)
+    assert result.code == 0
+    assert f"{path}: damaged record" in result.errors
+    assert "tasks are not stored yet" in result.errors
+    assert (directory / "report.html").read_text() != "0 missing"
+    result = call("run", directory / "study.toml", "--out", directory, "--workers", 1)
+    assert result.code == 0
+    assert f"{path}: damaged record" in result.errors
+    assert f"set aside as {directory / 'damaged' / path.name}" in result.errors
+    assert "12 tasks, 11 stored, 1 to do" in result.out
+
+
+@pytest.mark.usefixtures("quick_report")
+def test_changed_settings_are_said(done: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(done, tmp_path / "copy"))
+    study = directory / "study.toml"
+    result = call("run", study, "--out", directory, "--workers", 1, "--set", "paths.steps=3")
+    assert result.code == 0
+    assert "paths.steps: 2 -> 3" in result.errors
+    assert "12 tasks, 4 stored, 8 to do" in result.out
+
+
+def test_failed_tasks_are_named_and_give_1(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lowroad.study import work
+
+    def fail(*arguments: object) -> None:
+        raise ArithmeticError("no luck")
+
+    monkeypatch.setattr(work, "run_path", fail)
+    out = study.parent / "out"
+    result = call("run", study, "--out", out, "--workers", 1)
+    assert result.code == 1
+    assert result.errors.count("ArithmeticError: no luck") == 8
+    assert "8 of 12 tasks failed" in result.errors
+    for line in result.errors.splitlines():
+        if line.startswith("  traceback: "):
+            assert "Traceback" in Path(line.removeprefix("  traceback: ")).read_text()
+    status = call("status", out)
+    assert "4 of 12 tasks stored" in status.out
+
+
+def test_without_data_the_error_says_what_to_do_and_gives_1(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lowroad.study.work import load_data
+
+    load_data.cache_clear()
+    monkeypatch.setenv("LOWROAD_DATA", str(study.parent / "nowhere"))
+    for arguments in (["run", study, "--out", study.parent / "out"], ["data"]):
+        result = call(*arguments)
+        assert result.code == 1
+        assert "does not hold MNIST" in result.errors
+        assert "Traceback" not in result.errors
+
+
+def test_data_shows_the_verified_files() -> None:
+    result = call("data")
+    assert result.code == 0
+    assert result.out.count(": verified, sha256 ") == 4
+
+
+def test_a_directory_that_cannot_be_written_gives_1(study: Path) -> None:
+    result = call("run", study, "--out", "/proc/lowroad")
+    assert result.code == 1
+    assert "/proc/lowroad" in result.errors
