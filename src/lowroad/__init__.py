@@ -12,16 +12,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    # landscapes: differentiable heights over flat vectors
+    # landscapes: differentiable heights over flat vectors, some with known answers
     from lowroad.landscapes import AffineSubspace as AffineSubspace
+    from lowroad.landscapes import AnaPot as AnaPot
+    from lowroad.landscapes import AseLandscape as AseLandscape
+    from lowroad.landscapes import CountingLandscape as CountingLandscape
+    from lowroad.landscapes import CurvyValley as CurvyValley
     from lowroad.landscapes import FunctionLandscape as FunctionLandscape
     from lowroad.landscapes import Landscape as Landscape
+    from lowroad.landscapes import LennardJones as LennardJones
+    from lowroad.landscapes import MullerBrown as MullerBrown
+    from lowroad.landscapes import NegatedLandscape as NegatedLandscape
     from lowroad.landscapes import NetworkLandscape as NetworkLandscape
+    from lowroad.landscapes import NumpyLandscape as NumpyLandscape
+    from lowroad.landscapes import SeparableValley as SeparableValley
+    from lowroad.landscapes import TwoWells as TwoWells
 
     # data
     from lowroad.mnist import load_mnist as load_mnist
 
-    # optimizers: from a start to a minimum
+    # optimizers, from a start to a minimum, and their line searches
     from lowroad.optimizers import LBFGS as LBFGS
     from lowroad.optimizers import Backtracking as Backtracking
     from lowroad.optimizers import Brent as Brent
@@ -33,28 +43,60 @@ if TYPE_CHECKING:
     from lowroad.optimizers import Tolerance as Tolerance
     from lowroad.optimizers import lbfgs as lbfgs
     from lowroad.optimizers import sgd as sgd
+
+    # how a search ended
     from lowroad.outcome import Outcome as Outcome
+
+    # paths: what lies between two minima
+    from lowroad.paths import BezierPathFinder as BezierPathFinder
+    from lowroad.paths import ElasticBandFinder as ElasticBandFinder
+    from lowroad.paths import FoundPath as FoundPath
+    from lowroad.paths import FourierPathFinder as FourierPathFinder
+    from lowroad.paths import PolygonalChainFinder as PolygonalChainFinder
+    from lowroad.paths import StraightLine as StraightLine
+    from lowroad.paths import StringFinder as StringFinder
+    from lowroad.paths import refine_saddle as refine_saddle
 
 _HOMES = {
     "lowroad.landscapes": (
         "AffineSubspace",
+        "CountingLandscape",
         "FunctionLandscape",
         "Landscape",
+        "NegatedLandscape",
         "NetworkLandscape",
+        "NumpyLandscape",
+        "AseLandscape",
+        "AnaPot",
+        "CurvyValley",
+        "LennardJones",
+        "MullerBrown",
+        "SeparableValley",
+        "TwoWells",
     ),
     "lowroad.mnist": ("load_mnist",),
     "lowroad.optimizers": (
         "LBFGS",
+        "Minimum",
+        "Progress",
+        "Tolerance",
+        "lbfgs",
+        "sgd",
         "Backtracking",
         "Brent",
         "GoldenSection",
         "HagerZhang",
-        "Minimum",
-        "Progress",
         "StrongWolfe",
-        "Tolerance",
-        "lbfgs",
-        "sgd",
+    ),
+    "lowroad.paths": (
+        "BezierPathFinder",
+        "ElasticBandFinder",
+        "FoundPath",
+        "FourierPathFinder",
+        "PolygonalChainFinder",
+        "StraightLine",
+        "StringFinder",
+        "refine_saddle",
     ),
     "lowroad.outcome": ("Outcome",),
 }
