@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
 from lowroad.landscapes import (
+    LENNARD_JONES_7,
     AnaPot,
+    AseLandscape,
     CurvyValley,
+    FunctionLandscape,
+    Landscape,
+    LennardJones,
     MullerBrown,
+    NegatedLandscape,
     NetworkLandscape,
+    NumpyLandscape,
     SeparableValley,
     TwoWells,
+    aligned,
 )
 from lowroad.paths import (
     BezierPathFinder,
@@ -63,6 +72,53 @@ def small_network() -> NetworkLandscape:
     return landscape
 
 
+def with_ends(landscape: Landscape, ends: tuple, lowest: float | None = None) -> Landscape:
+    landscape.ends = ends
+    if lowest is not None:
+        landscape.lowest_height = lowest
+    return landscape
+
+
+def numpy_function() -> Landscape:
+    """AnaPot without torch."""
+
+    def value(p: np.ndarray) -> float:
+        x, y = p
+        return 4 + 4.5 * x - 4 * y + x**2 + 2 * y**2 - 2 * x * y + x**4 - 2 * x**2 * y
+
+    def gradient(p: np.ndarray) -> np.ndarray:
+        x, y = p
+        return np.array([4.5 + 2 * x - 2 * y + 4 * x**3 - 4 * x * y, -4 + 4 * y - 2 * x - 2 * x**2])
+
+    return with_ends(NumpyLandscape(value, gradient, 2), AnaPot.ends, AnaPot.lowest_height)
+
+
+def fitness() -> Landscape:
+    """Minus Müller-Brown, turned over again."""
+    surface = MullerBrown()
+    upside_down = FunctionLandscape(lambda x: -surface.function(x), dimension=2)
+    return with_ends(NegatedLandscape(upside_down), surface.ends, surface.lowest_height)
+
+
+def seven_atoms_ends() -> tuple:
+    start = LENNARD_JONES_7[0].point
+    return start, aligned(start, LENNARD_JONES_7[1].point, torch.Generator().manual_seed(0))
+
+
+def seven_atoms() -> Landscape:
+    """The lowest known pass between the two lowest minima of LJ7."""
+    return with_ends(LennardJones(7), seven_atoms_ends(), -15.444734)
+
+
+def seven_atoms_by_ase() -> Landscape:
+    from ase import Atoms
+    from ase.calculators.lj import LennardJones as Calculator
+
+    atoms = Atoms("Ar7", positions=LENNARD_JONES_7[0].point.view(7, 3).numpy())
+    atoms.calc = Calculator(sigma=1.0, epsilon=1.0, rc=1e6)
+    return with_ends(AseLandscape(atoms), seven_atoms_ends())
+
+
 LANDSCAPES = {
     "two wells": TwoWells,
     "Müller-Brown": MullerBrown,
@@ -71,4 +127,8 @@ LANDSCAPES = {
     "valley in 20 dimensions": lambda: SeparableValley(20),
     "valley in float32": lambda: SeparableValley(20, dtype=torch.float32),
     "network": small_network,
+    "NumPy function": numpy_function,
+    "fitness": fitness,
+    "seven atoms": seven_atoms,
+    "seven atoms by ASE": seven_atoms_by_ase,
 }

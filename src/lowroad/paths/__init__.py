@@ -9,6 +9,7 @@ from lowroad.paths.fourier import FourierPathFinder
 from lowroad.paths.image_chain import ImageChainFinder
 from lowroad.paths.path import Path
 from lowroad.paths.polygonal_chain import PolygonalChainFinder
+from lowroad.paths.saddle import Saddle, refine_saddle
 from lowroad.paths.straight import StraightLine
 from lowroad.paths.string import StringFinder
 
@@ -23,6 +24,8 @@ __all__ = [
     "Path",
     "PathFinder",
     "PolygonalChainFinder",
+    "Saddle",
     "StraightLine",
     "StringFinder",
+    "refine_saddle",
 ]

@@ -222,7 +222,7 @@ class _Fire:
         return _shortened(self._time_step * self._velocity, self._longest)
 
 
-class _ProjectedLbfgs:
+class ProjectedLbfgs:
     """L-BFGS on the projected forces, which have no height: steps are limited, not searched.
 
     Where the forces have grown to twice the smallest so far, the memory has led astray: it is
@@ -236,6 +236,7 @@ class _ProjectedLbfgs:
         self._smallest = torch.inf
 
     def step(self, forces: Tensor) -> Tensor:
+        """Return how far to move, for `forces` at the point that the last step led to."""
         flat = -forces.reshape(-1)
         size = float(flat.norm())
         if size > 2 * self._smallest:
@@ -253,8 +254,8 @@ class _ProjectedLbfgs:
         return step.view(forces.shape)
 
 
-def _stepper(name: str, longest: float) -> _Fire | _ProjectedLbfgs:
-    return _Fire(longest) if name == "fire" else _ProjectedLbfgs(longest)
+def _stepper(name: str, longest: float) -> _Fire | ProjectedLbfgs:
+    return _Fire(longest) if name == "fire" else ProjectedLbfgs(longest)
 
 
 def _shortened(step: Tensor, longest: float) -> Tensor:

@@ -1,0 +1,130 @@
+"""Saddles from found paths, against the known ones and their exact curvatures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lowroad.landscapes import (
+    LENNARD_JONES_7,
+    AnaPot,
+    CurvyValley,
+    LennardJones,
+    MullerBrown,
+    SeparableValley,
+    TwoWells,
+    aligned,
+)
+from lowroad.outcome import Outcome
+from lowroad.paths import (
+    ElasticBandFinder,
+    FourierPathFinder,
+    StraightLine,
+    StringFinder,
+    refine_saddle,
+)
+
+ROUGH = [
+    StraightLine(),
+    FourierPathFinder(learning_rate=0.01),
+    ElasticBandFinder(steps=12),
+    StringFinder(climb_below=0, steps=12),
+]
+
+
+@pytest.mark.parametrize("make", [TwoWells, MullerBrown, CurvyValley, AnaPot])
+@pytest.mark.parametrize("finder", ROUGH, ids=lambda f: type(f).__name__)
+def test_known_saddles(make, finder):
+    surface = make()
+    found = finder.find(surface, *surface.ends)
+    saddle = refine_saddle(surface, found)
+    assert saddle.outcome is Outcome.CONVERGED_GRADIENT
+    assert saddle.gradient_norm < 1e-6
+    assert saddle.negative == 1
+    assert saddle.height == pytest.approx(surface.lowest_height, abs=1e-8)
+    assert torch.allclose(saddle.point, surface.saddles[0].point, atol=1e-6)
+    _, gradient = surface.height_and_gradient(saddle.point)
+    assert float(gradient.norm()) == saddle.gradient_norm
+
+
+def test_curvatures_are_the_hessians():
+    surface = TwoWells()
+    saddle = refine_saddle(surface, StringFinder().find(surface, *surface.ends))
+    # by 30-digit arithmetic
+    assert saddle.curvatures == pytest.approx((-8.3566942, 22.80518412), rel=1e-6)
+    hessian = torch.autograd.functional.hessian(
+        lambda x: surface.function(x[None]).sum(), saddle.point
+    )
+    assert torch.allclose(hessian @ saddle.mode, -8.3566942 * saddle.mode, atol=1e-4)
+
+
+def test_many_dimensions():
+    valley = SeparableValley(500)
+    found = ElasticBandFinder(steps=10).find(valley, *valley.ends)
+    saddle = refine_saddle(valley, found)
+    assert saddle.outcome is Outcome.CONVERGED_GRADIENT
+    assert (saddle.point - valley.saddle).norm() < 1e-5
+    assert saddle.curvatures[0] == pytest.approx(-4, abs=1e-5)
+    assert saddle.negative == 1
+
+
+def test_a_minimum_is_not_called_a_saddle():
+    surface = MullerBrown()
+    start, end = surface.minima[2].point, surface.ends[1]
+    found = replace(StraightLine().find(surface, start, end), refined_t=0.0)
+    saddle = refine_saddle(surface, found, steps=1, tolerance=1e-3)
+    assert saddle.negative == 0
+
+
+def test_refusals():
+    surface = MullerBrown()
+    found = StraightLine().find(surface, *surface.ends)
+    with pytest.raises(ValueError, match="tolerance > 0"):
+        refine_saddle(surface, found, tolerance=0.0)
+    with pytest.raises(ValueError, match="steps >= 1"):
+        refine_saddle(surface, found, steps=0)
+    assert refine_saddle(surface, found, steps=1).outcome is Outcome.BUDGET_SPENT
+
+
+@pytest.mark.parametrize(
+    "finder",
+    [
+        ElasticBandFinder(images=15),
+        StringFinder(images=15),
+        FourierPathFinder(objective="max_flux"),
+    ],
+    ids=lambda f: type(f).__name__,
+)
+def test_seven_atoms(finder):
+    """The lowest known pass from the first to the second minimum, −15.444734."""
+    cluster = LennardJones(7)
+    start = LENNARD_JONES_7[0].point
+    end = aligned(start, LENNARD_JONES_7[1].point, torch.Generator().manual_seed(0))
+    found = finder.find(cluster, start, end)
+    assert found.refined_height == pytest.approx(-15.444734, abs=1e-3)
+
+
+def test_seven_atoms_saddle_has_one_negative_curvature():
+    cluster = LennardJones(7)
+    g = torch.Generator().manual_seed(0)
+    start = LENNARD_JONES_7[0].point
+    end = aligned(start, LENNARD_JONES_7[1].point, g)
+    saddle = refine_saddle(cluster, ElasticBandFinder(images=15).find(cluster, start, end))
+    assert saddle.gradient_norm < 1e-6
+    assert saddle.negative == 1
+    hessian = torch.stack(
+        [
+            (
+                cluster.height_and_gradient(saddle.point + h)[1]
+                - cluster.height_and_gradient(saddle.point - h)[1]
+            )
+            / 2e-5
+            for h in 1e-5 * torch.eye(21, dtype=torch.float64)
+        ]
+    )
+    values = np.linalg.eigvalsh(hessian.numpy())
+    assert (values < -1e-3).sum() == 1
+    assert saddle.curvatures[0] == pytest.approx(values[0], rel=1e-4)
