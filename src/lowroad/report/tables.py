@@ -1,0 +1,226 @@
+"""The report's tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lowroad.plotting.style import scientific, three_figures
+from lowroad.report import paper
+from lowroad.report.summary import OTHER_GAMMA, Summary, other_gamma
+from lowroad.report.views import Group, TableView
+from lowroad.report.words import interval
+from lowroad.study.results import WEIGHT_SET_LABELS, WEIGHT_SETS
+
+__all__ = [
+    "area_table",
+    "distance_table",
+    "evidence_table",
+    "height_table",
+    "kernel_labels",
+    "losses_table",
+    "seeds_table",
+    "weights_table",
+]
+
+
+def kernel_labels(summary: Summary) -> dict[str, str]:
+    """Names of the projections' kernels for people, the study's own RBF kernel first."""
+    other = other_gamma(summary.results.config.analysis.gamma)
+    return {
+        "rbf": "RBF",
+        OTHER_GAMMA: "RBF, median γ" if other == "median" else "RBF, γ = 1/D",
+        "polynomial": "polynomial",
+        "sigmoid": "sigmoid",
+        "linear": "linear (PCA)",
+    }
+
+
+def losses_table(summary: Summary) -> TableView:
+    """Table 1, with the paper's means beside."""
+    groups = []
+    for network in summary.networks:
+        table = summary.losses.sel(network=network.name)
+        printed = paper.LOSSES.get(network.name, {})
+        rows = []
+        for name in ("lbfgs_train", "sgd_train", "lbfgs_test", "sgd_test"):
+            cell = table.sel(weights=name)
+            count = str(int(cell["n"]))
+            if excluded := int(cell["not_finite"]):
+                count += f" (+{excluded} not finite)"
+            rows.append(
+                [
+                    WEIGHT_SET_LABELS[name],
+                    scientific(float(cell["mean"])),
+                    scientific(float(cell["deviation"])),
+                    count,
+                    scientific(printed.get(name, np.nan)),
+                ]
+            )
+        groups.append(Group(_with_parameters(network.name, network.dimension), rows))
+    return TableView(
+        "Lowest loss of each kept run: mean and standard deviation over the n runs, and the "
+        "paper’s mean over 48 runs. “Train” is the training loss, “test” the test loss.",
+        ["Loss", "Mean", "Deviation", "n", "Paper"],
+        groups,
+    )
+
+
+def _with_parameters(name: str, dimension: int | None) -> str:
+    return name if dimension is None else f"{name}, D = {dimension:,}"
+
+
+def weights_table(summary: Summary) -> TableView:
+    """Table S1, with the paper's numbers beside."""
+    groups = []
+    for network in summary.networks:
+        rows = []
+        for name in WEIGHT_SETS:
+            mean = deviation = np.nan
+            if network.weights is not None and name in network.weights["set"]:
+                cell = network.weights.sel(set=name)
+                mean, deviation = float(cell["mean"]), float(cell["deviation"])
+            printed = paper.WEIGHTS.get(network.name, {}).get(name)
+            rows.append(
+                [
+                    WEIGHT_SET_LABELS[name],
+                    scientific(mean),
+                    scientific(printed.mean if printed else np.nan),
+                    scientific(deviation),
+                    scientific(printed.deviation if printed else np.nan),
+                    str(network.vectors[name]),
+                ]
+            )
+        groups.append(Group(network.name, rows))
+    return TableView(
+        "Mean μ and standard deviation σ of all components of the n vectors of a set, pooled "
+        "(ddof = 0), beside the paper’s.",
+        ["Weights", "μ", "paper", "σ", "paper", "n"],
+        groups,
+    )
+
+
+def height_table(summary: Summary, landscape: str) -> TableView:
+    """Path heights on a landscape in numbers."""
+    groups = []
+    for network in summary.networks:
+        rows = []
+        for name in WEIGHT_SETS:
+            cell = network.height_table.sel(weights=name, landscape=landscape)
+            count = str(int(cell["n"]))
+            if excluded := int(cell["not_finite"]):
+                count += f" (+{excluded} not finite)"
+            numbers = ("minimum", "lower_quartile", "median", "upper_quartile", "maximum")
+            rows.append(
+                [
+                    WEIGHT_SET_LABELS[name],
+                    count,
+                    *(three_figures(float(cell[column])) for column in numbers),
+                    three_figures(float(cell["straight_median"])),
+                ]
+            )
+        groups.append(Group(network.name, rows))
+    return TableView(
+        "Path heights: number of paths, minimum, quartiles and maximum, and the median height of "
+        "the straight lines between the same ends.",
+        ["Weights", "n", "Min.", "25%", "50%", "75%", "Max.", "Line"],
+        groups,
+    )
+
+
+def distance_table(summary: Summary, pair: tuple[str, str]) -> TableView:
+    """Distances from the common origin in numbers."""
+    groups = []
+    for network in summary.networks:
+        table = network.distances.get(pair)
+        if table is None:
+            continue
+        rows = []
+        for name in pair:
+            values = table["distance"].values[table["set"].values == name]
+            spread = float(table["spread"].sel(group=name))
+            rows.append(
+                [
+                    WEIGHT_SET_LABELS[name],
+                    str(len(values)),
+                    three_figures(float(np.median(values))),
+                    three_figures(float(values.min())),
+                    three_figures(float(values.max())),
+                    three_figures(spread),
+                    three_figures(float(table["separation"])),
+                ]
+            )
+        groups.append(Group(network.name, rows))
+    return TableView(
+        "Distance from the common origin; spread: root-mean-square distance of the vectors from "
+        "their own centroid; separation: distance of the two centroids from each other.",
+        ["Weights", "n", "Median", "Min.", "Max.", "Spread", "Separation"],
+        groups,
+    )
+
+
+def area_table(summary: Summary, pair: tuple[str, str]) -> TableView:
+    """Area under the ROC curve of both components for every kernel."""
+    groups = []
+    for network in summary.networks:
+        rows = []
+        for kernel, label in kernel_labels(summary).items():
+            table = network.projections.get((*pair, kernel))
+            if table is None:
+                continue
+            areas, shares = table["auc"].values, table["explained"].values
+            rows.append(
+                [
+                    label,
+                    scientific(float(table.attrs["gamma"])),
+                    three_figures(float(areas[0])),
+                    three_figures(float(areas[1])),
+                    f"{shares[0]:.1%}",
+                ]
+            )
+        if rows:
+            groups.append(Group(network.name, rows))
+    return TableView(
+        "Area under the ROC curve (0.5: no separation, 1: perfect) of the first and the second "
+        "component, and the first component’s share of the eigenvalues.",
+        ["Kernel", "γ", "Area 1", "Area 2", "Share 1"],
+        groups,
+    )
+
+
+def evidence_table(summary: Summary, number: int) -> TableView:
+    """The comparisons behind a claim."""
+    claim = summary.claims[number - 1]
+    rows = []
+    for item in claim.evidence:
+        found = item.interval
+        rows.append(
+            [
+                item.network,
+                item.question,
+                f"{item.statistic} {interval(found.estimate, found.low, found.high)}",
+                three_figures(item.p_value),
+                " + ".join(map(str, item.sizes)),
+                "yes" if item.expected else "no",
+                item.verdict.value,
+            ]
+        )
+    return TableView(
+        f"Judged by: {claim.rule}. In brackets the 95% interval; p of the rank test, not "
+        "corrected for the number of comparisons.",
+        ["Network", "Comparison", "Measured", "p", "n", "Paper says", "Verdict"],
+        [Group("", rows)],
+    )
+
+
+def seeds_table(summary: Summary) -> TableView:
+    """Which runs were kept."""
+    groups = []
+    for network in summary.networks:
+        rows = [
+            [label, ", ".join(str(run.seed) for run in network.runs[optimizer]) or "–"]
+            for optimizer, label in (("sgd", "SGD"), ("lbfgs", "L-BFGS-GSS"))
+        ]
+        groups.append(Group(network.name, rows))
+    return TableView(
+        "Seeds of the kept runs, lowest training loss first.", ["Optimizer", "Seeds"], groups
+    )

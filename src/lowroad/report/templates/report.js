@@ -1,0 +1,64 @@
+"use strict";
+// Draws each chart when it comes near the screen, in the colours of the reader's theme.
+(() => {
+  const specs = JSON.parse(document.getElementById("charts").textContent);
+  const touch = window.matchMedia("(pointer: coarse)").matches;
+  const options = {
+    responsive: true,
+    displaylogo: false,
+    displayModeBar: touch ? false : "hover",
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  };
+
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  function themed(spec) {
+    const { data, layout } = structuredClone(spec);
+    const ink = color("--ink");
+    for (const trace of data) {
+      if (trace.meta === "ink") {
+        if (trace.line) trace.line.color = ink;
+        if (trace.marker) {
+          trace.marker.color = ink;
+          trace.marker.line.color = ink;
+        }
+      }
+      if (trace.meta === "surface") {
+        trace.colorscale = [[0, color("--surface-low")], [1, color("--surface-high")]];
+        trace.line.color = color("--line");
+      }
+    }
+    layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
+    layout.font = { family: getComputedStyle(document.body).fontFamily, size: 12, color: ink };
+    layout.hoverlabel = { bgcolor: color("--raised"), bordercolor: color("--line"), font: { color: ink } };
+    for (const key of Object.keys(layout).filter((name) => /^[xy]axis/.test(name))) {
+      Object.assign(layout[key], { gridcolor: color("--grid"), linecolor: color("--line"), fixedrange: touch });
+    }
+    for (const shape of layout.shapes ?? []) shape.line = { ...shape.line, color: ink };
+    return [data, layout];
+  }
+
+  const drawn = new Set();
+  function draw(element) {
+    if (drawn.has(element)) return;
+    drawn.add(element);
+    Plotly.newPlot(element, ...themed(specs[element.id]), options);
+  }
+
+  const charts = [...document.querySelectorAll(".chart")];
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        observer.unobserve(entry.target);
+        draw(entry.target);
+      }
+    },
+    { rootMargin: "600px" },
+  );
+  charts.forEach((element) => observer.observe(element));
+  window.addEventListener("beforeprint", () => charts.forEach(draw));
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const element of drawn) Plotly.react(element, ...themed(specs[element.id]), options);
+  });
+})();

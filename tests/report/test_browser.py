@@ -1,0 +1,146 @@
+"""The page as a reader's browser shows it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lowroad.report import write_report
+from report.synthetic import make_results
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+]
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+
+UNDRAWN = """() => [...document.querySelectorAll(".chart")].filter((chart) => {
+  const box = chart.getBoundingClientRect();
+  const marks = chart.querySelectorAll(".scatterlayer path, .contourlayer path, .points path");
+  return box.height < 100 || !chart.querySelector("svg.main-svg") || marks.length === 0;
+}).map((chart) => chart.id)"""
+
+OVERFLOWING = """() => {
+  const boxes = document.querySelectorAll(".scroll, pre, .verdict, h1, h2, h3, h4, .legend");
+  return [...boxes].filter((box) => box.offsetParent && box.scrollWidth > box.clientWidth + 1)
+    .map((box) => box.className + ": " + box.textContent.trim().slice(0, 60));
+}"""
+
+# Axis labels of a chart that reach beyond its box, and panels' boxes that overlap.
+CUT = """() => [...document.querySelectorAll(".chart")].flatMap((chart) => {
+  const box = chart.getBoundingClientRect();
+  return [...chart.querySelectorAll("text")].filter((text) => {
+    const inner = text.getBoundingClientRect();
+    return inner.width > 0 && (inner.left < box.left - 1 || inner.right > box.right + 1 ||
+      inner.top < box.top - 1 || inner.bottom > box.bottom + 1);
+  }).map((text) => chart.id + ": " + text.textContent);
+})"""
+
+EMPTY_CELLS = """() => [...document.querySelectorAll("tbody td, tbody th, dd")]
+  .filter((cell) => !cell.textContent.trim()).length"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Report of a study with as many runs as the paper's, and long curves."""
+    directory = tmp_path_factory.mktemp("large")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lowroad.report.page.save_figures", lambda *_: [])
+        write_report(
+            make_results(seeds=50, keep=48, pairs=48, steps=400, gamma="median"), directory
+        )
+    return directory
+
+
+def opened(browser: Any, directory: Path, device: dict[str, Any]) -> Any:
+    """The page, offline, with every chart drawn; fails on any message of the console."""
+    context = browser.new_context(offline=True, **device)
+    page = context.new_page()
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("requestfailed", lambda request: messages.append(f"asked for {request.url}"))
+    page.goto((directory / "report.html").as_uri())
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_function(f"({UNDRAWN})().length === 0", timeout=120_000, polling=500)
+    assert messages == []
+    return page
+
+
+@pytest.mark.parametrize(("study", "device"), [("written", PHONE), ("large", DESKTOP)])
+def test_everything_is_drawn_and_nothing_is_cut(browser, study, device, request):
+    page = opened(browser, request.getfixturevalue(study), device)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= device["viewport"]["width"]
+    page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(OVERFLOWING) == []
+    assert page.evaluate(CUT) == []
+    assert page.evaluate(EMPTY_CELLS) == 0
+    page.context.close()
+
+
+def test_charts_are_drawn_when_they_come_near(browser, written):
+    context = browser.new_context(offline=True, **DESKTOP)
+    page = context.new_page()
+    page.goto((written / "report.html").as_uri())
+    last = page.locator(".chart").last
+    assert last.locator("svg.main-svg").count() == 0
+    last.scroll_into_view_if_needed()
+    last.locator("svg.main-svg").first.wait_for(state="attached", timeout=30_000)
+    context.close()
+
+
+def test_dark_theme_is_readable(browser, written):
+    contrasts = {}
+    for scheme in ("light", "dark"):
+        context = browser.new_context(color_scheme=scheme, offline=True, **DESKTOP)
+        page = context.new_page()
+        page.goto((written / "report.html").as_uri())
+        page.locator(".chart").first.scroll_into_view_if_needed()
+        page.locator(".chart text").first.wait_for(state="attached", timeout=30_000)
+        contrasts[scheme] = page.evaluate(
+            """() => {
+              const light = (color) => {
+                const parts = color.match(/[0-9.]+/g).slice(0, 3).map((part) => {
+                  const share = part / 255;
+                  return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+                });
+                return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+              };
+              const back = light(getComputedStyle(document.body).backgroundColor);
+              const contrast = (color) => {
+                const [low, high] = [light(color), back].sort((a, b) => a - b);
+                return (high + 0.05) / (low + 0.05);
+              };
+              const colors = ["p", "a", "dt", ".about", ".verdict.holds", ".verdict.does-not-hold",
+                ".verdict.not-enough-runs", ".files"].map(
+                (name) => getComputedStyle(document.querySelector(name)).color);
+              colors.push(getComputedStyle(document.querySelector(".chart text")).fill);
+              return colors.map(contrast);
+            }"""
+        )
+        context.close()
+    # WCAG 2.2, level AA, for text.
+    assert min(contrasts["light"] + contrasts["dark"]) >= 4.5
