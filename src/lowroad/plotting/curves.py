@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lowroad.analysis.losses import representative_run
+from lowroad.plotting.ridges import log_ticks
 from lowroad.plotting.style import (
     OPTIMIZERS,
     WEIGHT_STYLES,
@@ -83,11 +84,15 @@ def loss_curves(runs: Mapping[str, Mapping[str, Sequence[LossCurve]]]) -> Figure
         figure, axes = new_figure(rows, 2, 6.8, 0.5 + 2.1 * rows)
         for row, (network, by_optimizer) in enumerate(runs.items()):
             pair = axes[2 * row], axes[2 * row + 1]
-            pair[1].sharey(pair[0])
             for panel, optimizer in zip(pair, OPTIMIZERS, strict=True):
                 _draw_curves(panel, optimizer, by_optimizer.get(optimizer, ()))
                 panel.set_title(f"{network}, {OPTIMIZERS[optimizer]}", loc="left")
             pair[0].set_ylabel("loss")
+            filled = [panel for panel in pair if panel.get_yscale() == "log"]
+            ends = [end for panel in filled for end in panel.get_ylim()]
+            for panel in filled:
+                panel.set_ylim(min(ends), max(ends))
+                panel.set_yticks(*log_ticks(min(ends), max(ends)))
         if not runs:
             for panel in axes:
                 say_nothing_here(panel, "no training run yet")
@@ -118,6 +123,7 @@ def _draw_curves(axes: Axes, optimizer: str, runs: Sequence[LossCurve]) -> None:
         say_nothing_here(axes, "no finished run" if not runs else "no finite loss")
         return
     axes.set_yscale("log")
+    axes.minorticks_off()
     for side in ("train", "test"):
         style = WEIGHT_STYLES[f"{optimizer}_{side}"]
         for run in runs:

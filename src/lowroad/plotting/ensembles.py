@@ -59,7 +59,7 @@ def kernel_projections(projections: Mapping[str, xr.Dataset | None], columns: in
     Args:
         projections: Results of `kernel_pca` with two components, None where they are missing;
             the sets' names are those of weight sets.
-        columns: How many panels stand in a row.
+        columns: How many panels stand in a row; more than two leave no room for ticks.
 
     Source: Yu & Morozov 2026, Figs. 6 and S4.
     """
@@ -74,6 +74,8 @@ def kernel_projections(projections: Mapping[str, xr.Dataset | None], columns: in
             area = shorter(float(table["auc"].values[0])) if "auc" in table else "–"
             panel.set_title(f"{name}\nROC area {area}", loc="left")
             _draw_projection(panel, table)
+            if columns > 2:
+                panel.set(xticks=[], yticks=[])
             for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
                 labels.setdefault(label, handle)
         if labels:
