@@ -123,7 +123,8 @@ class GoldenSection:
             less than this share of the decrease so far.
 
     Raises:
-        ValueError: when the budget is below 1 or the first step is not positive.
+        ValueError: when the budget is below 1, the first step is not positive, or the tolerance is
+            negative.
     """
 
     budget: int = 6
@@ -134,6 +135,8 @@ class GoldenSection:
         check_budget(self.budget)
         if not 0.0 < self.first_step < math.inf:
             raise ValueError(f"expected a positive first step, got {self.first_step}")
+        if not 0.0 <= self.tolerance < math.inf:
+            raise ValueError(f"expected a tolerance of at least 0, got {self.tolerance}")
 
     def search(self, ray: Ray, height: float, slope: float, first: float) -> Step:
         """Return the lowest trial; `slope` and `first` are not used."""

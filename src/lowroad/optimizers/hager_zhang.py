@@ -73,7 +73,7 @@ class _Search:
 
     def run(self, first: float) -> None:
         a, b = self.bracket(self.trial(first))
-        while True:
+        while a.alpha < (a.alpha + b.alpha) / 2 < b.alpha:  # not yet as narrow as floats allow
             width = b.alpha - a.alpha
             a, b = self.secant_squared(a, b)
             if b.alpha - a.alpha > SHRINKAGE * width:

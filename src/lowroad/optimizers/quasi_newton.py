@@ -108,7 +108,7 @@ def descend(surface: Surface, at: Iterate, line_search: LineSearch) -> tuple[Ray
             return ray, step
         at.memory.clear()
     steepest = _steepest_descent(surface, at)
-    first = min(1.0, 1.0 / max(float(steepest.abs().sum()), TINY))
+    first = min(1.0, 1.0 / max(float(steepest.abs().sum(dtype=torch.float64)), TINY))
     for shrink in SHRINKS:
         ray, step = _search(surface, at, line_search, shrink * steepest, first)
         if step.alpha > 0.0:

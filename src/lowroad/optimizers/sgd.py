@@ -138,7 +138,7 @@ class _Run:
                 batch_size, [self.generators[i] for i in running]
             )
         )
-        before = self.counted.evaluations.gradients
+        self.counted.evaluations.gradients = 0.0  # an epoch's own sum: the same after a resumption
         for batch in batches:
             _, gradients = batch.heights_and_gradients(x)
             if weight_decay:
@@ -148,9 +148,7 @@ class _Run:
             x.sub_(gradients, alpha=rate)
         self.points[running], self.velocities[running] = x, v
         for i in running:
-            self.evaluations[i].gradients += (self.counted.evaluations.gradients - before) / len(
-                running
-            )
+            self.evaluations[i].gradients += self.counted.evaluations.gradients / len(running)
         self.epoch += 1
         self._record(running)
 

@@ -1,0 +1,266 @@
+"""What `lbfgs` promises with every line search, on landscapes of every kind."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+
+from lowroad.landscapes import FunctionLandscape
+from lowroad.optimizers import GoldenSection, Tolerance, lbfgs
+from lowroad.outcome import Outcome
+from optimizers.made_landscapes import (
+    SEARCHES,
+    Watched,
+    bowls,
+    landscape_of,
+    made_landscapes,
+    walls,
+)
+
+OUTCOMES = {
+    Outcome.CONVERGED_GRADIENT,
+    Outcome.BUDGET_SPENT,
+    Outcome.LINE_SEARCH_FAILED,
+    Outcome.DIVERGED,
+}
+every_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+
+
+@every_search
+@settings(max_examples=60)
+@given(made=made_landscapes())
+def test_guarantees(search, made):
+    watched, start = Watched(landscape_of(made)), made[2]
+    found = lbfgs(watched, start, line_search=search, iterations=60)
+    # the returned point is the best one evaluated, and has the height that is told
+    assert found.height == watched.lowest
+    assert watched.height(found.point) == found.height
+    # an accepted step never raises the height
+    assert (np.diff(found.history.heights) < 0).all()
+    assert found.height <= found.history.heights[-1]
+    # it ends for a named reason, and each iteration searches at most five times
+    assert found.outcome in OUTCOMES
+    steps = int(found.history.steps[-1])
+    assert steps == len(found.history.steps) - 1 <= 60
+    assert found.evaluations.heights <= 5 * search.budget * (steps + 1)
+    # heights and gradients are counted apart; the one height more was evaluated above
+    assert found.evaluations.heights == watched.heights_made - 1
+    assert found.evaluations.gradients == watched.gradients_made
+
+
+@every_search
+@settings(max_examples=40)
+@given(made=bowls(largest=3))
+def test_quadratics_of_every_conditioning_are_solved(search, made):
+    landscape, start = landscape_of(made), made[2]
+    found = lbfgs(landscape, start, line_search=search, iterations=3000)
+    assert found.height <= 1e-9 * max(1.0, landscape.height(start))
+    assert found.outcome in {Outcome.CONVERGED_GRADIENT, Outcome.LINE_SEARCH_FAILED}
+
+
+@every_search
+@settings(max_examples=10)
+@given(made=walls())
+def test_a_wall_counts_as_infinitely_high(search, made):
+    function, _, start = made
+    landscape = FunctionLandscape(function, dimension=len(start))
+    as_infinity = FunctionLandscape(
+        lambda x: torch.where(torch.isfinite(function(x)), function(x), math.inf), len(start)
+    )
+    runs = [
+        lbfgs(each, start, line_search=search, iterations=15) for each in (landscape, as_infinity)
+    ]
+    assert runs[0].height == runs[1].height
+    assert runs[0].height < landscape.height(start)
+    assert runs[0].outcome is not Outcome.DIVERGED
+
+
+@every_search
+def test_history_is_dropped_where_curvature_fails(search):
+    # a ridge between two wells: along it the curvature of every pair is negative at first
+    ridge = FunctionLandscape(lambda x: (x[:, 0] ** 2 - 1) ** 2 + x[:, 1] ** 2, dimension=2)
+    start = torch.tensor([1e-3, 1.0], dtype=torch.float64)
+    found = lbfgs(ridge, start, line_search=search)
+    assert found.outcome is Outcome.CONVERGED_GRADIENT
+    assert found.point.abs().tolist() == pytest.approx([1.0, 0.0], abs=1e-8)
+
+
+@every_search
+def test_a_flat_landscape_has_converged_at_its_start(search):
+    found = lbfgs(
+        FunctionLandscape(lambda x: 0 * x.sum(1) + 3, dimension=2),
+        torch.zeros(2, dtype=torch.float64),
+        line_search=search,
+    )
+    assert (found.outcome, found.height) == (Outcome.CONVERGED_GRADIENT, 3.0)
+    assert (found.evaluations.heights, found.evaluations.gradients) == (0, 1)
+
+
+@every_search
+def test_a_gradient_that_lies_fails_by_name(search):
+    def backwards(x):  # the height of x², the gradient of −x²
+        return 2 * (x**2).sum(1).detach() - (x**2).sum(1)
+
+    found = lbfgs(
+        FunctionLandscape(backwards, dimension=2),
+        torch.tensor([1.0, 2.0], dtype=torch.float64),
+        line_search=search,
+    )
+    assert (found.outcome, found.height, found.step) == (Outcome.LINE_SEARCH_FAILED, 5.0, 0)
+
+
+def test_a_point_without_a_gradient_ends_the_search_there():
+    # √|x| has no gradient at its minimum; the first trial of this search lands on it
+    landscape = FunctionLandscape(lambda x: x.abs().sqrt().sum(1), dimension=1)
+    found = lbfgs(
+        landscape,
+        torch.tensor([4.0], dtype=torch.float64),
+        line_search=GoldenSection(first_step=16.0),
+    )
+    assert found.outcome is Outcome.DIVERGED
+    assert (found.height, found.point.item()) == (0.0, 0.0)
+
+
+def test_tolerances_end_it_by_name():
+    bowl = FunctionLandscape(lambda x: (x**2).sum(1) + 1, dimension=2)
+    start = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    ends = {
+        Outcome.CONVERGED_GRADIENT: Tolerance(gradient=1e-3),
+        Outcome.CONVERGED_STEP: Tolerance(gradient=0.0, step=1e-3),
+        Outcome.CONVERGED_HEIGHT: Tolerance(gradient=0.0, height=1e-3),
+    }
+    for outcome, tolerance in ends.items():
+        found = lbfgs(bowl, start, tolerance=tolerance)
+        assert found.outcome is outcome
+        assert found.height == pytest.approx(1.0, abs=1e-2)
+    assert lbfgs(bowl, start, iterations=1).outcome is Outcome.BUDGET_SPENT
+    unmoved = lbfgs(bowl, start, iterations=0)
+    assert (unmoved.outcome, unmoved.step) == (Outcome.BUDGET_SPENT, 0)
+    assert torch.equal(unmoved.point, start)
+
+
+def test_it_works_down_to_the_limit_of_float32():
+    # 0.1 is not a float32: the sum cannot come closer than its rounding, and 1e-7² is far above
+    target = torch.linspace(0.1, 0.9, 5)
+    bowl = FunctionLandscape(
+        lambda x: ((x - target) ** 2 * torch.tensor([1.0, 3, 10, 30, 100])).sum(1),
+        dimension=5,
+        dtype=torch.float32,
+    )
+    found = lbfgs(bowl, torch.zeros(5), tolerance=Tolerance(gradient=0.0))
+    assert found.height < 1e-12
+    assert (found.point - target).abs().max() <= 2e-7
+
+
+def test_the_start_is_left_alone():
+    start = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    lbfgs(FunctionLandscape(lambda x: (x**2).sum(1), dimension=2), start)
+    assert start.tolist() == [3.0, 4.0]
+
+
+def test_the_callback_is_told_each_iteration_and_can_stop():
+    bowl = FunctionLandscape(lambda x: (x**4).sum(1), dimension=2)
+    told = []
+
+    def callback(progress):
+        told.append((progress.step, progress.height, progress.validation_height))
+        return progress.step == 3
+
+    start = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    shifted = FunctionLandscape(lambda x: ((x - 0.5) ** 2).sum(1), dimension=2)
+    found = lbfgs(bowl, start, validation=shifted, callback=callback)
+    assert found.outcome is Outcome.STOPPED
+    assert [step for step, _, _ in told] == found.history.steps[1:].tolist() == [1, 2, 3]
+    assert [height for _, height, _ in told] == found.history.heights[1:].tolist()
+    assert [height for *_, height in told] == found.history.validation_heights[1:].tolist()
+
+
+def test_the_validation_landscape_picks_its_own_point():
+    bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=1)
+    other = FunctionLandscape(lambda x: ((x - 1.0) ** 2).sum(1), dimension=1)
+    found = lbfgs(bowl, torch.tensor([3.0], dtype=torch.float64), validation=other)
+    curve = found.history.validation_heights
+    assert found.validation_height == curve.min() == other.height(found.validation_point)
+    assert found.validation_step == found.history.steps[curve.argmin()]
+    assert found.evaluations.heights <= 6 * len(curve)  # the validation's are not counted
+
+
+def test_a_lower_trial_that_a_search_passed_by_is_returned():
+    @dataclasses.dataclass(frozen=True)
+    class Worst:  # accepts the worst of its lower trials
+        budget: int = 4
+
+        def search(self, ray, height, slope, first):
+            from lowroad.optimizers import Step
+
+            lower = [(ray.height(a), a) for a in (0.1, 0.5, 0.9, 1e-3)]
+            worst = max(pair for pair in lower if pair[0] < height)
+            return Step(worst[1], worst[0])
+
+    watched = Watched(FunctionLandscape(lambda x: (x**2).sum(1), dimension=2))
+    start = torch.tensor([3.0, 4.0], dtype=torch.float64)
+    found = lbfgs(watched, start, line_search=Worst(), iterations=3)
+    assert found.height == watched.lowest < found.history.heights[-1]
+    assert watched.height(found.point) == found.height
+
+
+def bowl(x):
+    return (x**2).sum(1)
+
+
+@pytest.mark.parametrize(
+    ("start", "error", "message"),
+    [
+        (torch.zeros(3, dtype=torch.float64), ValueError, r"\[n, 2\].*got \[1, 3\]"),
+        (torch.zeros(1, 2, dtype=torch.float64), ValueError, r"shape \[2\], got \[1, 2\]"),
+        (
+            torch.tensor([0.0, math.nan], dtype=torch.float64),
+            ValueError,
+            "1 components that are not",
+        ),
+        (torch.tensor([0.0, math.inf], dtype=torch.float64), ValueError, "finite start"),
+        (torch.zeros(2), TypeError, "torch.float64 for FunctionLandscape, got torch.float32"),
+    ],
+)
+def test_refuses_bad_starts(start, error, message):
+    with pytest.raises(error, match=message):
+        lbfgs(FunctionLandscape(bowl, dimension=2), start)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: x.sum(1) * math.inf, "finite at the start, got the height -inf"),
+        (lambda x: torch.log(x).sum(1), "finite at the start, got the height nan"),
+        (lambda x: (x + 1).abs().sqrt().sum(1), "gradient with 2 components that are not"),
+    ],
+)
+def test_refuses_landscapes_that_are_not_finite_at_the_start(function, message):
+    start = torch.full((2,), -1.0, dtype=torch.float64)
+    with pytest.raises(ValueError, match=message):
+        lbfgs(FunctionLandscape(function, dimension=2), start)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"history": 0}, "at least one pair, got 0"),
+        ({"iterations": -1}, "at least 0, got -1"),
+    ],
+)
+def test_refuses_bad_settings(settings, message):
+    start = torch.zeros(2, dtype=torch.float64)
+    with pytest.raises(ValueError, match=message):
+        lbfgs(FunctionLandscape(bowl, dimension=2), start, **settings)
+
+
+@pytest.mark.parametrize("name", ["gradient", "step", "height"])
+@pytest.mark.parametrize("value", [-1.0, math.inf, math.nan])
+def test_refuses_bad_tolerances(name, value):
+    with pytest.raises(ValueError, match=f"tolerance {name} of at least 0"):
+        Tolerance(**{name: value})
