@@ -168,6 +168,43 @@ def data() -> None:
             typer.echo(f"  {file.name}: {file.problem or f'verified, sha256 {file.sha256}'}")
 
 
+@app.command()
+def connect(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A checkpoint.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    landscape: Annotated[
+        str,
+        typer.Option(metavar="MODULE:FUNCTION", help="A function that returns the landscape."),
+    ],
+    finder: Annotated[
+        str, typer.Option(help="fourier, bezier, chain, band, string or line.")
+    ] = "fourier",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the finder: steps=300."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(
+        "lowroad-connect"
+    ),
+    seed: Annotated[int, typer.Option(help="Of mini-batches and noise.")] = 0,
+) -> None:
+    """Find a low path between two checkpoints (.pt, .npy, .safetensors) of your own model."""
+    with _readable_errors():
+        from lowroad.connect import connect, load_landscape, make_finder
+
+        try:
+            chosen = make_finder(finder, assignments or [])
+            found, line = connect(first, second, load_landscape(landscape), chosen, out, seed)
+        except (ValueError, TypeError) as error:
+            _fail(str(error), WRONG_USAGE)
+        typer.echo(f"straight line: height {line.height:.6g}, length {line.length:.4g}")
+        typer.echo(
+            f"path found:    height {found.height:.6g} (refined {found.refined_height:.6g}), "
+            f"length {found.length:.4g}; {found.outcome.value}"
+        )
+        typer.echo(f"Results: {out}")
+
+
 def _study_in(directory: Path) -> Path:
     if not directory.is_dir():
         _fail(f"{directory}: there is no such directory", WRONG_USAGE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +90,35 @@ class NetworkLandscape(Landscape):
     def initial_point(self) -> Tensor:
         """Return the parameters [d] that the module came with."""
         return self._initial.clone()
+
+    def point_of(self, state: Mapping[str, Tensor]) -> Tensor:
+        """Return the point [d] of a state dict of the module.
+
+        Raises:
+            ValueError: when tensors are missing, unknown or of another shape (all are named), or
+                when buffers, such as batch norm's running statistics, are not this landscape's:
+                they are no part of a point, so the height would be another network's.
+        """
+        module = self._model.module
+        own = module.state_dict()
+        wrong = [f"{name} is missing" for name in own.keys() - state.keys()]
+        wrong += [f"{name} is not in the model" for name in state.keys() - own.keys()]
+        wrong += [
+            f"{name} has shape {list(state[name].shape)}, the model's is {list(own[name].shape)}"
+            for name in own.keys() & state.keys()
+            if state[name].shape != own[name].shape
+        ]
+        if wrong:
+            raise ValueError("the tensors do not fit the model: " + "; ".join(sorted(wrong)))
+        free = [name for name, p in module.named_parameters() if p.requires_grad]
+        for name in own.keys() - set(free):
+            # the module's own parameters move with every evaluation, its buffers do not
+            if not torch.allclose(state[name].to(own[name]), own[name]):
+                raise ValueError(
+                    f"{name} is no trainable parameter and differs from the landscape's: make the "
+                    "landscape from a module that has these values"
+                )
+        return torch.cat([state[name].reshape(-1).to(self._initial) for name in free])
 
     def pieces(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the inputs and targets in pieces of `size` items, or of the landscape's own."""

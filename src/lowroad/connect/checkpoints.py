@@ -1,0 +1,121 @@
+"""Points of a landscape from files: vectors and state dicts."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lowroad.landscapes import Landscape, NetworkLandscape
+
+NESTED = ("state_dict", "model_state_dict", "model")  # where training programs put a state dict
+TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+def read_point(path: Path, landscape: Landscape) -> Tensor:
+    """Return the point [d] that a file holds.
+
+    A `.npy` file holds a vector. A `.pt`, `.pth` or `.safetensors` file holds a state dict of the
+    landscape's module, by itself or under `state_dict`, `model_state_dict` or `model`, or (`.pt`) a
+    vector. Nothing in a file is executed.
+
+    Raises:
+        ValueError: when the file is of another kind, is damaged, or does not fit the landscape.
+        OSError: when it cannot be read.
+    """
+    kind = path.suffix.lower()
+    if kind == ".npy":
+        content: Any = torch.from_numpy(_numpy(path))
+    elif kind in (".pt", ".pth"):
+        content = _pickled(path)
+    elif kind == ".safetensors":
+        content = read_safetensors(path)
+    else:
+        raise ValueError(f"{path}: expected a .npy, .pt, .pth or .safetensors file")
+    try:
+        return _point(content, landscape)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _point(content: Any, landscape: Landscape) -> Tensor:
+    if isinstance(content, Mapping):
+        for key in NESTED:
+            if isinstance(content.get(key), Mapping):
+                content = content[key]
+        if not all(isinstance(value, Tensor) for value in content.values()):
+            raise ValueError("expected a state dict of tensors, got other things in it")
+        if not isinstance(landscape, NetworkLandscape):
+            raise ValueError(
+                f"a state dict needs a NetworkLandscape, got {type(landscape).__name__}; "
+                "give the vector as a .npy file"
+            )
+        return landscape.point_of(content)
+    if not isinstance(content, Tensor) or content.shape != (landscape.dimension,):
+        got = list(content.shape) if isinstance(content, Tensor) else type(content).__name__
+        raise ValueError(f"expected a vector of shape [{landscape.dimension}], got {got}")
+    return content.to(dtype=landscape.dtype, device=landscape.device)
+
+
+def _numpy(path: Path) -> np.ndarray:
+    try:
+        vector = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: not a .npy file of numbers ({error})") from error
+    if not np.issubdtype(vector.dtype, np.floating):
+        raise ValueError(f"{path}: expected floating-point numbers, got {vector.dtype}")
+    return vector
+
+
+def _pickled(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path}: cannot be read as tensors alone; save the state dict: "
+            f"torch.save(model.state_dict(), ...) ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a `.safetensors` file.
+
+    The format: the header's length (8 bytes), the header in JSON, then the bytes of the tensors.
+
+    Raises:
+        ValueError: when the file is damaged or holds a type that is not known here.
+    """
+    content = path.read_bytes()
+    try:
+        (length,) = struct.unpack_from("<Q", content)
+        header = json.loads(content[8 : 8 + length])
+        data = memoryview(content)[8 + length :]
+        tensors = {}
+        for name, entry in header.items():
+            if name == "__metadata__":
+                continue
+            first, last = entry["data_offsets"]
+            values = torch.frombuffer(bytearray(data[first:last]), dtype=TYPES[entry["dtype"]])
+            tensors[name] = values.reshape(entry["shape"])
+    except (struct.error, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{path}: not a .safetensors file, or damaged ({error})") from error
+    return tensors
