@@ -7,7 +7,7 @@ import pytest
 
 from lowroad.landscapes import TwoWells
 from lowroad.report import paper
-from lowroad.report.summary import OTHER_GAMMA, SMOOTHNESS, paths_on_two_wells, summarize
+from lowroad.report.summary import OTHER_GAMMA, SMOOTHNESS, summarize
 from lowroad.study.results import WEIGHT_SETS
 from report.synthetic import DIMENSION, make_results
 
@@ -47,8 +47,7 @@ def test_vectors_that_are_not_finite_are_left_out():
     assert len(summary.networks[0].distances[pair]["distance"]) == 7
 
 
-def test_figure_3_shows_what_the_paper_says_of_it():
-    surface = paths_on_two_wells(0)
+def test_figure_3_shows_what_the_paper_says_of_it(surface):
     assert [path.label for path in surface.paths] == ["λ = 3.5", "λ = 35", "λ = 350"]
     assert len(SMOOTHNESS) == 3
     pass_height = TwoWells.lowest_height

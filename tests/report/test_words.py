@@ -9,6 +9,8 @@ from lowroad.report import words
 from lowroad.report.summary import Summary, summarize
 from report.synthetic import make_results
 
+pytestmark = pytest.mark.usefixtures("quick_surface")
+
 
 @pytest.fixture(scope="module")
 def summary(results) -> Summary:
@@ -54,10 +56,15 @@ def test_paths_the_other_way_round():
     ]
     answers = words.short_answers(summarize(replace(results, paths=paths)))
     assert (
-        "On the training landscape the median path between SGD solutions is lower than between "
-        "BFGS solutions in none of the networks (training weights) and in both networks (test "
-        "weights)."
+        "On the training landscape the median path is lower between SGD solutions than between "
+        "BFGS solutions in none of the networks for training weights and in both networks for "
+        "test weights."
     ) in answers
+    fewer = replace(results, paths=[path for path in paths if path.network == "LSTM"])
+    assert (
+        "On the test landscape the median path is lower between SGD solutions than between BFGS "
+        "solutions in none measured (LSTM) for training weights and in LSTM for test weights."
+    ) in words.short_answers(summarize(fewer))
 
 
 def test_nothing_measured_has_no_answer(results):

@@ -70,7 +70,7 @@ def _in_how_many(names: Sequence[str], of: Sequence[str], summary: Summary) -> s
     """In which of the measured networks something is so."""
     count = len(of)
     if count < len(summary.networks) or count == 1:
-        everywhere, nowhere = f"in {listing(of)}", f"in none of those measured ({listing(of)})"
+        everywhere, nowhere = f"in {listing(of)}", f"in none measured ({listing(of)})"
     else:
         number = {2: "both", 3: "all three", 4: "all four"}.get(count, f"all {count}")
         everywhere, nowhere = f"in {number} networks", "in none of the networks"
@@ -147,12 +147,12 @@ def _barriers(summary: Summary, landscape: str) -> str | None:
                 if np.median(sgd) < np.median(bfgs):
                     lower.append(network.name)
         if measured:
-            parts.append(f"{_in_how_many(lower, measured, summary)} ({words})")
+            parts.append(f"{_in_how_many(lower, measured, summary)} for {words}")
     if not parts:
         return None
     return (
-        f"On the {LANDSCAPE_NAMES[landscape]} landscape the median path between SGD solutions is "
-        f"lower than between BFGS solutions {' and '.join(parts)}."
+        f"On the {LANDSCAPE_NAMES[landscape]} landscape the median path is lower between SGD "
+        f"solutions than between BFGS solutions {' and '.join(parts)}."
     )
 
 
