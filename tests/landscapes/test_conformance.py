@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy.optimize import rosen, rosen_der
 from torch import nn
 
 from lowroad.landscapes import (
@@ -13,9 +14,13 @@ from lowroad.landscapes import (
     CurvyValley,
     FunctionLandscape,
     Landscape,
+    LennardJones,
     MullerBrown,
+    NegatedLandscape,
     NetworkLandscape,
+    NumpyLandscape,
     RestrictedLandscape,
+    SeparableValley,
     TwoWells,
 )
 
@@ -38,6 +43,10 @@ LANDSCAPES: dict[str, Landscape] = {
     "network, shared first layer": network(nn.Linear(4, 5), nn.Softplus(), nn.Linear(5, 3)),
     "network, no bias": network(nn.Linear(4, 5, bias=False), nn.Tanh(), nn.Linear(5, 3)),
     "network, generic": network(nn.Tanh(), nn.Linear(4, 3)),
+    "separable valley": SeparableValley(5),
+    "seven atoms": LennardJones(7),
+    "negated": NegatedLandscape(MullerBrown()),
+    "NumPy functions": NumpyLandscape(rosen, rosen_der, dimension=3),
     "counted": CountingLandscape(FunctionLandscape(lambda x: (x**2).sum(1), dimension=4)),
 }
 
