@@ -193,9 +193,9 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
     """The low path between the same weights of two training runs, and the straight line.
 
     Variables: ``profile`` [t], the loss along the path; ``totals`` and ``heights`` [step], what the
-    finder saw; ``peak_point`` [parameter]. Numbers are attributes: ``height`` (Eq. 5, on the grid),
-    ``refined_height`` (between its points too), ``length``, ``straight_height`` (on the grid),
-    ``straight_length``, and so on.
+    finder saw; ``peak_point`` [parameter]. Numbers are attributes: ``height`` (Eq. 5),
+    ``length``, ``straight_height``, ``straight_length``, and so on. All heights are those on the
+    grid of ``points``, as in the paper.
     """
     images = data.train if task.landscape == "train" else data.test
     landscape = network_landscape(task, images)
@@ -209,6 +209,7 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
         steps=settings.steps,
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
+        refinements=0,
     ).find(
         landscape,
         start,
@@ -237,7 +238,6 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
             "landscape": task.landscape,
             "seeds": list(task.seeds),
             "height": found.height,
-            "refined_height": found.refined_height,
             "straight_height": float(history.heights[0]),
             "length": found.length,
             "straight_length": float(torch.linalg.vector_norm(end.double() - start.double())),
