@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import pickle
 
 import pytest
@@ -296,6 +297,17 @@ def test_a_wall_is_not_the_end(name, wall):
     for _ in range(60):
         loss = float(optimizer.step(closure))
     assert loss == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("start", [(5.0, 2.0), (30.0, 0.01), (0.9, 4.0)])
+def test_a_domain_that_trials_leave(name, start):
+    w = nn.Parameter(torch.tensor(start, dtype=torch.float64))  # the logarithm is NaN below 0
+    optimizer = LBFGS([w], line_search=name)
+    for _ in range(60):
+        loss = optimizer.step(lambda: (w * torch.log(w)).sum() + 10 * (w[0] - w[1]) ** 2)
+    assert float(loss) == pytest.approx(-2 / math.e, abs=1e-12)
+    assert w.tolist() == pytest.approx([1 / math.e] * 2, abs=1e-6)
 
 
 def test_a_step_that_finds_nothing_lower_says_so_and_stays():
