@@ -53,18 +53,22 @@ def test_counts_and_time_left(config: StudyConfig, clock: Clock) -> None:
     assert (running.step, running.height) == (3, 0.7)
     clock.now += 10
     tally.note(event("finished", sgd[1], 10.0, result=RESULT))
-    # 14 are left at 10 s each, of which one has begun 10 s ago, on 2 workers
-    assert tally.seconds_left() == pytest.approx((14 * 10 - 10) / 2)
+    # Two SGD runs are left at 10 s each, one of which has begun 10 s ago. Rough work, in losses of
+    # an image: an SGD run 2 (4·60 + 40) = 560, so 56 a second; an L-BFGS run 3 (9·60 + 40) = 1740;
+    # a path 7 (4·30·3 + 2·60) = 3360 on the training set and 7 (360 + 2·40) = 3080 on the test set.
+    others = (4 * 1740 + 4 * 3360 + 4 * 3080) / 56
+    assert tally.seconds_left() == pytest.approx((2 * 10 - 10 + others) / 2)
     tally.note(event("failed", sgd[2], 10.0, error="no"))
     assert (tally.done, tally.performed, tally.failed, tally.running) == (2, 1, 1, {})
-    assert tally.seconds_left() == pytest.approx(13 * 10 / 2)
-    # paths take 2 s: 1 SGD run at 10 s, 4 L-BFGS runs at the mean of 10 and 2, 4 + 3 paths at
-    # 2 s or the mean
+    assert tally.seconds_left() == pytest.approx((10 + others) / 2)
+    # A path that took 2 s: the other three like it do too, and the pace is (560 + 3360) / 12 s.
     path = path_tasks(config, ("FCP", "sgd"), {task.seed: 1.0 for task in sgd})[0]
+    assert path.landscape == "train"
     tally.note(event("started", path, 10.0))
     clock.now += 2
     tally.note(event("finished", path, 12.0, result={"path height": 1.0}))
-    assert tally.seconds_left() == pytest.approx((10 + 4 * 6 + 3 * 2 + 4 * 6) / 2)
+    others = (4 * 1740 + 4 * 3080) * 12 / (560 + 3360)
+    assert tally.seconds_left() == pytest.approx((10 + 3 * 2 + others) / 2)
 
 
 def test_plain_lines_come_seldom_but_failures_and_the_end_always(
@@ -89,7 +93,7 @@ def test_plain_lines_come_seldom_but_failures_and_the_end_always(
                 tally.note(happening)
                 display(tally, happening)
     lines = stream.getvalue().splitlines()
-    assert [line.split(" training")[0].split(";")[0] for line in lines] == [
+    assert [line.split(" training")[0] for line in lines] == [
         "0:00 1/8",
         "0:02 2/8 FAILED",
         "0:02 4/8",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tomllib
@@ -13,6 +14,7 @@ import pytest
 
 from lowroad.execution.executor import Event
 from lowroad.study import work
+from lowroad.study.checkpoint import Checkpoint
 from lowroad.study.config import StudyConfig
 from lowroad.study.progress import Tally
 from lowroad.study.run import RunSummary, prepare_run, status
@@ -193,3 +195,30 @@ def test_leftovers_of_a_killed_writer_are_removed(tiny: StudyConfig, copy: Path)
     os.utime(leftover, (0, 0))
     prepare_run(tiny, copy)
     assert not leftover.exists()
+
+
+def test_a_training_run_that_was_cut_short_goes_on_from_its_checkpoint(
+    tiny: StudyConfig, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "Checkpoint", functools.partial(Checkpoint, every=0.0))
+    task = TrainingTask(
+        network="FCP",
+        activation=tiny.activation,
+        data=tiny.data,
+        study_seed=tiny.seed,
+        seed=0,
+        settings=tiny.train.sgd,
+    )
+    steps: list[int] = []
+
+    def cut_short(step: int, height: float) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work.perform(tmp_path, task, cut_short)
+    assert Store(tmp_path).hashes() == set()
+    work.perform(tmp_path, task, lambda step, height: steps.append(step))
+    assert steps == [2]  # the first of the two epochs was not repeated
+    assert digests(tmp_path) == {task.hash: finished.digests[task.hash]}
+    assert list((tmp_path / "checkpoints").iterdir()) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -18,7 +18,7 @@ from rich.text import Text
 from lowroad.execution.executor import Event
 from lowroad.study.config import StudyConfig
 from lowroad.study.plan import number_of_tasks
-from lowroad.study.tasks import OPTIMIZERS, SIDES, WEIGHT_SETS, Task
+from lowroad.study.tasks import WEIGHT_SETS, Task
 
 
 @dataclass
@@ -57,7 +57,10 @@ class Tally:
 
     def __post_init__(self) -> None:
         self.total = sum(number_of_tasks(self.config))
-        self._left = _group_sizes(self.config)
+        self._left: Counter[str] = Counter()
+        self._work: dict[str, float] = {}
+        for group, number, work in _groups(self.config):
+            self._left[group], self._work[group] = number, work
         for task in self.stored:
             self._left[task.group] -= 1
             self.done += 1
@@ -88,30 +91,43 @@ class Tally:
                 self.failed += 1
 
     def seconds_left(self) -> float:
-        """An estimate from the tasks of the same kind that this run has done; NaN before any.
+        """An estimate from what this run has done; NaN before it has done anything.
 
-        Kinds not done yet count as much as the mean of those done.
+        Tasks of a kind done before take as long as those; others take time in proportion to a rough
+        count of their work.
         """
-        means = {group: sum(times) / len(times) for group, times in self._times.items()}
-        if not means:
+        if not self._times:
             return math.nan
-        other = sum(means.values()) / len(means)
-        work = sum(left * means.get(group, other) for group, left in self._left.items())
+        seconds = {group: sum(times) / len(times) for group, times in self._times.items()}
+        done = sum(self._work[group] * len(times) for group, times in self._times.items())
+        pace = sum(map(sum, self._times.values())) / done
+        for group, work in self._work.items():
+            seconds.setdefault(group, pace * work)
+        left = sum(number * seconds[group] for group, number in self._left.items())
         now = self.seconds
         for running in self.running.values():
-            work -= min(now - running.began, means.get(running.task.group, other))
-        return max(work, 0.0) / self.workers
+            left -= min(now - running.began, seconds[running.task.group])
+        return max(left, 0.0) / self.workers
 
 
-def _group_sizes(config: StudyConfig) -> Counter[str]:
-    sizes: Counter[str] = Counter()
+COST = {"FCP": 1.0, "Autoencoder": 2.0, "LSTM": 13.0, "LeNet": 27.0}
+"""Rough cost of one image's loss; a gradient costs about three losses."""
+
+
+def _groups(config: StudyConfig) -> Iterator[tuple[str, int, float]]:
+    """Each kind of task: name, number of tasks, rough work of one."""
+    data = config.data
     for network in config.networks:
-        settings = config.settings(network)
-        for optimizer in OPTIMIZERS:
-            sizes[f"training {network} {optimizer}"] = settings.train.seeds
-        for side in SIDES:
-            sizes[f"path {network} on {side}"] = len(WEIGHT_SETS) * settings.paths.pairs
-    return sizes
+        settings, cost = config.settings(network), COST[network]
+        train, paths = settings.train, settings.paths
+        sgd = train.sgd.epochs * (4 * data.train + data.test)
+        lbfgs = train.lbfgs.iterations * ((3 + train.lbfgs.evaluations) * data.train + data.test)
+        yield f"training {network} sgd", train.seeds, cost * sgd
+        yield f"training {network} lbfgs", train.seeds, cost * lbfgs
+        for side, images in (("train", data.train), ("test", data.test)):
+            batch = paths.batch_size or images
+            work = paths.points * (4 * batch * paths.steps + 2 * images)
+            yield f"path {network} on {side}", len(WEIGHT_SETS) * paths.pairs, cost * work
 
 
 class PlainDisplay:
@@ -143,10 +159,8 @@ class PlainDisplay:
 
     def _line(self, tally: Tally, text: str) -> None:
         width = len(str(tally.total))
-        left = tally.seconds_left()
-        ending = f"; about {clock(left)} left" if left > 0 else ""
         counts = f"{tally.done:{width}}/{tally.total}"
-        self._stream.write(f"{clock(tally.seconds)} {counts} {text}{ending}\n")
+        self._stream.write(f"{clock(tally.seconds)} {counts} {text}{_time_left(tally)}\n")
         self._stream.flush()
 
 
@@ -187,17 +201,23 @@ class LiveDisplay:
         bar.add_row(
             ProgressBar(total=tally.total, completed=tally.done, width=30),
             counts,
-            f"{clock(tally.seconds)} gone, about {clock(tally.seconds_left())} left",
+            f"{clock(tally.seconds)} gone{_time_left(tally)}",
         )
         table = Table.grid(padding=(0, 2))
         for running in list(tally.running.values()):
+            begun = math.isfinite(running.height)
             table.add_row(
                 f"  {running.task}",
-                f"step {running.step}",
-                f"loss {running.height:.3e}",
+                f"step {running.step}" if begun else "begins",
+                f"loss {running.height:.3e}" if begun else "",
                 clock(tally.seconds - running.began),
             )
         return Group(bar, table)
+
+
+def _time_left(tally: Tally) -> str:
+    seconds = tally.seconds_left()
+    return f", about {clock(seconds)} left" if seconds > 0 else ""
 
 
 def _numbers(event: Event) -> str:
@@ -207,11 +227,9 @@ def _numbers(event: Event) -> str:
 def clock(seconds: float) -> str:
     """Seconds as minutes or hours.
 
-    >>> clock(75), clock(3 * 3600 + 61), clock(float("nan"))
-    ('1:15', '3:01:01', '?')
+    >>> clock(75), clock(3 * 3600 + 61)
+    ('1:15', '3:01:01')
     """
-    if not math.isfinite(seconds):
-        return "?"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -6,6 +6,7 @@ Layout of a store ``DIR``::
     DIR/records/ab/abcd….nc  a record; xarray, MATLAB, R and Julia open it as it is
     DIR/failures/abcd….txt   the traceback of a task that failed
     DIR/damaged/abcd….nc     records that were found damaged and set aside
+    DIR/checkpoints/abcd….pt where a long training run is, until its record is there
 
 A record ends with its *seal*, a line with the SHA-256 of all bytes before it. HDF5 ignores what
 follows its own end of file, so other programs do not see the seal; the store verifies it before it
@@ -36,6 +37,7 @@ from numpy.typing import NDArray
 FORMAT = 1
 SEAL = re.compile(rb"\nlowroad record, format (\d+), sha256 ([0-9a-f]{64})\n\Z")
 SEAL_LENGTH = len(b"\nlowroad record, format 1, sha256 \n") + 64
+SIDE_FOLDERS = ("failures", "checkpoints")
 CIRCUMSTANCES = frozenset({"seconds", "created", "machine", "versions", "content_sha256"})
 """Variables and attributes that may differ between two runs of the same task."""
 
@@ -153,13 +155,17 @@ class Store:
         """Where the traceback of a failed task is, or would be."""
         return self.directory / "failures" / f"{task_hash}.txt"
 
+    def checkpoint_path(self, task_hash: str) -> Path:
+        """Where the checkpoint of a running task is, or would be."""
+        return self.directory / "checkpoints" / f"{task_hash}.pt"
+
     def failures(self) -> set[str]:
         """Hashes of the tasks that failed when they were tried last."""
         return {path.stem for path in _scan(self.directory / "failures") if path.suffix == ".txt"}
 
     def remove_leftovers(self) -> None:
         """Remove temporary files of writers that are gone."""
-        for folder in (self.directory, self.directory / "failures"):
+        for folder in (self.directory, *(self.directory / name for name in SIDE_FOLDERS)):
             for path in _scan(folder):
                 _remove_if_left_over(path)
         for path in self._listing():

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +20,9 @@ from lowroad.execution.executor import Report
 from lowroad.landscapes import NetworkLandscape
 from lowroad.mnist import Images, Mnist, load_mnist
 from lowroad.models import MODELS
-from lowroad.optimizers import GoldenSection, Minimum, lbfgs, sgd
+from lowroad.optimizers import GoldenSection, Minimum, Progress, lbfgs, sgd
 from lowroad.paths import FourierPathFinder
+from lowroad.study.checkpoint import Checkpoint
 from lowroad.study.config import LbfgsSettings, SgdSettings
 from lowroad.study.store import Record, Store
 from lowroad.study.tasks import PathTask, Task, TrainingTask, canonical_json
@@ -36,10 +36,11 @@ def perform(directory: Path, task: Task, report: Report) -> dict[str, float]:
     """
     store = Store(directory)
     data = load_data(task.data.train, task.data.test, task.study_seed)
+    checkpoint = Checkpoint(store.checkpoint_path(task.hash))
     start = time.perf_counter()
     with one_thread():
         if isinstance(task, TrainingTask):
-            dataset = run_training(task, data, report)
+            dataset = run_training(task, data, report, checkpoint)
             shown = {"train loss": "train_height", "test loss": "test_height"}
         else:
             records = [store.read(name) for name in task.records]
@@ -53,6 +54,7 @@ def perform(directory: Path, task: Task, report: Report) -> dict[str, float]:
             **circumstances(),
         ),
     )
+    checkpoint.remove()
     return {label: float(dataset.attrs[name]) for label, name in shown.items()}
 
 
@@ -98,8 +100,12 @@ def network_landscape(
     return NetworkLandscape(module, images.images, targets, model.loss)
 
 
-def run_training(task: TrainingTask, data: Mnist, report: Report) -> xr.Dataset:
+def run_training(
+    task: TrainingTask, data: Mnist, report: Report, checkpoint: Checkpoint
+) -> xr.Dataset:
     """One training run with the curves of both losses and the best point by each of them.
+
+    It goes on from its checkpoint where there is one, and ends in the same bits either way.
 
     Variables: ``train_heights``, ``test_heights`` [step], ``train_point``, ``test_point``
     [parameter]. Numbers are attributes: ``train_height`` (the lowest training loss, reached after
@@ -114,8 +120,9 @@ def run_training(task: TrainingTask, data: Mnist, report: Report) -> xr.Dataset:
     test = network_landscape(task, data.test)
     start, settings = train.initial_point(), task.settings
 
-    def callback(progress: Any) -> None:
+    def callback(progress: Progress) -> None:
         report(progress.step, progress.height)
+        checkpoint.note(progress)
 
     if isinstance(settings, SgdSettings):
         (minimum,) = sgd(
@@ -127,6 +134,7 @@ def run_training(task: TrainingTask, data: Mnist, report: Report) -> xr.Dataset:
             batch_size=settings.batch_size,
             validation=test,
             callback=callback,
+            resume=checkpoint.load(),
         )
     else:
         assert isinstance(settings, LbfgsSettings)
@@ -138,6 +146,7 @@ def run_training(task: TrainingTask, data: Mnist, report: Report) -> xr.Dataset:
             iterations=settings.iterations,
             validation=test,
             callback=callback,
+            resume=checkpoint.load(),
         )
     return _training_dataset(task, minimum, test)
 
