@@ -152,8 +152,8 @@ def distance_table(summary: Summary, pair: tuple[str, str]) -> TableView:
         groups.append(Group(network.name, rows))
     return TableView(
         "Distance from the common origin; spread: root-mean-square distance of the vectors from "
-        "their own centroid; separation: distance of the two centroids from each other.",
-        ["Weights", "n", "Median", "Min.", "Max.", "Spread", "Separation"],
+        "their own centroid; apart: distance of the two centroids from each other.",
+        ["Weights", "n", "Median", "Min.", "Max.", "Spread", "Apart"],
         groups,
     )
 
