@@ -358,6 +358,15 @@ def test_hager_zhang_bisects_its_way_back_from_a_wall():
     assert step.height < 0.04
 
 
+@pytest.mark.timeout(20)
+def test_hager_zhang_ends_where_floats_cannot_separate_its_bracket():
+    # flat, with slopes that say otherwise: no trial is ever lower, and the budget is never spent
+    watch = Watch(lambda a: 1.0, lambda a: -1.0 if a < 0.3 else 1.0)
+    step, _ = watch.search(HagerZhang(budget=10_000))
+    assert step.alpha == 0.0
+    assert len(watch.trials) < 200
+
+
 @settings(max_examples=60)
 @given(a=st.floats(-5, 5), b=st.floats(0.1, 5), c=st.floats(-3, 3), d=st.floats(0.1, 3))
 def test_the_cubic_minimum_is_that_of_the_cubic(a, b, c, d):

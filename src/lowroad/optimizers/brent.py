@@ -84,11 +84,11 @@ class Brent:
 
 
 def _parabola(x: tuple[float, float], w: tuple[float, float], v: tuple[float, float]) -> float:
-    """Return the step from x to the vertex of the parabola through three points, else infinity."""
+    """Return the step from x to the vertex of the parabola through three points.
+
+    Infinity for a straight line; NaN, which fails every comparison, for one through a wall.
+    """
     r = (x[0] - w[0]) * (x[1] - v[1])
     q = (x[0] - v[0]) * (x[1] - w[1])
     bottom = 2.0 * (q - r)
-    if bottom == 0.0:
-        return math.inf
-    step = ((x[0] - w[0]) * r - (x[0] - v[0]) * q) / bottom
-    return step if math.isfinite(step) else math.inf
+    return ((x[0] - w[0]) * r - (x[0] - v[0]) * q) / bottom if bottom != 0.0 else math.inf
