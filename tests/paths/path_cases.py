@@ -32,13 +32,13 @@ from lowroad.paths import (
 )
 
 FLUX = {"objective": "max_flux"}
-TOTAL = {"learning_rate": 0.01, "points": 31}
+TOTAL = {"learning_rate": 0.01, "points": 31, "steps": 40}
 
 # name: (finder, whether it finds the lowest pass of every landscape below with a known one)
 FINDERS = {
     "straight line": (StraightLine(), False),
     "Fourier, total": (FourierPathFinder(**TOTAL), False),
-    "Fourier, total by L-BFGS": (FourierPathFinder(**TOTAL, optimizer="lbfgs", steps=30), False),
+    "Fourier, total by L-BFGS": (FourierPathFinder(**TOTAL, optimizer="lbfgs"), False),
     "Fourier, max flux": (FourierPathFinder(**FLUX), True),
     "Fourier, max flux by Adam": (
         FourierPathFinder(**FLUX, optimizer="adam", learning_rate=0.02, steps=60),
