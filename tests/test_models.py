@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lowroad.models import FCP, LSTM, MODELS, Autoencoder, LeNet
+from lowroad.models import FCP, LSTM, MODELS, Autoencoder, AveragePool, LeNet
 
 # The D column of Table 1 in Yu & Morozov 2026.
 DIMENSIONS = {"FCP": 42_200, "LeNet": 61_706, "LSTM": 15_456, "Autoencoder": 52_224}
@@ -198,3 +198,9 @@ def test_the_permutation_travels_with_the_module_but_not_with_its_state():
     assert "permutation" not in network.state_dict()
     assert torch.equal(copy.deepcopy(network).permutation, network.permutation)
     assert sorted(network.permutation.tolist()) == list(range(784))
+
+
+def test_average_pool_is_pytorchs():
+    images = torch.rand(3, 2, 8, 6, generator=torch.Generator().manual_seed(0)).double()
+    expected = torch.nn.functional.avg_pool2d(images, 2)
+    torch.testing.assert_close(AveragePool()(images), expected, rtol=1e-14, atol=0.0)
