@@ -38,3 +38,10 @@ def test_importing_the_package_does_not_load_pytorch():
     code = "import sys, lowroad; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", ["models.FCP", "analysis.kernel_pca"])
+def test_modules_need_no_import_of_their_own(name):
+    code = f"import lowroad; print(lowroad.{name}.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == name.split(".")[1]

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    # modules: the four networks, and what is measured on solutions
+    from lowroad import analysis as analysis
+    from lowroad import models as models
+
     # landscapes: differentiable heights over flat vectors, some with known answers
     from lowroad.landscapes import AffineSubspace as AffineSubspace
     from lowroad.landscapes import AnaPot as AnaPot
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from lowroad.paths import refine_saddle as refine_saddle
 
 _HOMES = {
+    "lowroad": ("analysis", "models"),
     "lowroad.landscapes": (
         "AffineSubspace",
         "CountingLandscape",
@@ -108,6 +113,8 @@ __all__ = ["__version__", *_HOME_OF]
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'lowroad' has no attribute {name!r}")
+    if _HOME_OF[name] == "lowroad":
+        return importlib.import_module(f"lowroad.{name}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)
 
 
