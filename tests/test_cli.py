@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import lowroad
 import lowroad.report
-from lowroad.cli import app
+from lowroad.cli import _same_command, app
 from lowroad.study.results import StudyResults
 
 TINY = """
@@ -199,6 +199,19 @@ def test_without_data_the_error_says_what_to_do_and_gives_1(
         assert result.code == 1
         assert "does not hold MNIST" in result.errors
         assert "Traceback" not in result.errors
+
+
+def test_the_command_to_go_on_with_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "lowroad"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(program), "run", "my study.toml"])
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert _same_command() == "lowroad run 'my study.toml'"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _same_command() == f"{program} run 'my study.toml'"
 
 
 def test_data_shows_the_verified_files() -> None:

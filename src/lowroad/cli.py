@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,10 +104,9 @@ def _run(config: StudyConfig, directory: Path, workers: int) -> None:
         summary = _perform(prepared, workers)
     except KeyboardInterrupt:
         stored = len(prepared.agenda.done)
-        command = shlex.join(["lowroad", *sys.argv[1:]])
         _fail(
             f"\nInterrupted: {stored} of {total} tasks are stored, nothing finished is lost.\n"
-            f"To go on: {command}",
+            f"To go on: {_same_command()}",
             INTERRUPTED,
         )
     for task, error in summary.failed:
@@ -120,6 +120,14 @@ def _run(config: StudyConfig, directory: Path, workers: int) -> None:
             FAILED,
         )
     _write_report(directory)
+
+
+def _same_command() -> str:
+    """This command as it can be typed again; `make study` calls one that is not on the PATH."""
+    program = sys.argv[0]
+    if Path(program).name != "lowroad" or shutil.which("lowroad") == program:
+        program = "lowroad"
+    return shlex.join([program, *sys.argv[1:]])
 
 
 def _perform(prepared: PreparedRun, workers: int) -> RunSummary:
