@@ -198,6 +198,10 @@ def test_evaluations_are_counted_in_units_of_the_full_landscape():
     [
         (nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)), r"Dropout \(1\) is in training mode"),
         (nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)), r"BatchNorm1d.*module\.eval\(\)"),
+        (
+            nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, track_running_stats=False)).eval(),
+            r"BatchNorm1d \(1\) keeps no running statistics.*track_running_stats=True",
+        ),
         (nn.RReLU(), "has none"),
     ],
 )

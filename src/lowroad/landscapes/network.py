@@ -218,6 +218,12 @@ def _refuse_training_mode(module: nn.Module) -> None:
                 "the height at a point depends on more than the point; call module.eval() before "
                 "making a landscape"
             )
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
+            raise ValueError(
+                f"{type(part).__name__} ({name or 'the module itself'}) keeps no running "
+                "statistics, so the height depends on which items are evaluated together; make it "
+                "with track_running_stats=True"
+            )
 
 
 def _checked_batch_size(size: int) -> int:
