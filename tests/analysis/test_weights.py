@@ -92,7 +92,7 @@ def test_few_vectors_give_what_they_can():
 def test_bad_sets_are_refused():
     with pytest.raises(ValueError, match="at least one named set"):
         weight_statistics({})
-    with pytest.raises(ValueError, match="at least 1 vectors; it holds 0"):
+    with pytest.raises(ValueError, match="at least one vector; it holds none"):
         weight_statistics({"a": np.empty((0, 3))})
     with pytest.raises(ValueError, match=r"shape \[n, d\]"):
         weight_statistics({"a": np.ones(3)})

@@ -22,17 +22,17 @@ def as_sample(values: ArrayLike, name: str) -> NDArray[np.float64]:
     return sample
 
 
-def as_vectors(vectors: ArrayLike, name: str, at_least: int = 1) -> NDArray[np.floating]:
-    """Return `vectors` as a floating array [n, d] with n >= `at_least` and finite entries.
+def as_vectors(vectors: ArrayLike, name: str) -> NDArray[np.floating]:
+    """Return `vectors` as a floating array [n, d] with n >= 1 and finite entries.
 
     Raises:
-        ValueError: If the shape is wrong, there are too few vectors, or an entry is not finite.
+        ValueError: If the shape is wrong, there is no vector, or an entry is not finite.
     """
     array = np.asarray(vectors)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(f"{name} must hold vectors as rows, shape [n, d]; got shape {array.shape}")
-    if len(array) < at_least:
-        raise ValueError(f"{name} must hold at least {at_least} vectors; it holds {len(array)}")
+    if len(array) == 0:
+        raise ValueError(f"{name} must hold at least one vector; it holds none")
     if not np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
@@ -44,19 +44,15 @@ def as_vectors(vectors: ArrayLike, name: str, at_least: int = 1) -> NDArray[np.f
     return array
 
 
-def as_weight_sets(
-    sets: Mapping[str, ArrayLike], at_least: int = 1
-) -> dict[str, NDArray[np.floating]]:
-    """Return named sets of vectors, each [n, d] with the same d and n >= `at_least`.
+def as_weight_sets(sets: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.floating]]:
+    """Return named sets of vectors, each [n, d] with the same d and n >= 1.
 
     Raises:
         ValueError: If there is no set, a set is bad, or the sets differ in d.
     """
     if not sets:
         raise ValueError("expected at least one named set of vectors, got none")
-    checked = {
-        name: as_vectors(vectors, f"set {name!r}", at_least) for name, vectors in sets.items()
-    }
+    checked = {name: as_vectors(vectors, f"set {name!r}") for name, vectors in sets.items()}
     dimensions = {name: vectors.shape[1] for name, vectors in checked.items()}
     if len(set(dimensions.values())) > 1:
         raise ValueError(f"the sets must share one dimension d; got {dimensions}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LOSSES", "PAIRS", "PARAMETERS", "REFERENCE", "WEIGHTS", "MeanAndDeviation", "Source"]
+__all__ = ["LOSSES", "PAIRS", "REFERENCE", "WEIGHTS", "MeanAndDeviation", "Source"]
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,6 @@ LOSSES: dict[str, dict[str, float]] = {
         "sgd_test": 1.28e-01,
     },
 }
-
-PARAMETERS = {"FCP": 42_200, "LeNet": 61_706, "Autoencoder": 52_224, "LSTM": 15_456}
 
 # Table S1: mean and standard deviation of all components, pooled over 48 vectors.
 WEIGHTS: dict[str, dict[str, MeanAndDeviation]] = {

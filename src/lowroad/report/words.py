@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from lowroad.analysis import ClaimResult, Verdict
+from lowroad.analysis.evidence import SEPARATED_AUC
 from lowroad.plotting.style import scientific, shorter, three_figures
 from lowroad.report.summary import NetworkSummary, Summary
 from lowroad.study.config import PathSettings
@@ -30,7 +31,6 @@ __all__ = [
 ]
 
 LANDSCAPE_NAMES = {"train": "training", "test": "test"}
-_SEPARATED = 0.9
 
 
 def listing(names: Iterable[str]) -> str:
@@ -188,12 +188,12 @@ def _separation(summary: Summary) -> str | None:
             network.name
             for network in summary.networks
             if network.name in measured
-            and network.projections[*pair, kernel]["auc"].values[0] >= _SEPARATED
+            and network.projections[*pair, kernel]["auc"].values[0] >= SEPARATED_AUC
         ]
     rbf, linear = (_in_how_many(names, measured, summary) for names in separated.values())
     return (
         "The first component of RBF kernel PCA separates SGD test from BFGS train vectors (area "
-        f"under the ROC curve at least {_SEPARATED}) {rbf}; that of linear PCA separates them "
+        f"under the ROC curve at least {SEPARATED_AUC}) {rbf}; that of linear PCA separates them "
         f"{linear}."
     )
 

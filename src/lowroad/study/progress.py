@@ -17,7 +17,7 @@ from rich.text import Text
 
 from lowroad.execution.executor import Event
 from lowroad.study.config import StudyConfig
-from lowroad.study.plan import number_of_tasks
+from lowroad.study.plan import COST, number_of_tasks
 from lowroad.study.tasks import WEIGHT_SETS, Task
 
 
@@ -108,10 +108,6 @@ class Tally:
         for running in self.running.values():
             left -= min(now - running.began, seconds[running.task.group])
         return max(left, 0.0) / self.workers
-
-
-COST = {"FCP": 1.0, "Autoencoder": 2.0, "LSTM": 13.0, "LeNet": 27.0}
-"""Rough cost of one image's loss; a gradient costs about three losses."""
 
 
 def _groups(config: StudyConfig) -> Iterator[tuple[str, int, float]]:
