@@ -52,7 +52,7 @@ def test_each_problem_is_named_with_its_place_and_what_came() -> None:
     assert problems(
         {
             "seed": -1,
-            "networks": ["FCP", "LeNett"],
+            "networks": ["FCP", "LeNett", "lstm"],
             "activation": "reLu",
             "data": {"train": 1.5, "test": True},
             "paths": {"pairs": "many", "learning_rate": float("nan")},
@@ -63,6 +63,8 @@ def test_each_problem_is_named_with_its_place_and_what_came() -> None:
         "seed: expected greater than or equal to 0, got -1",
         "networks[1]: expected 'FCP', 'LeNet', 'Autoencoder' or 'LSTM', got \"LeNett\"; "
         'did you mean "LeNet"?',
+        "networks[2]: expected 'FCP', 'LeNet', 'Autoencoder' or 'LSTM', got \"lstm\"; "
+        'did you mean "LSTM"?',
         "activation: expected 'softplus' or 'relu', got \"reLu\"; did you mean \"relu\"?",
         "data.train: expected a whole number, got 1.5",
         "data.test: expected a whole number, got true",
