@@ -150,8 +150,11 @@ def test_a_task_that_fails_is_recorded_and_does_not_stop_the_others(
     assert Store(tmp_path).failures() == set()
 
 
-def test_status_changes_nothing_and_names_damage(tiny: StudyConfig, copy: Path) -> None:
-    name = record_of(copy, tiny, TrainingTask)
+@pytest.mark.parametrize("kind", [TrainingTask, PathTask])
+def test_status_changes_nothing_and_names_damage(
+    tiny: StudyConfig, copy: Path, kind: type
+) -> None:
+    name = record_of(copy, tiny, kind)
     path = Store(copy).path(name)
     path.write_bytes(b"")
     before = {p: p.stat().st_mtime_ns for p in copy.rglob("*")}
@@ -159,6 +162,8 @@ def test_status_changes_nothing_and_names_damage(tiny: StudyConfig, copy: Path) 
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("*")} == before
     assert [name in line for line in damaged] == [True]
     assert sum(row.trainings for row in rows) == 6
+    stored = sum(row.trainings_done + row.paths_done for row in rows)
+    assert stored == (13 if kind is PathTask else 13 - 4)  # paths wait for all runs
     nowhere, _ = status(tiny, copy / "nowhere")
     assert sum(row.trainings_done + row.paths_done for row in nowhere) == 0
     assert not (copy / "nowhere").exists()

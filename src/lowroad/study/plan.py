@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from lowroad.study.config import StudyConfig
 from lowroad.study.selection import kept_seeds, random_pairs
@@ -98,12 +97,13 @@ class Agenda:
     Args:
         config: the study.
         store: where the records are.
-        repair: verify every record of the study, set damaged ones aside and plan them anew.
+        repair: set damaged records aside, to be done anew; without it they stay where they are and
+            count as missing.
 
     Attributes:
         done: the tasks known to be stored.
         known: the tasks whose hash is known; paths are known once their stage is trained.
-        damaged: where records that were set aside are now, and why.
+        damaged: which records are damaged, why, and where they are now if they were set aside.
     """
 
     def __init__(self, config: StudyConfig, store: Store, repair: bool = False) -> None:
@@ -151,7 +151,7 @@ class Agenda:
                 for task in self._trainings[stage]
             }
         except DamagedRecordError as error:
-            # Only without repair, or within moments of it: the next run finds and repairs it.
+            # Damaged since it was verified a moment ago: the next run finds and repairs it.
             self.damaged.append(str(error))
             return []
         return self._missing(path_tasks(self.config, stage, heights))
@@ -167,14 +167,12 @@ class Agenda:
         return missing
 
     def _is_sound(self, task_hash: str) -> bool:
-        if not self.repair:
-            return True
         try:
             self.store.verify(task_hash)
         except FileNotFoundError:
             return False
         except DamagedRecordError as error:
-            place: Path = self.store.set_aside(task_hash)
-            self.damaged.append(f"{error}; set aside as {place}")
+            aside = f"; set aside as {self.store.set_aside(task_hash)}" if self.repair else ""
+            self.damaged.append(f"{error}{aside}")
             return False
         return True
