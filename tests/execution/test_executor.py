@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -80,6 +82,15 @@ def test_one_worker_is_this_process_and_two_are_two_others() -> None:
     assert os.getpid() not in others
     assert len(others) == 2
     assert not any(psutil.pid_exists(pid) for pid in others)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_two_at_a_time_do_not_mind_each_other() -> None:
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # somebody else's already
+            taken.bind(("127.0.0.1", 8787))  # the port that dask takes where it can
+            taken.listen()
+        assert results(carry_out(["first"], 2)) == {"first": "did first"}
 
 
 def test_a_task_that_kills_its_workers_fails_and_the_others_go_on(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import queue
 import time
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -55,13 +56,7 @@ def execute_on_workers(
 
     with (
         dask.config.set(SETTINGS),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
+        _cluster(workers) as cluster,
         Client(cluster) as client,
     ):
         client.subscribe_topic(TOPIC, lambda event: news.put(event[1]))
@@ -84,6 +79,19 @@ def execute_on_workers(
             # Without this, closing waits for the tasks under way.
             client.cancel(list(running), force=True)
             raise
+
+
+def _cluster(workers: int) -> LocalCluster:
+    with warnings.catch_warnings():
+        # Beside another study dask finds its usual port taken, and takes another one.
+        warnings.filterwarnings("ignore", r"\s*Port \d+ is already in use")
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
 
 
 def _tell_end(tell: Any, task: Any, future: Future[Any]) -> None:
