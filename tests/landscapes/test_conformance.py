@@ -114,6 +114,8 @@ def test_wrong_points_are_refused(landscape, points):
         landscape.heights_and_gradients(points[0])
     with pytest.raises(TypeError, match=r"torch\.float64.*got torch\.float32"):
         landscape.heights(points.float())
+    with pytest.raises(TypeError, match=r"as a torch tensor for .*, got ndarray"):
+        landscape.heights(points.numpy())
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2, 5])

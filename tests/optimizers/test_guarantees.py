@@ -225,6 +225,7 @@ def bowl(x):
         ),
         (torch.tensor([0.0, math.inf], dtype=torch.float64), ValueError, "finite start"),
         (torch.zeros(2), TypeError, "torch.float64 for FunctionLandscape, got torch.float32"),
+        (np.zeros(2), TypeError, "the start to be a torch tensor, got ndarray"),
     ],
 )
 def test_refuses_bad_starts(start, error, message):
@@ -257,6 +258,12 @@ def test_refuses_bad_settings(settings, message):
     start = torch.zeros(2, dtype=torch.float64)
     with pytest.raises(ValueError, match=message):
         lbfgs(FunctionLandscape(bowl, dimension=2), start, **settings)
+
+
+def test_refuses_the_name_of_a_line_search():
+    start = torch.zeros(2, dtype=torch.float64)
+    with pytest.raises(TypeError, match=r"such as GoldenSection\(\).*got 'golden'"):
+        lbfgs(FunctionLandscape(bowl, dimension=2), start, line_search="golden")
 
 
 @pytest.mark.parametrize("name", ["gradient", "step", "height"])

@@ -269,6 +269,8 @@ def test_no_epochs_give_the_start_back():
         ({"starts": torch.full((1, 2), math.nan, dtype=torch.float64)}, ValueError, "2 components"),
         ({"starts": torch.zeros(1, 2)}, TypeError, "got torch.float32"),
         ({"generators": []}, ValueError, "one generator a start, got 0 for 1 starts"),
+        ({"generators": torch.Generator()}, TypeError, "list of generators, one a start"),
+        ({"generators": [0]}, TypeError, r"list of generators.*got \[0\]"),
         ({"learning_rate": 0.0}, ValueError, "positive learning rate, got 0.0"),
         ({"learning_rate": math.nan}, ValueError, "positive learning rate, got nan"),
         ({"epochs": -1}, ValueError, "epochs of at least 0, got -1"),

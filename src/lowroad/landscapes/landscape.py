@@ -81,8 +81,13 @@ class Landscape(ABC):
 
         Raises:
             ValueError: when `points` is not [n, d] with the landscape's dimension.
-            TypeError: when the type or device differs from the landscape's.
+            TypeError: when it is no tensor, or its type or device differs from the landscape's.
         """
+        if not isinstance(points, Tensor):
+            raise TypeError(
+                f"expected points as a torch tensor for {type(self).__name__}, got "
+                f"{type(points).__name__}"
+            )
         if points.ndim != 2 or points.shape[1] != self.dimension:
             raise ValueError(
                 f"expected points of shape [n, {self.dimension}] for {type(self).__name__}, "

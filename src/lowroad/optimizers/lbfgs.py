@@ -79,7 +79,8 @@ def lbfgs(
     Raises:
         ValueError: when the start has the wrong length, is not finite, or the landscape is not
             finite there; when a setting is out of range.
-        TypeError: when the start's type or device is not the landscape's.
+        TypeError: when the start is no tensor, its type or device is not the landscape's, or
+            `line_search` is no line search.
 
     >>> from lowroad.landscapes import FunctionLandscape
     >>> valley = FunctionLandscape(
@@ -95,6 +96,10 @@ def lbfgs(
         raise ValueError(f"expected a number of iterations of at least 0, got {iterations}")
     check_start(landscape, start)
     line_search = GoldenSection() if line_search is None else line_search
+    if not callable(getattr(line_search, "search", None)):
+        raise TypeError(
+            f"expected a line search such as GoldenSection() or StrongWolfe(), got {line_search!r}"
+        )
     tolerance = Tolerance() if tolerance is None else tolerance
     run = _Run(landscape, start, history, validation, resume)
     outcome = None

@@ -164,8 +164,10 @@ def check_start(landscape: Landscape, start: Tensor) -> None:
 
     Raises:
         ValueError: when its shape is wrong or a component is not finite.
-        TypeError: when its type or device differs from the landscape's.
+        TypeError: when it is no tensor, or its type or device differs from the landscape's.
     """
+    if not isinstance(start, Tensor):
+        raise TypeError(f"expected the start to be a torch tensor, got {type(start).__name__}")
     if start.ndim != 1:
         raise ValueError(
             f"expected a start of shape [{landscape.dimension}], got {list(start.shape)}"

@@ -61,7 +61,8 @@ def sgd(
     Raises:
         ValueError: when shapes, settings or the number of generators do not fit, or the landscape
             is not finite at a start.
-        TypeError: when the landscape has no data for mini-batches, or types differ.
+        TypeError: when the landscape has no data for mini-batches, types differ, or the generators
+            are no list of generators.
 
     >>> from lowroad.landscapes import FunctionLandscape
     >>> bowl = FunctionLandscape(lambda x: ((x - 3.0) ** 2).sum(1), dimension=2)
@@ -213,6 +214,13 @@ def _check(
         )
     for start in starts:
         check_start(landscape, start)
+    if isinstance(generators, torch.Generator) or not all(
+        isinstance(each, torch.Generator) for each in generators
+    ):
+        raise TypeError(
+            "expected a list of generators, one a start, such as "
+            f"[torch.Generator().manual_seed(0)], got {generators!r}"
+        )
     if len(generators) != len(starts):
         raise ValueError(
             f"expected one generator a start, got {len(generators)} for {len(starts)} starts"
