@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -208,6 +209,30 @@ def test_evaluations_are_counted_in_units_of_the_full_landscape():
 def test_modules_whose_height_is_not_a_function_of_the_point_are_refused(module, message):
     with pytest.raises(ValueError, match=message):
         NetworkLandscape(module, torch.ones(4, 3), torch.ones(4, 3), "mean_squared_error")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(reduction="sum"),
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0])),
+        lambda outputs, targets: F.cross_entropy(outputs - outputs.mean(0), targets),
+    ],
+)
+def test_losses_that_are_no_means_over_items_are_refused(loss):
+    inputs, targets = torch.linspace(-1, 2, 30).view(10, 3), torch.arange(10) // 6
+    module = nn.Linear(3, 2)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[1.0, 0.5, 0.0], [-1.0, 0.0, 2.0]]))
+    with pytest.raises(ValueError, match="a mean over items"):
+        NetworkLandscape(module, inputs, targets, loss)
+    fine = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]), reduction="none")
+    assert NetworkLandscape(module, inputs, targets, fine).items == 10
+
+
+def test_arrays_are_refused():
+    with pytest.raises(TypeError, match="as torch tensors, got ndarray and Tensor"):
+        NetworkLandscape(nn.Linear(3, 2), np.ones((4, 3)), torch.ones(4, 2), "mean_squared_error")
 
 
 def test_modules_in_evaluation_mode_are_taken():

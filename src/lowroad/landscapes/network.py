@@ -36,7 +36,9 @@ class NetworkLandscape(Landscape):
     Raises:
         ValueError: when numbers of inputs and targets differ or are zero, when the module would
             give different heights at the same point (dropout or batch norm in training mode, or
-            any other randomness), or when its parameters are of several types.
+            any other randomness), when the loss is no mean over items, or when the parameters are
+            of several types.
+        TypeError: when inputs or targets are no tensors.
 
     >>> model = nn.Linear(1, 1, bias=False)
     >>> landscape = NetworkLandscape(
@@ -61,6 +63,11 @@ class NetworkLandscape(Landscape):
             )
         if piece < 1:
             raise ValueError(f"expected pieces of at least one item, got {piece}")
+        if not (isinstance(inputs, Tensor) and isinstance(targets, Tensor)):
+            raise TypeError(
+                "expected inputs and targets as torch tensors, got "
+                f"{type(inputs).__name__} and {type(targets).__name__}"
+            )
         _refuse_training_mode(module)
         self._model = FlatModule(module)
         self._initial = self._model.vector.clone()
@@ -75,6 +82,7 @@ class NetworkLandscape(Landscape):
                 f"expected inputs on the module's device {self.device}, got {inputs.device}"
             )
         self._refuse_randomness()
+        self._refuse_other_sums()
 
     def _over(self, inputs: Tensor, targets: Tensor) -> NetworkLandscape:
         """Return the same network on other data, sharing the module."""
@@ -205,6 +213,30 @@ class NetworkLandscape(Landscape):
                 f"expected the same height from two evaluations at one point, got {first} and "
                 f"{second}: the module or the loss is random; call module.eval() or remove the "
                 "randomness before making a landscape"
+            )
+
+    def _refuse_other_sums(self) -> None:
+        """Refuse a loss that is no mean over items: its height would depend on the pieces."""
+        inputs, targets = self.inputs[: self.piece], self.targets[: self.piece]
+        half = len(inputs) // 2
+        if half == 0:
+            return
+        whole, first, second = (
+            len(x) * self._over(x, t).height(self._initial)
+            for x, t in (
+                (inputs, targets),
+                (inputs[:half], targets[:half]),
+                (inputs[half:], targets[half:]),
+            )
+        )
+        # far above rounding, far below what a sum or a class-weighted mean is off by
+        tolerance = max(1e-3, 4 * torch.finfo(self.dtype).eps)
+        if abs(whole - first - second) > tolerance * (abs(first) + abs(second)):
+            raise ValueError(
+                f"expected a loss that is a mean over items, but that of {len(inputs)} items, "
+                f"{whole / len(inputs):.6g}, is not the mean of those of their halves, "
+                f'{(first + second) / len(inputs):.6g}; use reduction="mean" without class '
+                'weights, or reduction="none"'
             )
 
 
