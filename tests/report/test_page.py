@@ -122,6 +122,12 @@ def test_tables_stand_beside_the_papers_numbers(page, results):
     assert "51 points" in outline.text
 
 
+def test_how_runs_and_searches_ended_is_said(page):
+    text = Outline(page).text
+    assert "How the runs ended: 32 × budget spent." in text
+    assert text.count("How the searches ended: 80 × budget spent.") == 2
+
+
 def test_every_chart_is_there_with_a_text(page):
     keys = re.findall(r'class="chart" id="(chart-\d+)" role="img" aria-label="[^"]{20,}"', page)
     embedded = re.search(r'id="charts">(.*?)</script>', page, re.DOTALL)

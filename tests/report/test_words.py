@@ -132,13 +132,21 @@ def test_claims_are_summed_up(summary):
 
 
 def test_gamma_is_said(summary):
-    assert words.gamma_words(summary).startswith(
+    pair = ("sgd_test", "lbfgs_train")
+    assert words.gamma_words(summary, pair).startswith(
         "γ = 1/D, one over the number of parameters (2.50e-03 for FCP"
     )
     median = summarize(make_results(networks=("FCP",), gamma="median"))
-    tables = [t for (*_, kernel), t in median.networks[0].projections.items() if kernel == "rbf"]
-    numbers = " and ".join(f"{table.attrs['gamma']:.2e}" for table in tables)
-    assert words.gamma_words(median) == (
-        f"γ = 1/(2m²) with m the median distance of two vectors ({numbers} for FCP)"
-    )
-    assert words.gamma_words(summarize(make_results(networks=("FCP",), gamma=0.25))) == "γ = 0.25"
+    for two in (pair, ("sgd_test", "lbfgs_test")):
+        number = median.networks[0].projections[*two, "rbf"].attrs["gamma"]
+        assert words.gamma_words(median, two) == (
+            f"γ = 1/(2m²) with m the median distance of two vectors ({number:.2e} for FCP)"
+        )
+    number = summarize(make_results(networks=("FCP",), gamma=0.25))
+    assert words.gamma_words(number, pair) == "γ = 0.25"
+
+
+def test_large_factors_have_two_figures(summary):
+    changed = with_minima(summary, "FCP", "lbfgs", 1e-11)
+    sgd = np.mean([run.train_height for run in changed.networks[0].runs["sgd"]])
+    assert f"lower by a factor of {sgd / 1e-11:.1e} in FCP" in words.short_answers(changed)[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from lowroad.analysis import rise_after_minimum
@@ -70,6 +72,8 @@ def curve_figure(summary: Summary, charts: Charts) -> FigureView:
             f"{listing(rises)} (median over runs)."
         )
     caption.append(f"Behind it: {runs_behind(summary)}.")
+    if outcomes := summary.training_outcomes():
+        caption.append(f"How the runs ended: {_counts(outcomes)}.")
     return FigureView(
         "figure-2", "Figures 2 and S1", "Training curves", caption, views,
         weight_legend(lines=True), ["figure-2-S1-curves"], layout="pairs",
@@ -149,8 +153,7 @@ def height_figure(summary: Summary, charts: Charts, landscape: str) -> FigureVie
         "independent.",
     ]
     if outcomes:
-        ended = [f"{count:,} × {outcome}" for outcome, count in outcomes.most_common()]
-        caption.append(f"How the searches ended: {'; '.join(ended)}.")
+        caption.append(f"How the searches ended: {_counts(outcomes)}.")
     return FigureView(
         f"figure-{number}", f"Figure {number}",
         f"Path heights on the {LANDSCAPE_NAMES[landscape]} landscape", caption, views,
@@ -218,8 +221,8 @@ def projection_figure(summary: Summary, charts: Charts, pair: Pair, number: str)
     first, second = (WEIGHT_SET_LABELS[name] for name in pair)
     caption = [
         f"First two components of kernel PCA of the joined {first} and {second} vectors with the "
-        f"RBF kernel exp(−γ|x − y|²), {gamma_words(summary)}. In parentheses, a component’s share "
-        "of the eigenvalues.",
+        f"RBF kernel exp(−γ|x − y|²), {gamma_words(summary, pair)}. In parentheses, a component’s "
+        "share of the eigenvalues.",
         "“Area” is that under the ROC curve of the first component: 0.5 where it does not "
         "tell the two sets apart, 1 where it separates them perfectly. With few runs high areas "
         "come by chance too.",
@@ -267,6 +270,10 @@ def _kernel_panels(
         f"Areas under the ROC curve of the first component in {network.name}: {listing(areas)}.",
         "Fewer than three vectors yet.",
     )
+
+
+def _counts(outcomes: Counter[str]) -> str:
+    return "; ".join(f"{count:,} × {outcome}" for outcome, count in outcomes.most_common())
 
 
 def _median(values: object) -> float:

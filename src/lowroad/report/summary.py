@@ -133,6 +133,15 @@ class Summary:
     claims: tuple[ClaimResult, ...]
     surface: SurfacePaths
 
+    def training_outcomes(self) -> Counter[str]:
+        """How the kept training runs ended."""
+        return Counter(
+            run.outcome
+            for network in self.networks
+            for runs in network.runs.values()
+            for run in runs
+        )
+
     def outcomes(self, landscape: str) -> Counter[str]:
         """How the searches for paths on a landscape ended."""
         return Counter(

@@ -118,7 +118,7 @@ def _training_losses(summary: Summary) -> str | None:
 
 
 def _factor(ratio: float) -> str:
-    return shorter(float(f"{ratio:.2g}"))
+    return f"{ratio:.1e}" if ratio >= 1e5 else shorter(float(f"{ratio:.2g}"))
 
 
 def _test_losses(summary: Summary) -> str | None:
@@ -263,24 +263,21 @@ def runs_behind(summary: Summary, landscape: str | None = None) -> str:
     return _by_value(values)
 
 
-def gamma_words(summary: Summary) -> str:
-    """Which γ the RBF kernel used, with its numbers."""
+def gamma_words(summary: Summary, pair: tuple[str, str]) -> str:
+    """Which γ the RBF kernel used for two sets, with its numbers."""
     rule = str(summary.results.config.analysis.gamma)
-    numbers: dict[str, list[float]] = {}
-    for network in summary.networks:
-        for (_, _, kernel), table in network.projections.items():
-            if kernel == "rbf":
-                numbers.setdefault(network.name, []).append(float(table.attrs["gamma"]))
+    numbers = {
+        network.name: float(network.projections[*pair, "rbf"].attrs["gamma"])
+        for network in summary.networks
+        if (*pair, "rbf") in network.projections
+    }
     meanings = {
         "1/D": "γ = 1/D, one over the number of parameters",
         "median": "γ = 1/(2m²) with m the median distance of two vectors",
     }
     text = meanings.get(rule, f"γ = {rule}")
     if rule in meanings and numbers:
-        parts = [
-            f"{' and '.join(dict.fromkeys(scientific(g) for g in values))} for {name}"
-            for name, values in numbers.items()
-        ]
+        parts = [f"{scientific(number)} for {name}" for name, number in numbers.items()]
         text += f" ({listing(parts)})"
     return text
 
