@@ -128,7 +128,7 @@ class CurveFinder(PathFinder):
             path = initial.in_basis(self.basis)
         search = _CurveSearch(self, landscape, path, generator, callback)
         outcome = search.minimize_total() if self.objective == "total" else search.maximize_flux()
-        return Search(search.best, search.record.history(), outcome)
+        return Search(search.best, search.record.history(), outcome, search.profile)
 
 
 class _CurveSearch:
@@ -146,6 +146,7 @@ class _CurveSearch:
         self.generator = generator
         self.path = self.best = path
         self.lowest = torch.inf
+        self.profile: Tensor | None = None  # of the best path, on the grid
         self.step = 0
         self.record = Record(landscape.evaluations, finder.settle_tolerance, finder.settle_steps)
         self.grid = torch.linspace(0, 1, finder.points, dtype=torch.float64).to(path.start.device)
@@ -203,15 +204,15 @@ class _CurveSearch:
         """Record the present path by its full-landscape heights; keep it if it is the lowest."""
         heights = torch.cat([self._at_ends[:1], inner, self._at_ends[1:]])
         self.record.add(self.step, heights)
-        self._keep(float(heights.sum()))
+        self._keep(float(heights.sum()), heights)
 
     # maximum flux
 
     def maximize_flux(self) -> Outcome:
         """Anneal β and move the evaluation points, round after round; keep the lowest maximum."""
         finder = self.finder
-        t, profile = self._measure(self.grid[:0])
-        self._keep(interpolated_maximum(t, profile))
+        t, profile, on_grid = self._measure(self.grid[:0])
+        self._keep(interpolated_maximum(t, profile), on_grid)
         points = fewest = finder.basis.terms + 6
         rounds = -(-finder.steps // ROUND)
         for number in range(rounds):
@@ -225,9 +226,9 @@ class _CurveSearch:
             objective = FluxLoss(self.path, inner, beta, SPEED_WEIGHT * scale)
             before = t, profile
             stop = self._round(objective, min(ROUND, finder.steps - self.step), scale)
-            t, profile = self._measure(inner)
+            t, profile, on_grid = self._measure(inner)
             top, lowest = interpolated_maximum(t, profile), self.lowest
-            if not self._keep(top) and not finder._uses_adam:
+            if not self._keep(top, on_grid) and not finder._uses_adam:
                 self.path, (t, profile) = self.best, before
                 if top > lowest + finder.settle_tolerance * scale:
                     points = min(points + fewest // 2, 3 * fewest)
@@ -262,23 +263,28 @@ class _CurveSearch:
         self.step = before + steps
         return stopped[0] if stopped else None
 
-    def _measure(self, inner: Tensor) -> tuple[Tensor, Tensor]:
-        """Record the present path on the grid; return (t, heights) on grid and `inner` together."""
+    def _measure(self, inner: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Record the present path on the grid [T].
+
+        Returns:
+            t and heights on grid and `inner` together, and the heights on the grid alone.
+        """
         t, order = torch.cat([self.grid[1:-1], inner]).sort()
         coordinates = self.path.coordinates(t).to(self.path.start)
         heights = self.landscape.restrict(self.path.subspace).heights(coordinates)
-        on_grid = heights[order.argsort()[: len(self.grid) - 2]]
-        self.record.add(self.step, torch.cat([self._at_ends[:1], on_grid, self._at_ends[1:]]))
+        inside = heights[order.argsort()[: len(self.grid) - 2]]
+        on_grid = torch.cat([self._at_ends[:1], inside, self._at_ends[1:]])
+        self.record.add(self.step, on_grid)
         whole = torch.cat([self.grid[:1], t, self.grid[-1:]])
-        return whole, torch.cat([self._at_ends[:1], heights, self._at_ends[1:]])
+        return whole, torch.cat([self._at_ends[:1], heights, self._at_ends[1:]]), on_grid
 
     # shared
 
-    def _keep(self, value: float) -> bool:
+    def _keep(self, value: float, on_grid: Tensor) -> bool:
         """Keep the present path if its value is the lowest so far; return whether it is."""
         if not value < self.lowest:
             return False
-        self.lowest = value
+        self.lowest, self.profile = value, on_grid
         self.best = self.path.with_coefficients(self.path.coefficients.clone())
         return True
 

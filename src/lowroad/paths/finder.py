@@ -21,11 +21,16 @@ Callback = Callable[[int, float], bool | None]
 
 
 class Search(NamedTuple):
-    """What a finder's search yields before it is measured."""
+    """What a finder's search yields before it is measured.
+
+    Attributes:
+        profile: the path's full-landscape heights on the grid [T], where the search has them.
+    """
 
     path: Path
     history: History
     outcome: Outcome
+    profile: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,6 +115,7 @@ def measure(
     refinements: int,
     history: History,
     outcome: Outcome,
+    profile: Tensor | None = None,
 ) -> FoundPath:
     """Evaluate a path's profile on `points` equally spaced t and refine its maximum.
 
@@ -126,6 +127,7 @@ def measure(
         refinements: golden sections spent on the maximum; 0 for none.
         history: passed on.
         outcome: passed on.
+        profile: the heights on the grid [T], where they are known already.
     """
     t = torch.linspace(0, 1, points, dtype=torch.float64)
     restricted = landscape.restrict(path.subspace)
@@ -135,12 +137,12 @@ def measure(
         return restricted.heights(coordinates).cpu().numpy()
 
     grid = t.numpy()
-    profile = heights(grid)
-    refined_t, refined_height = refine_maximum(heights, grid, profile, refinements)
+    on_grid = heights(grid) if profile is None else profile.cpu().numpy()
+    refined_t, refined_height = refine_maximum(heights, grid, on_grid, refinements)
     return FoundPath(
         path=path,
         t=grid,
-        profile=profile,
+        profile=on_grid,
         refined_height=refined_height,
         refined_t=refined_t,
         length=path.length(),

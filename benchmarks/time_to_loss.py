@@ -1,0 +1,96 @@
+"""Time to a training loss of 1e-3: L-BFGS here against `torch.optim.LBFGS` with strong Wolfe.
+
+    python benchmarks/time_to_loss.py [--networks FCP LeNet] [--images 10000] [--seeds 3]
+
+Every optimizer starts from the same weights; the seconds are those from the start of the run to the
+end of the iteration that reaches the loss. Medians over the seeds are printed, with golden section
+(the paper's line search) and with strong Wolfe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import lowroad
+from lowroad import models
+from lowroad.optimizers import LineSearch
+
+LIMIT = 900.0  # seconds after which a run is given up
+
+
+def seconds_here(
+    landscape: lowroad.NetworkLandscape, line_search: LineSearch, loss: float
+) -> float:
+    """Return the seconds that `lowroad.lbfgs` takes to the loss, infinity if it gives up."""
+    began, reached = time.perf_counter(), math.inf
+
+    def watch(progress: lowroad.Progress) -> bool:
+        nonlocal reached
+        spent = time.perf_counter() - began
+        if progress.height <= loss:
+            reached = spent
+        return progress.height <= loss or spent > LIMIT
+
+    start = landscape.initial_point()
+    lowroad.lbfgs(landscape, start, line_search=line_search, iterations=100_000, callback=watch)
+    return reached
+
+
+def seconds_torch(module: nn.Module, images: Tensor, labels: Tensor, loss: float) -> float:
+    """Return the seconds that PyTorch's L-BFGS takes to the loss, infinity if it gives up."""
+    optimizer = torch.optim.LBFGS(
+        module.parameters(), history_size=10, max_iter=1, line_search_fn="strong_wolfe"
+    )
+    began = time.perf_counter()
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = F.cross_entropy(module(images), labels)
+        value.backward()
+        return value
+
+    while time.perf_counter() - began < LIMIT:
+        before = float(optimizer.step(closure))  # the loss before the step
+        if before <= loss:
+            return time.perf_counter() - began
+        if not math.isfinite(before):
+            return math.inf
+    return math.inf
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", choices=["FCP", "LeNet", "LSTM"])
+    parser.add_argument("--images", type=int, default=10000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--loss", type=float, default=1e-3)
+    arguments = parser.parse_args()
+    part = lowroad.load_mnist().subset(arguments.images, 10, seed=0).train
+    for name in arguments.networks or ["FCP", "LeNet"]:
+        rows: dict[str, list[float]] = {"golden section": [], "strong Wolfe": [], "torch": []}
+        for seed in range(arguments.seeds):
+            module = models.MODELS[name](generator=torch.Generator().manual_seed(seed))
+            landscape = lowroad.NetworkLandscape(module, part.images, part.labels, "cross_entropy")
+            for title, search in (
+                ("golden section", lowroad.GoldenSection()),
+                ("strong Wolfe", lowroad.StrongWolfe()),
+            ):
+                rows[title].append(seconds_here(landscape, search, arguments.loss))
+            rows["torch"].append(seconds_torch(module, part.images, part.labels, arguments.loss))
+        medians = {title: statistics.median(values) for title, values in rows.items()}
+        print(
+            f"{name}, {arguments.images} images, loss {arguments.loss:g}: "
+            + ", ".join(f"{title} {seconds:.1f} s" for title, seconds in medians.items()),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
