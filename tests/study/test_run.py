@@ -151,9 +151,7 @@ def test_a_task_that_fails_is_recorded_and_does_not_stop_the_others(
 
 
 @pytest.mark.parametrize("kind", [TrainingTask, PathTask])
-def test_status_changes_nothing_and_names_damage(
-    tiny: StudyConfig, copy: Path, kind: type
-) -> None:
+def test_status_changes_nothing_and_names_damage(tiny: StudyConfig, copy: Path, kind: type) -> None:
     name = record_of(copy, tiny, kind)
     path = Store(copy).path(name)
     path.write_bytes(b"")

@@ -14,7 +14,8 @@ from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRe
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectorizing
 
-PIECE = 250  # items at once: gradients of LSTM and LeNet take 1.2 to 1.5 times as long in pieces of 1,000
+# Items evaluated at once: gradients of LSTM and LeNet take 1.2 to 1.5 times as long by 1,000.
+PIECE = 250
 
 
 class NetworkLandscape(Landscape):
