@@ -227,7 +227,7 @@ def _obtain(directory: str | Path | None) -> Mapping[str, bytes]:
     if location.chosen_by != "the cache":
         raise MnistError(
             f"{location.chosen_by} {location.path} does not hold MNIST: {found}. Put {names} "
-            f"there, or name no folder to have MNIST fetched"
+            f"there, or leave the folder out (unset $LOWROAD_DATA) to have MNIST fetched"
         )
     if any(file.path is not None for file in location.files):
         _log.warning("The MNIST cache %s will be filled anew: %s", location.path, found)

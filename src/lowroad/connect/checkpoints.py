@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from lowroad.landscapes import Landscape, NetworkLandscape
 
 NESTED = ("state_dict", "model_state_dict", "model")  # where training programs put a state dict
-TYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
 
 
 def read_point(path: Path, landscape: Landscape) -> Tensor:
@@ -41,12 +29,14 @@ def read_point(path: Path, landscape: Landscape) -> Tensor:
         OSError: when it cannot be read.
     """
     kind = path.suffix.lower()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
     if kind == ".npy":
         content: Any = torch.from_numpy(_numpy(path))
     elif kind in (".pt", ".pth"):
         content = _pickled(path)
     elif kind == ".safetensors":
-        content = read_safetensors(path)
+        content = _safetensors(path)
     else:
         raise ValueError(f"{path}: expected a .npy, .pt, .pth or .safetensors file")
     try:
@@ -96,26 +86,8 @@ def _pickled(path: Path) -> Any:
         ) from error
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a `.safetensors` file.
-
-    The format: the header's length (8 bytes), the header in JSON, then the bytes of the tensors.
-
-    Raises:
-        ValueError: when the file is damaged or holds a type that is not known here.
-    """
-    content = path.read_bytes()
+def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        (length,) = struct.unpack_from("<Q", content)
-        header = json.loads(content[8 : 8 + length])
-        data = memoryview(content)[8 + length :]
-        tensors = {}
-        for name, entry in header.items():
-            if name == "__metadata__":
-                continue
-            first, last = entry["data_offsets"]
-            values = torch.frombuffer(bytearray(data[first:last]), dtype=TYPES[entry["dtype"]])
-            tensors[name] = values.reshape(entry["shape"])
-    except (struct.error, ValueError, KeyError, TypeError, RuntimeError) as error:
+        return load_file(path)
+    except SafetensorError as error:
         raise ValueError(f"{path}: not a .safetensors file, or damaged ({error})") from error
-    return tensors

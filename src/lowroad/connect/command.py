@@ -98,7 +98,7 @@ def make_finder(name: str, settings: Sequence[str] = ()) -> PathFinder:
             values[key] = text
     try:
         return FINDERS[name](**values)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"the finder {name} cannot take {', '.join(settings)}: {error}") from error
 
 
