@@ -40,8 +40,10 @@ def execute_on_workers(
 ) -> None:
     """Do what :func:`lowroad.execution.executor.execute` promises, on ``workers`` processes.
 
-    A task whose worker dies is tried again on another one, up to dask's ``allowed-failures``.
-    Workers end when the calling process does, however it ends.
+    A task whose worker dies is tried again on another one, up to dask's ``allowed-failures``. Dask
+    suspects every task that is with a dying worker, so a task that it gives up is tried once more
+    with no other beside it, after all others, before it fails. Workers end when the calling process
+    does, however it ends.
     """
     start = time.monotonic()
     waiting = deque(tasks)
@@ -49,6 +51,8 @@ def execute_on_workers(
         return
     running: dict[Future[Any], Any] = {}
     names: dict[Any, Any] = {}
+    suspects: deque[Any] = deque()
+    alone: Any = None  # the suspect under way
     news: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def tell(kind: Any, task: Any, **details: Any) -> None:
@@ -61,9 +65,13 @@ def execute_on_workers(
     ):
         client.subscribe_topic(TOPIC, lambda event: news.put(event[1]))
         try:
-            while waiting or running:
+            while waiting or running or suspects:
+                if not waiting and not running:
+                    alone = suspects.popleft()
+                    waiting.append(alone)
                 # Two tasks a worker: none waits for the driver, and the scheduler stays small.
-                while waiting and len(running) < 2 * workers:
+                most = 1 if alone is not None else 2 * workers
+                while waiting and len(running) < most:
                     task = waiting.popleft()
                     future = client.submit(_call, function, task, pure=False)
                     running[future], names[future.key] = task, task
@@ -72,7 +80,11 @@ def execute_on_workers(
                 if isinstance(item, Future):
                     task = running.pop(item)
                     del names[item.key]
-                    _tell_end(tell, task, item)
+                    if alone is None and isinstance(item.exception(), KilledWorker):
+                        suspects.append(task)
+                    else:
+                        _tell_end(tell, task, item)
+                        alone = None
                 elif item["key"] in names:
                     tell(item["kind"], names[item["key"]], **item["details"])
         except BaseException:
