@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import time
@@ -18,6 +19,7 @@ from lowroad.execution.executor import Event, Function, OnEvent, one_line
 
 TOPIC = "lowroad"
 SECONDS_BETWEEN_REPORTS = 0.5
+SECONDS_TO_REPLACE_A_WORKER = 60
 
 SETTINGS = {
     # A terminal's Ctrl-C reaches every process of its group, but only the driver shall act on it.
@@ -87,6 +89,9 @@ def execute_on_workers(
                         alone = None
                 elif item["key"] in names:
                     tell(item["kind"], names[item["key"]], **item["details"])
+            # Closing fails while dask is replacing a worker that has just died.
+            with contextlib.suppress(TimeoutError):
+                client.wait_for_workers(workers, timeout=SECONDS_TO_REPLACE_A_WORKER)
         except BaseException:
             # Without this, closing waits for the tasks under way.
             client.cancel(list(running), force=True)
