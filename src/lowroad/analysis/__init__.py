@@ -1,6 +1,7 @@
 """What solutions look like and what lies between them: tables with labelled axes from arrays.
 
-These functions take arrays and dictionaries, and return xarray datasets or small frozen results.
+These functions take arrays and dictionaries (`plane_through` a landscape), and return xarray
+datasets or small frozen results.
 They open no file and print nothing; chance comes from a generator that the caller passes.
 """
 
@@ -18,6 +19,7 @@ from lowroad.analysis.evidence import Evidence, Measurements, Verdict
 from lowroad.analysis.heights import path_heights
 from lowroad.analysis.kernel_pca import KERNELS, kernel_pca
 from lowroad.analysis.losses import loss_table, representative_run, rise_after_minimum
+from lowroad.analysis.planes import plane_axes, plane_through
 from lowroad.analysis.weights import centroid_distances, weight_statistics
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "kernel_pca",
     "loss_table",
     "path_heights",
+    "plane_axes",
+    "plane_through",
     "representative_run",
     "rise_after_minimum",
     "weight_statistics",

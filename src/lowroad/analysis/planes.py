@@ -1,0 +1,200 @@
+"""The plane through three points of a landscape, and what paths look like on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lowroad.landscapes import AffineSubspace, Landscape
+from lowroad.paths import FoundPath, Path
+
+__all__ = ["is_straight", "plane_axes", "plane_through"]
+
+
+def plane_axes(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    """Return orthonormal axes of the plane through three points, by Gram-Schmidt.
+
+    e_1 = (b − a) / |b − a| and e_2 = r / |r| with r = (c − a) − ((c − a) · e_1) e_1, so that a is
+    at (0, 0), b at (|b − a|, 0) and c above that line. Computed in float64 whatever the points are.
+
+    Args:
+        first: a [d].
+        second: b [d].
+        third: c [d].
+
+    Returns:
+        e_1 and e_2 as float64 [2, d].
+
+    Raises:
+        ValueError: when the points differ in length or are not finite, or when they lie on one line
+            up to the rounding of their type.
+
+    >>> plane_axes(torch.zeros(3), torch.tensor([2.0, 0, 0]), torch.tensor([1.0, 0, 3])).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    points = (first, second, third)
+    shapes = [list(point.shape) for point in points]
+    if first.ndim != 1 or any(shape != shapes[0] for shape in shapes):
+        raise ValueError(f"expected three points of one shape [d], got {shapes}")
+    if not all(bool(torch.isfinite(point).all()) for point in points):
+        raise ValueError("expected three finite points, got components that are not finite")
+    a, b, c = (point.double() for point in points)
+    # what the rounding of the given components may have moved a point by
+    rounding = (
+        8 * max(torch.finfo(p.dtype).eps for p in points) * max(float(p.norm()) for p in points)
+    )
+    along, rest = b - a, c - a
+    length = float(along.norm())
+    if length > rounding:
+        along = along / length
+        for _ in range(2):  # once more, for what rounding left
+            rest = rest - (rest @ along) * along
+    away = float(rest.norm())
+    if length <= rounding or away <= rounding:
+        raise ValueError(
+            "the three points lie on one line and span no plane: the first two are "
+            f"{length:.3g} apart and the third is {away:.3g} away from their line, with a rounding "
+            f"of {rounding:.3g}; choose a third point off the line (a straight path's own peak "
+            "never is)"
+        )
+    return torch.stack([along, rest / away])
+
+
+def plane_through(
+    landscape: Landscape,
+    points: Mapping[str, Tensor],
+    paths: Mapping[str, FoundPath] | None = None,
+    *,
+    resolution: int = 41,
+    margin: float = 0.2,
+) -> xr.Dataset:
+    """Heights on the plane through three points, and paths projected on it.
+
+    The plane is x(u, v) = a + u e_1 + v e_2 with `plane_axes`; the grid holds the three points and
+    the paths' projections with a margin around them. A path's point x is projected to u = (x − a) · e_1
+    and v = (x − a) · e_2, and its distance |x − x(u, v)| says how far it is from what the plane shows.
+    The heights are taken through `landscape.restrict`, row by row, so a network whose first layer
+    is linear multiplies its data with three vectors, not with every point of the grid.
+
+    Args:
+        landscape: L.
+        points: a, b and c [d] by their names, of the landscape's type: two minima and the peak of a
+            path between them, say.
+        paths: found paths by their names, all on the same grid of t.
+        resolution: values of u and of v on the grid.
+        margin: how far the grid goes beyond what it holds, as a share of its larger side.
+
+    Returns:
+        A dataset with `height` over (`v`, `u`), and over `point` the `position` (with `axis`, "u"
+        or "v") and `point_height`. With paths, over (`path`, `t`): `projection` (with `axis`),
+        `distance` and `profile`, the path's own heights; the coordinate `straight` says which paths
+        are straight lines. `origin` over `component` and `directions` over (`axis`, `component`)
+        lead from the plane back to points.
+
+    Raises:
+        ValueError: for any other number of points than three, points on one line (see
+            `plane_axes`), points or paths that do not fit the landscape, paths on different grids,
+            fewer than two values a side, or a negative margin.
+        TypeError: when points are of another type than the landscape's.
+
+    Source: Garipov et al. 2018, Fig. 1.
+
+    >>> from lowroad.landscapes import FunctionLandscape
+    >>> bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=3)
+    >>> corners = torch.eye(3, dtype=torch.float64)
+    >>> plane = plane_through(bowl, dict(zip("abc", corners)), resolution=5)
+    >>> plane["point_height"].values.tolist()
+    [1.0, 1.0, 1.0]
+    >>> plane["position"].sel(point="c", axis="u").item()  # halfway between a and b
+    0.707106...
+    """
+    if len(points) != 3:
+        raise ValueError(f"a plane goes through three points, got {len(points)}: {list(points)}")
+    if resolution < 2:
+        raise ValueError(f"expected a resolution of at least 2, got {resolution}")
+    if not 0 <= margin < np.inf:
+        raise ValueError(f"expected a finite margin >= 0, got {margin}")
+    paths = paths or {}
+    for point in points.values():
+        landscape.check_points(point[None])
+    for name, found in paths.items():
+        _check_path(name, found, landscape, next(iter(paths.values())))
+    corners = torch.stack(list(points.values()))
+    origin, axes = corners[0].double(), plane_axes(*corners)
+
+    position = (corners.double() - origin) @ axes.T
+    projections = {name: _projected(f.path, f.t, origin, axes) for name, f in paths.items()}
+    shown = torch.cat([position, *(places for places, _ in projections.values())])
+    low, high = shown.min(0).values, shown.max(0).values
+    border = margin * float((high - low).max())
+    u, v = (
+        torch.linspace(float(a) - border, float(b) + border, resolution, dtype=torch.float64)
+        for a, b in zip(low, high, strict=True)
+    )
+    restricted = landscape.restrict(AffineSubspace(corners[0], axes.to(corners)))
+    rows = [torch.stack([u, y.expand_as(u)], dim=1).to(corners) for y in v]
+    table = xr.Dataset(
+        {
+            "height": (("v", "u"), _array(torch.stack([restricted.heights(row) for row in rows]))),
+            "position": (("point", "axis"), _array(position)),
+            "point_height": ("point", _array(landscape.heights(corners))),
+            "origin": ("component", _array(origin)),
+            "directions": (("axis", "component"), _array(axes)),
+        },
+        coords={"u": _array(u), "v": _array(v), "point": list(points), "axis": ["u", "v"]},
+    )
+    if paths:
+        places, distances = zip(*projections.values(), strict=True)
+        table = table.assign(
+            projection=(("path", "t", "axis"), _array(torch.stack(places))),
+            distance=(("path", "t"), _array(torch.stack(distances))),
+            profile=(("path", "t"), np.stack([found.profile for found in paths.values()])),
+        ).assign_coords(
+            path=list(paths),
+            t=next(iter(paths.values())).t,
+            straight=("path", [is_straight(found.path) for found in paths.values()]),
+        )
+    return table
+
+
+def is_straight(path: Path) -> bool:
+    """Whether a path is the straight line between its ends: none of its shapes moves it."""
+    return not bool(path.coefficients.any())
+
+
+def _check_path(name: str, found: FoundPath, landscape: Landscape, first: FoundPath) -> None:
+    try:
+        landscape.check_points(found.path.start[None])
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"the path {name!r} is not of this landscape: {error}") from error
+    if not np.array_equal(found.t, first.t):
+        raise ValueError(
+            f"expected paths on one grid of t, but {name!r} has {len(found.t)} points and the "
+            f"first path {len(first.t)}: find all with the same points="
+        )
+
+
+def _projected(
+    path: Path, t: NDArray[np.float64], origin: Tensor, axes: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return a path's coordinates on the plane [T, 2] and its distances from it [T].
+
+    Point by point, which bounds the memory in many dimensions, and by the rest itself: the
+    difference of two squares would lose half of the digits.
+    """
+    subspace = path.subspace
+    places, distances = [], []
+    for coordinates in path.coordinates(torch.from_numpy(t)):
+        rest = subspace.points(coordinates[None])[0].double() - origin
+        places.append(axes @ rest)
+        distances.append((rest - places[-1] @ axes).norm())
+    return torch.stack(places), torch.stack(distances)
+
+
+def _array(tensor: Tensor) -> NDArray[np.float64]:
+    return tensor.cpu().numpy()

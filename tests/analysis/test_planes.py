@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lowroad.analysis.planes import plane_axes, plane_through
+from lowroad.landscapes import (
+    CountingLandscape,
+    FunctionLandscape,
+    MullerBrown,
+    NetworkLandscape,
+    SeparableValley,
+)
+from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
+from lowroad.paths import BezierPathFinder, FourierPathFinder, StraightLine
+
+
+def named(*points: torch.Tensor) -> dict[str, torch.Tensor]:
+    return dict(zip(("A", "B", "C"), points, strict=True))
+
+
+def tensor(*numbers: float) -> torch.Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def bowl(dimension: int) -> FunctionLandscape:
+    """|x|² with its minimum at 0."""
+    return FunctionLandscape(lambda x: (x**2).sum(1), dimension=dimension)
+
+
+def test_axes_are_orthonormal_and_span_the_points():
+    generator = torch.Generator().manual_seed(0)
+    a, b, c = torch.randn(3, 1000, generator=generator, dtype=torch.float64)
+    axes = plane_axes(a, b, c)
+    torch.testing.assert_close(axes @ axes.T, torch.eye(2).double(), atol=1e-15, rtol=0)
+    for point in (b, c):
+        rest = point - a
+        torch.testing.assert_close((rest @ axes.T) @ axes, rest, atol=1e-13, rtol=0)
+
+
+def test_a_plane_of_almost_collinear_points_is_orthonormal_still():
+    a, b = tensor(1, 2, 3, 4), tensor(2, 4, 6, 9)
+    c = a + 0.3 * (b - a) + 1e-9 * tensor(1, 0, 0, 0)
+    axes = plane_axes(a, b, c)
+    assert float(axes[0] @ axes[1]) == pytest.approx(0, abs=1e-15)
+    assert axes.norm(dim=1).tolist() == pytest.approx([1, 1], abs=1e-15)
+
+
+def test_positions_and_heights_in_a_bowl():
+    # the plane z = 2 in space: |x|² = 4 + the squared distance from (0, 0, 2)
+    points = named(tensor(1, 1, 2), tensor(1, 5, 2), tensor(-1, 2, 2))
+    plane = plane_through(bowl(3), points, resolution=9, margin=0.5)
+    np.testing.assert_allclose(plane["position"], [[0, 0], [4, 0], [1, 2]], atol=1e-15)
+    np.testing.assert_allclose(plane["point_height"], [6, 30, 9], rtol=1e-15)
+    assert plane["u"].values[[0, -1]].tolist() == [-2, 6]  # the larger side is 4
+    assert plane["v"].values[[0, -1]].tolist() == [-2, 4]
+    # u runs along y from 1, v along −x from 1
+    u, v = plane["u"], plane["v"]
+    expected = (4 + (1 - v) ** 2 + (1 + u) ** 2).transpose("v", "u")
+    np.testing.assert_allclose(plane["height"], expected, rtol=1e-14)
+    assert plane["height"].dims == ("v", "u")
+
+
+def test_the_grid_leads_back_to_points():
+    landscape = SeparableValley(6)
+    start, end = landscape.ends
+    plane = plane_through(landscape, named(start, end, landscape.saddle), resolution=7)
+    u, v = plane["u"].values[2], plane["v"].values[5]
+    point = plane["origin"].values + [u, v] @ plane["directions"].values
+    height = landscape.height(torch.from_numpy(point))
+    assert plane["height"].sel(u=u, v=v).item() == pytest.approx(height, rel=1e-13)
+    np.testing.assert_allclose(plane["point_height"], [0, 0, 1], atol=1e-12)
+
+
+def test_a_known_path_and_its_distance():
+    # θ(t) = (t, t (1 − t), 2 t (1 − t)) by a Bézier curve of one inner point, seen from z = 0
+    landscape = bowl(3)
+    found = BezierPathFinder(terms=1, points=5, steps=1).find(
+        landscape, tensor(0, 0, 0), tensor(1, 0, 0)
+    )
+    path = found.path.with_coefficients(torch.tensor([[0, 0.5, 1.0]], dtype=torch.float64))
+    found = replace(found, path=path)
+    plane = plane_through(
+        landscape, named(tensor(0, 0, 0), tensor(1, 0, 0), tensor(0.5, 1, 0)), {"arc": found}
+    )
+    t = np.linspace(0, 1, 5)
+    np.testing.assert_allclose(
+        plane["projection"].sel(path="arc"), np.stack([t, t * (1 - t)], axis=1), atol=1e-15
+    )
+    np.testing.assert_allclose(plane["distance"].sel(path="arc"), 2 * t * (1 - t), atol=1e-15)
+    np.testing.assert_array_equal(plane["profile"].sel(path="arc"), found.profile)
+    assert not plane["straight"].item()
+
+
+def test_a_surface_is_its_own_plane():
+    surface = MullerBrown()
+    start, end = surface.ends
+    found = FourierPathFinder(steps=20, objective="max_flux").find(surface, start, end)
+    line = StraightLine().find(surface, start, end)
+    plane = plane_through(
+        surface,
+        named(start, end, surface.saddles[0].point),
+        {"found": found, "line": line},
+        resolution=11,
+    )
+    assert plane["distance"].values.max() < 1e-14
+    points = plane["projection"].values @ plane["directions"].values + plane["origin"].values
+    np.testing.assert_allclose(points[0], found.path(torch.from_numpy(found.t)), atol=1e-14)
+    grid = np.stack(np.meshgrid(plane["u"], plane["v"]), axis=2)
+    places = torch.from_numpy(grid @ plane["directions"].values + plane["origin"].values)
+    np.testing.assert_allclose(
+        plane["height"], surface.heights(places.view(-1, 2)).view(11, 11), rtol=1e-10
+    )
+    np.testing.assert_allclose(
+        plane["point_height"],
+        [surface.minima[0].height, surface.minima[1].height, surface.saddles[0].height],
+        rtol=1e-9,
+    )
+    assert plane["straight"].values.tolist() == [False, True]
+    assert plane["projection"].sel(path="line", axis="v").values == pytest.approx(
+        np.zeros(51), abs=1e-14
+    )
+    # the grid holds the paths
+    for axis in ("u", "v"):
+        values = plane["projection"].sel(axis=axis)
+        assert plane[axis].min() < values.min()
+        assert values.max() < plane[axis].max()
+
+
+def test_a_network_goes_through_its_first_layer_and_gives_the_plain_heights(monkeypatch):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+    inputs, targets = torch.randn(20, 5, dtype=torch.float64), torch.randint(3, (20,))
+    landscape = NetworkLandscape(module, inputs, targets, "cross_entropy")
+    points = named(*torch.randn(3, landscape.dimension, dtype=torch.float64))
+    shared = []
+    heights = SharedFirstLayerRestriction.heights
+    monkeypatch.setattr(
+        SharedFirstLayerRestriction,
+        "heights",
+        lambda self, c: shared.append(len(c)) or heights(self, c),
+    )
+    plane = plane_through(landscape, points, resolution=6)
+    assert sum(shared) == 36
+    grid = np.stack(np.meshgrid(plane["u"], plane["v"]), axis=2).reshape(-1, 2)
+    places = torch.from_numpy(grid @ plane["directions"].values + plane["origin"].values)
+    np.testing.assert_allclose(
+        plane["height"].values.ravel(), landscape.heights(places), rtol=1e-12
+    )
+
+
+def test_what_it_costs():
+    counted = CountingLandscape(bowl(3))
+    plane_through(counted, named(*torch.eye(3).double()), resolution=6)
+    assert (counted.evaluations.heights, counted.evaluations.gradients) == (39, 0)
+
+
+def test_points_in_single_precision():
+    valley = SeparableValley(50, dtype=torch.float32)
+    plane = plane_through(valley, named(*valley.ends, valley.saddle), resolution=5)
+    np.testing.assert_allclose(plane["position"], [[0, 0], [2, 0], [1, 1]], atol=1e-6)
+    np.testing.assert_allclose(plane["point_height"], [0, 0, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_points_on_one_line_are_refused(dtype):
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 500, generator=generator, dtype=dtype)
+    for share in (0.25, 1.0, -3.0):
+        with pytest.raises(ValueError, match="lie on one line and span no plane"):
+            plane_axes(a, b, a + share * (b - a))
+    with pytest.raises(ValueError, match="the first two are 0 apart"):
+        plane_axes(a, a, b)
+
+
+def test_bad_input_is_refused():
+    landscape = bowl(3)
+    start, end, corner = torch.eye(3).double()
+    with pytest.raises(ValueError, match="goes through three points, got 2"):
+        plane_through(landscape, {"a": start, "b": end})
+    with pytest.raises(ValueError, match=r"expected points of shape \[n, 3\]"):
+        plane_through(landscape, named(start[:2], end[:2], corner[:2]))
+    with pytest.raises(TypeError, match=r"torch\.float32"):
+        plane_through(landscape, named(start.float(), end, corner))
+    with pytest.raises(ValueError, match="finite"):
+        plane_through(landscape, named(start, end, corner * np.nan))
+    with pytest.raises(ValueError, match="resolution"):
+        plane_through(landscape, named(start, end, corner), resolution=1)
+    with pytest.raises(ValueError, match="margin"):
+        plane_through(landscape, named(start, end, corner), margin=-0.1)
+    coarse, fine = (StraightLine(points=n).find(landscape, start, end) for n in (5, 7))
+    with pytest.raises(ValueError, match="'fine' has 7 points and the first path 5"):
+        plane_through(landscape, named(start, end, corner), {"coarse": coarse, "fine": fine})
+    other = StraightLine().find(bowl(2), tensor(0, 0), tensor(1, 0))
+    with pytest.raises(ValueError, match="the path 'other' is not of this landscape"):
+        plane_through(landscape, named(start, end, corner), {"other": other})
