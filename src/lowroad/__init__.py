@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lowroad.landscapes import AffineSubspace as AffineSubspace
     from lowroad.landscapes import AnaPot as AnaPot
     from lowroad.landscapes import AseLandscape as AseLandscape
+    from lowroad.landscapes import BatchNormLandscape as BatchNormLandscape
     from lowroad.landscapes import CountingLandscape as CountingLandscape
     from lowroad.landscapes import CurvyValley as CurvyValley
     from lowroad.landscapes import FunctionLandscape as FunctionLandscape
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lowroad.landscapes import NumpyLandscape as NumpyLandscape
     from lowroad.landscapes import SeparableValley as SeparableValley
     from lowroad.landscapes import TwoWells as TwoWells
+    from lowroad.landscapes import weight_matching as weight_matching
 
     # data
     from lowroad.mnist import load_mnist as load_mnist
@@ -65,6 +67,7 @@ _HOMES = {
     "lowroad": ("analysis", "models"),
     "lowroad.landscapes": (
         "AffineSubspace",
+        "BatchNormLandscape",
         "CountingLandscape",
         "FunctionLandscape",
         "Landscape",
@@ -78,6 +81,7 @@ _HOMES = {
         "MullerBrown",
         "SeparableValley",
         "TwoWells",
+        "weight_matching",
     ),
     "lowroad.mnist": ("load_mnist",),
     "lowroad.optimizers": (

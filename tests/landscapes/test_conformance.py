@@ -10,6 +10,7 @@ from torch import nn
 from lowroad.landscapes import (
     AffineSubspace,
     AnaPot,
+    BatchNormLandscape,
     CountingLandscape,
     CurvyValley,
     FunctionLandscape,
@@ -43,6 +44,9 @@ LANDSCAPES: dict[str, Landscape] = {
     "network, shared first layer": network(nn.Linear(4, 5), nn.Softplus(), nn.Linear(5, 3)),
     "network, no bias": network(nn.Linear(4, 5, bias=False), nn.Tanh(), nn.Linear(5, 3)),
     "network, generic": network(nn.Tanh(), nn.Linear(4, 3)),
+    "network, batch norm": BatchNormLandscape(
+        network(nn.Linear(4, 5), nn.BatchNorm1d(5).eval(), nn.Tanh(), nn.Linear(5, 3))
+    ),
     "separable valley": SeparableValley(5),
     "seven atoms": LennardJones(7),
     "negated": NegatedLandscape(MullerBrown()),

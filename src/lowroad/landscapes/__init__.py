@@ -1,6 +1,7 @@
 """Landscapes: differentiable heights over flat vectors, and what can be evaluated of them."""
 
 from lowroad.landscapes.ase import AseLandscape
+from lowroad.landscapes.batch_norm import BatchNormLandscape
 from lowroad.landscapes.clusters import LENNARD_JONES_7, LennardJones, aligned
 from lowroad.landscapes.counting import CountingLandscape, Evaluations
 from lowroad.landscapes.function import FunctionLandscape
@@ -8,6 +9,7 @@ from lowroad.landscapes.landscape import Landscape, RestrictedLandscape, Subspac
 from lowroad.landscapes.negated import NegatedLandscape
 from lowroad.landscapes.network import NetworkLandscape
 from lowroad.landscapes.numpy_landscape import NumpyLandscape
+from lowroad.landscapes.permutations import PermutationSpec, traced_axes
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.surfaces import (
     AnaPot,
@@ -18,12 +20,15 @@ from lowroad.landscapes.surfaces import (
     Surface,
     TwoWells,
 )
+from lowroad.landscapes.weight_matching import Alignment, weight_matching
 
 __all__ = [
     "LENNARD_JONES_7",
     "AffineSubspace",
+    "Alignment",
     "AnaPot",
     "AseLandscape",
+    "BatchNormLandscape",
     "CountingLandscape",
     "CurvyValley",
     "Evaluations",
@@ -34,6 +39,7 @@ __all__ = [
     "NegatedLandscape",
     "NetworkLandscape",
     "NumpyLandscape",
+    "PermutationSpec",
     "RestrictedLandscape",
     "SeparableValley",
     "StationaryPoint",
@@ -41,4 +47,6 @@ __all__ = [
     "Surface",
     "TwoWells",
     "aligned",
+    "traced_axes",
+    "weight_matching",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -49,6 +50,8 @@ class NetworkLandscape(Landscape):
     (2.5, tensor([-5.]))
     """
 
+    _reestimated: frozenset[str] = frozenset()  # buffers that are functions of the point
+
     def __init__(
         self,
         module: nn.Module,
@@ -87,8 +90,7 @@ class NetworkLandscape(Landscape):
 
     def _over(self, inputs: Tensor, targets: Tensor) -> NetworkLandscape:
         """Return the same network on other data, sharing the module."""
-        other = object.__new__(NetworkLandscape)
-        other.__dict__.update(self.__dict__)
+        other = copy.copy(self)
         other.inputs, other.targets, other.items = inputs, targets, len(inputs)
         return other
 
@@ -96,9 +98,46 @@ class NetworkLandscape(Landscape):
         """Return the same network on some rows of the data."""
         return self._over(self.inputs.index_select(0, rows), self.targets.index_select(0, rows))
 
+    @property
+    def module(self) -> nn.Module:
+        """The landscape's copy of the module; its parameters are those last evaluated."""
+        return self._model.module
+
+    def with_buffers(self, buffers: Mapping[str, Tensor]) -> NetworkLandscape:
+        """Return the landscape of the same network with some buffers set to other values.
+
+        So a landscape gets the running statistics of a checkpoint.
+
+        Raises:
+            ValueError: when the module has no such buffer, or one of another shape.
+        """
+        other = copy.copy(self)
+        other._model = copy.deepcopy(self._model)
+        own = dict(other.module.named_buffers())
+        for name, value in buffers.items():
+            if name not in own or own[name].shape != value.shape:
+                raise ValueError(
+                    f"expected buffers of the model, got {name} {list(value.shape)}; the model's "
+                    f"are {', '.join(f'{n} {list(b.shape)}' for n, b in own.items()) or 'none'}"
+                )
+            own[name].copy_(value)
+        if self._first_layer is not None:
+            other._first_layer = FirstLayer.of(other.module, self.inputs)
+        return other
+
     def initial_point(self) -> Tensor:
         """Return the parameters [d] that the module came with."""
         return self._initial.clone()
+
+    def parameters_at(self, point: Tensor) -> dict[str, Tensor]:
+        """Return the trainable parameters by their names at `point` [d], as views of it.
+
+        It undoes `point_of`: `module.load_state_dict(landscape.parameters_at(x), strict=False)`.
+        """
+        self.check_points(point[None])
+        named = [(name, p) for name, p in self.module.named_parameters() if p.requires_grad]
+        parts = point.split([p.numel() for _, p in named])
+        return {name: part.view(p.shape) for (name, p), part in zip(named, parts, strict=True)}
 
     def point_of(self, state: Mapping[str, Tensor]) -> Tensor:
         """Return the point [d] of a state dict of the module.
@@ -106,7 +145,8 @@ class NetworkLandscape(Landscape):
         Raises:
             ValueError: when tensors are missing, unknown or of another shape (all are named), or
                 when buffers, such as batch norm's running statistics, are not this landscape's:
-                they are no part of a point, so the height would be another network's.
+                they are no part of a point, so the height would be another network's
+                (`BatchNormLandscape` re-estimates the statistics and so takes any).
         """
         module = self._model.module
         own = module.state_dict()
@@ -120,12 +160,14 @@ class NetworkLandscape(Landscape):
         if wrong:
             raise ValueError("the tensors do not fit the model: " + "; ".join(sorted(wrong)))
         free = [name for name, p in module.named_parameters() if p.requires_grad]
-        for name in own.keys() - set(free):
+        for name in own.keys() - set(free) - self._reestimated:
             # the module's own parameters move with every evaluation, its buffers do not
             if not torch.allclose(state[name].to(own[name]), own[name]):
                 raise ValueError(
                     f"{name} is no trainable parameter and differs from the landscape's: make the "
-                    "landscape from a module that has these values"
+                    "landscape from a module that has these values, or, for batch norm's "
+                    "statistics, re-estimate them at every point with BatchNormLandscape "
+                    "(lowroad connect --reestimate-batch-norm)"
                 )
         return torch.cat([state[name].reshape(-1).to(self._initial) for name in free])
 
@@ -138,7 +180,7 @@ class NetworkLandscape(Landscape):
     def outputs(self, point: Tensor, inputs: Tensor | None = None) -> Tensor:
         """Return the network's outputs at `point` [d], on the landscape's inputs or on others."""
         self.check_points(point[None])
-        self._model.move_to(point)
+        self._move_to(point)
         pieces = (self.inputs if inputs is None else inputs).split(self.piece)
         return torch.cat([self._model.module(piece) for piece in pieces])
 
@@ -148,7 +190,7 @@ class NetworkLandscape(Landscape):
         self.check_points(points)
         sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
         for i, point in enumerate(points):
-            self._model.move_to(point)
+            self._move_to(point)
             for inputs, targets in self.pieces():
                 sums[i] += self._loss(self._model.module(inputs), targets)
         return sums / self.items
@@ -159,17 +201,26 @@ class NetworkLandscape(Landscape):
         sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
         gradients = torch.empty(points.shape, dtype=points.dtype, device=self.device)
         for i, point in enumerate(points):
-            self._model.move_to(point)
-            total = torch.zeros(self.dimension, dtype=torch.float64, device=self.device)
-            for inputs, targets in self.pieces():
-                self._model.gradient.zero_()
-                with torch.enable_grad():
-                    loss = self._loss(self._model.module(inputs), targets)
-                    loss.backward()
-                sums[i] += loss.detach()
-                total += self._model.gradient
+            self._move_to(point)
+            sums[i], total = self._sums_and_gradients()
             gradients[i] = total / self.items
         return sums / self.items, gradients
+
+    def _move_to(self, point: Tensor) -> None:
+        self._model.move_to(point)
+
+    def _sums_and_gradients(self) -> tuple[Tensor, Tensor]:
+        """Return the summed loss and its gradient [d] where the module is, as float64."""
+        value = torch.zeros((), dtype=torch.float64, device=self.device)
+        total = torch.zeros(self.dimension, dtype=torch.float64, device=self.device)
+        for inputs, targets in self.pieces():
+            self._model.gradient.zero_()
+            with torch.enable_grad():
+                loss = self._loss(self._model.module(inputs), targets)
+                loss.backward()
+            value += loss.detach()
+            total += self._model.gradient
+        return value, total
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
         """Yield the network's landscapes over one shuffled epoch of batches of `size` items."""

@@ -1,0 +1,202 @@
+"""Networks with batch norm whose statistics follow the weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from lowroad.landscapes.landscape import Landscape
+from lowroad.landscapes.network import NetworkLandscape
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+Hook = Callable[[_BatchNorm, tuple[Tensor, ...], Tensor], None]
+
+
+class BatchNormLandscape(NetworkLandscape):
+    """L(w) = 1/n Σ_i loss(module(x_i; w, s(w)), y_i): statistics re-estimated at every point.
+
+    Running statistics belong to the weights they were measured at: between two networks neither
+    one's nor their mean fits, activations lose their variance and heights are too large (Jordan et
+    al. 2023, REPAIR, arXiv:2211.08403). Here s(w), each batch norm's mean and variance, is what
+    `torch.optim.swa_utils.update_bn` makes of the landscape's own data: the averages over the
+    pieces, each piece passing in training mode (dropout stays off),
+
+        s(w) = 1/P Σ_p (mean, unbiased variance) of the layer's inputs on piece p.
+
+    The gradient is exact: ∇L = ∂L/∂w + (∂s/∂w)ᵀ ∂L/∂s, the second term by one more pass over the
+    pieces. A height costs two passes over the data, a gradient about two and a half times one with
+    fixed statistics. Mini-batches pass in training mode, normalized by their own statistics,
+    through which their gradients go (Garipov et al. 2018, arXiv:1802.10026).
+
+    The running statistics of a state dict are ignored, since they are estimated anew.
+
+    Args:
+        landscape: the network's landscape with fixed statistics; it stays as it is.
+
+    Raises:
+        ValueError: when the module has no batch norm, or the last piece has one item, which has no
+            variance.
+
+    >>> net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1)).eval()
+    >>> inputs = torch.tensor([[1.0], [2.0], [6.0]])
+    >>> fixed = NetworkLandscape(net, inputs, torch.zeros(3, 1), "mean_squared_error")
+    >>> landscape = BatchNormLandscape(fixed)
+    >>> x = torch.tensor([5.0, 7.0, 1.0, 0.0])  # weight, bias, batch norm's weight and bias
+    >>> round(landscape.height(x), 4), round(fixed.height(x), 1)  # (n − 1) / n whatever the weight
+    (0.6667, 600.7)
+    """
+
+    def __init__(self, landscape: NetworkLandscape) -> None:
+        self.__dict__.update(landscape.__dict__)
+        self._model = copy.deepcopy(landscape._model)
+        self._first_layer = None  # what follows it does not pass in pieces with fixed statistics
+        if not _norms_of(self.module):
+            raise ValueError(
+                f"{type(self.module).__name__} has no batch norm, so there are no statistics to "
+                "re-estimate: use the landscape as it is"
+            )
+        self._reestimated = frozenset(
+            f"{name}.{kind}" if name else kind
+            for name, norm in self.module.named_modules()
+            if isinstance(norm, _BatchNorm)
+            for kind, _ in norm.named_buffers()
+        )
+        _refuse_single_item(self.items, self.piece, "piece")
+
+    def _move_to(self, point: Tensor) -> None:
+        super()._move_to(point)
+        for norm in _norms_of(self.module):
+            norm.reset_running_stats()
+        with torch.no_grad(), _training(self.module, momentum=None):
+            for inputs, _ in self.pieces():
+                self.module(inputs)
+
+    def _sums_and_gradients(self) -> tuple[Tensor, Tensor]:
+        norms = _norms_of(self.module)
+        pulls = [torch.zeros(2, n.num_features, device=self.device).double() for n in norms]
+
+        def pull(k: int, norm: _BatchNorm, x: Tensor, y: Tensor) -> None:
+            """Add to ∂L/∂s_k, from y = (x − mean) / √(variance + ε) · weight + bias."""
+            mean = norm.get_buffer("running_mean")
+            deviation = (norm.get_buffer("running_var") + norm.eps).sqrt()
+            scale = deviation.reciprocal() * (1 if norm.weight is None else norm.weight.detach())
+            centred = _by_channel(x.detach()) - mean
+
+            def collect(by_output: Tensor) -> None:
+                by_output = _by_channel(by_output)
+                pulls[k][0] -= (by_output * scale).sum(0, dtype=torch.float64)
+                by_deviation = (by_output * centred * scale).sum(0, dtype=torch.float64)
+                pulls[k][1] -= by_deviation / (2 * deviation**2)
+
+            if y.requires_grad:
+                y.register_hook(collect)
+
+        with _hooked(norms, pull):
+            value, total = super()._sums_and_gradients()
+
+        shares = [
+            p / n.get_buffer("num_batches_tracked") for p, n in zip(pulls, norms, strict=True)
+        ]
+        terms: list[Tensor] = []
+
+        def estimate(k: int, norm: _BatchNorm, x: Tensor, y: Tensor) -> None:
+            """Add ⟨∂L/∂s_k, statistics of x⟩ / P, whose gradient is (∂s_k/∂w)ᵀ ∂L/∂s_k."""
+            columns = _by_channel(x)
+            terms.append(shares[k][0].to(x) @ columns.mean(0))
+            terms.append(shares[k][1].to(x) @ columns.var(0))
+
+        # momentum 0: the statistics have been estimated already
+        with _hooked(norms, estimate), _training(self.module, momentum=0.0):
+            for inputs, _ in self.pieces():
+                terms.clear()
+                self._model.gradient.zero_()
+                with torch.enable_grad():
+                    self.module(inputs)
+                    if any(term.requires_grad for term in terms):  # else nothing moves them
+                        torch.stack(terms).sum().backward()
+                total += self._model.gradient
+        return value, total
+
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
+        """Yield one shuffled epoch of landscapes normalized by their own batches' statistics."""
+        _refuse_single_item(self.items, size, "batch")
+        return super().minibatches(size, generator)
+
+    def ensemble_minibatches(
+        self, size: int, generators: Sequence[torch.Generator]
+    ) -> Iterator[Landscape]:
+        """Yield landscapes whose i-th point sees the i-th generator's shuffle."""
+        return Landscape.ensemble_minibatches(self, size, generators)
+
+    def _at(self, rows: Tensor) -> NetworkLandscape:
+        return _OwnStatistics(super()._at(rows))
+
+
+class _OwnStatistics(NetworkLandscape):
+    """A batch that passes as one piece, in training mode."""
+
+    def __init__(self, landscape: NetworkLandscape) -> None:
+        self.__dict__.update(landscape.__dict__)
+        self.piece = self.items
+
+    def heights(self, points: Tensor) -> Tensor:
+        with _training(self.module, momentum=0.0):
+            return super().heights(points)
+
+    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        with _training(self.module, momentum=0.0):
+            return super().heights_and_gradients(points)
+
+
+def _refuse_single_item(items: int, size: int, what: str) -> None:
+    if 1 in (items, size, items % size if size > 0 else 0):
+        raise ValueError(
+            f"expected at least two items in every {what}, since one has no variance to normalize "
+            f"by, but {items} items in {what} sizes of {size} leave one alone: choose another size"
+        )
+
+
+def _norms_of(module: nn.Module) -> list[_BatchNorm]:
+    return [part for part in module.modules() if isinstance(part, _BatchNorm)]
+
+
+@contextmanager
+def _training(module: nn.Module, momentum: float | None) -> Iterator[None]:
+    """Let batch norm use its batch's statistics; momentum None averages them cumulatively."""
+    norms = _norms_of(module)
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train()
+        norm.momentum = momentum
+    try:
+        yield
+    finally:
+        for norm, own in zip(norms, before, strict=True):
+            norm.eval()
+            norm.momentum = own
+
+
+@contextmanager
+def _hooked(
+    norms: Sequence[_BatchNorm], call: Callable[[int, _BatchNorm, Tensor, Tensor], None]
+) -> Iterator[None]:
+    """Let `call(k, norm, input, output)` see what passes the k-th batch norm."""
+
+    def hook_of(k: int) -> Hook:
+        return lambda norm, inputs, output: call(k, norm, inputs[0], output)
+
+    handles = [norm.register_forward_hook(hook_of(k)) for k, norm in enumerate(norms)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _by_channel(x: Tensor) -> Tensor:
+    """Return x [n, channels, ...] as [n ·…, channels]."""
+    return x.movedim(1, -1).flatten(0, -2)
