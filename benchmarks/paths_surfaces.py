@@ -37,7 +37,7 @@ from lowroad.paths import (
     StringFinder,
 )
 from lowroad.paths.found_path import measure
-from lowroad.paths.image_chain import through_images
+from lowroad.paths.images import through_images
 
 CLOSE = 1e-4  # of the pass's height above the lower end: 1e-2 on Müller-Brown
 CHAIN_STEPS = [*range(1, 20), 22, 25, 28, 32, 36, 40, 50, 70, 100, 150, 200]

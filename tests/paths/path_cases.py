@@ -50,6 +50,7 @@ FINDERS = {
     "chain, max flux": (PolygonalChainFinder(terms=12, **FLUX), True),
     "elastic band": (ElasticBandFinder(), True),
     "elastic band by FIRE": (ElasticBandFinder(optimizer="fire"), True),
+    "elastic band, images inserted": (ElasticBandFinder(images=5, insertions=8), True),
     "string": (StringFinder(), True),
     "string by FIRE": (StringFinder(optimizer="fire"), True),
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.interpolate import CubicSpline
 
-from lowroad.landscapes import CurvyValley, MullerBrown, TwoWells
+from lowroad.landscapes import CurvyValley, FunctionLandscape, MullerBrown, TwoWells
 from lowroad.outcome import Outcome
 from lowroad.paths import ElasticBandFinder, StringFinder
-from lowroad.paths.image_chain import Chain, through_images
+from lowroad.paths.images import Chain, through_images
 from lowroad.paths.string import evenly_spaced
 
 
@@ -67,6 +68,15 @@ def test_the_path_passes_through_the_images():
     assert torch.allclose(through_images(chain)(torch.linspace(0, 1, 7).double()), chain)
 
 
+def test_the_path_through_uneven_images_is_scipys_spline():
+    g = torch.Generator().manual_seed(0)
+    chain = torch.randn(5, 3, generator=g, dtype=torch.float64)
+    gaps = torch.tensor([1.0, 0.25, 0.75, 2.0], dtype=torch.float64)
+    spline = CubicSpline([0, 0.25, 0.3125, 0.5, 1], chain.numpy(), bc_type="natural")
+    t = np.linspace(0, 1, 33)
+    assert np.allclose(through_images(chain, gaps)(torch.from_numpy(t)).numpy(), spline(t))
+
+
 @pytest.mark.parametrize("finder", [ElasticBandFinder(), StringFinder()])
 def test_muller_brown_at_no_more_than_ases_cost(finder):
     """ASE's climbing band of 11 images first comes within 1e-2 after 137 gradients."""
@@ -99,11 +109,60 @@ def test_images_converge_to_the_saddle_only_when_climbing():
     assert saddle - resting.history.heights[-1] > 1e-3
 
 
+@pytest.mark.parametrize("surface", [MullerBrown(), CurvyValley()])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "fire"])
+def test_five_images_reach_the_pass_only_with_insertions(surface, optimizer):
+    if isinstance(surface, MullerBrown) and optimizer == "fire":
+        pytest.skip("FIRE reaches this pass with five images")
+    few = ElasticBandFinder(images=5, optimizer=optimizer)
+    growing = ElasticBandFinder(images=5, optimizer=optimizer, insertions=6)
+    assert few.find(surface, *surface.ends).refined_height > surface.lowest_height + 1
+    found = growing.find(surface, *surface.ends)
+    assert found.refined_height == pytest.approx(surface.lowest_height, abs=1e-4)
+    assert 5 < found.path.basis.terms + 2 <= 11
+    if found.outcome is Outcome.CONVERGED_GRADIENT:
+        assert found.history.heights[-1] == pytest.approx(surface.lowest_height, abs=1e-4)
+
+
+def ridge(centre: float) -> FunctionLandscape:
+    """A narrow ridge across the way from (0, 0) to (1, 0), which nothing pushes aside."""
+    return FunctionLandscape(lambda x: torch.exp(-(((x[:, 0] - centre) / 0.04) ** 2)), 2)
+
+
+@pytest.mark.parametrize(("centre", "gap"), [(0.61, 2), (0.19, 0), (0.81, 3)])
+def test_an_image_is_inserted_where_the_path_is_highest_above_the_chord(centre, gap):
+    x = torch.tensor([[0.0, 0], [0.25, 0], [0.5, 0], [0.75, 0], [1, 0]], dtype=torch.float64)
+    surface = ridge(centre)
+    heights, gradients = surface.heights_and_gradients(x)
+    chain = Chain(x, heights, gradients[1:-1])
+    images, gaps = ElasticBandFinder(images=5, insertions=1)._grown(surface, chain)
+    assert torch.allclose(images[gap + 1], torch.tensor([(gap + 0.5) / 4, 0]).double())
+    assert torch.equal(torch.cat([images[: gap + 1], images[gap + 2 :]]), x)
+    assert gaps.tolist() == [1.0] * gap + [0.5, 0.5] + [1.0] * (3 - gap)
+    # springs rest where the distances are as the gaps
+    grown = Chain(images, torch.zeros(6).double(), torch.zeros(4, 2).double(), gaps)
+    assert (grown.lengths / grown.gaps).numpy() == pytest.approx(np.full(5, 0.25))
+
+
+def test_no_image_is_inserted_where_none_lacks():
+    """On a parabola the excess in a gap is known: L'' h² / 8 at its middle."""
+    bowl = FunctionLandscape(lambda x: 1 - 4 * (x[:, 0] - 0.5) ** 2 + x[:, 1] ** 2, 2)
+    start, end = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    excess = 8 * 0.25**2 / 8  # the range of heights is 1
+    for share, more in ((excess * 0.99, 1), (excess * 1.01, 0)):
+        finder = ElasticBandFinder(images=5, insertions=1, insert_above=share)
+        assert finder.find(bowl, start, end).path.basis.terms == 3 + more
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="at least 3 images"):
         ElasticBandFinder(images=2)
     with pytest.raises(ValueError, match="spring constant"):
         ElasticBandFinder(spring=0)
+    with pytest.raises(ValueError, match="insertions >= 0"):
+        ElasticBandFinder(insertions=-1)
+    with pytest.raises(ValueError, match="insert_above >= 0"):
+        ElasticBandFinder(insert_above=-0.1)
     with pytest.raises(ValueError, match="max_step > 0"):
         StringFinder(max_step=0)
     with pytest.raises(ValueError, match='"lbfgs" or "fire"'):

@@ -86,19 +86,32 @@ class HatBasis:
 
 @dataclass(frozen=True)
 class SplineBasis:
-    """Natural cubic splines on equally spaced knots: a smooth curve through images.
+    """Natural cubic splines: a smooth curve through images.
 
-    φ_j is 1 at t = j / (terms + 1) and 0 at the other knots.
+    φ_j is 1 at the knot j and 0 at the other knots and both ends.
 
-    >>> SplineBasis(1).values(torch.tensor([0.25, 0.5]))
+    Attributes:
+        knots: the inner knots, increasing in (0, 1).
+
+    >>> SplineBasis.even(1).values(torch.tensor([0.25, 0.5]))
     tensor([[0.6875],
             [1.0000]])
     """
 
-    terms: int
+    knots: tuple[float, ...]
+
+    @classmethod
+    def even(cls, terms: int) -> SplineBasis:
+        """Return the splines of `terms` equally spaced inner knots."""
+        return cls(tuple(np.linspace(0, 1, terms + 2)[1:-1].tolist()))
+
+    @property
+    def terms(self) -> int:
+        """How many inner knots."""
+        return len(self.knots)
 
     def values(self, t: Tensor) -> Tensor:
         """Return the cardinal splines as [n, terms]."""
-        knots = np.linspace(0, 1, self.terms + 2)
-        splines = CubicSpline(knots, np.eye(self.terms + 2)[:, 1:-1], bc_type="natural")
+        knots = np.array([0.0, *self.knots, 1.0])
+        splines = CubicSpline(knots, np.eye(len(knots))[:, 1:-1], bc_type="natural")
         return torch.from_numpy(splines(t.cpu().numpy())).to(t)

@@ -1,24 +1,39 @@
-"""The nudged elastic band with a climbing image."""
+"""The nudged elastic band with a climbing image and images inserted where they lack."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from lowroad.paths.image_chain import Chain, ImageChainFinder
+from lowroad.landscapes import Landscape
+from lowroad.paths.image_chain import ImageChainFinder
+from lowroad.paths.images import Chain, through_images
+
+WITHIN = (0.25, 0.5, 0.75)  # where a gap between two images is looked into
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElasticBandFinder(ImageChainFinder):
     """Images held apart by springs along the path and moved by the landscape across it.
 
-    F_i = −∇L(x_i)|⊥ + k (|x_{i+1} − x_i| − |x_i − x_{i−1}|) τ_i with the improved tangent τ of
-    Henkelman & Jónsson 2000; the highest image feels no spring and climbs along τ (Henkelman,
-    Uberuaga & Jónsson 2000).
+    F_i = −∇L(x_i)|⊥ + k (|x_{i+1} − x_i| / g_i − |x_i − x_{i−1}| / g_{i−1}) τ_i with the improved
+    tangent τ of Henkelman & Jónsson 2000; the highest image feels no spring and climbs along τ
+    (Henkelman, Uberuaga & Jónsson 2000). The gaps g are 1 until images are inserted.
+
+    With `insertions`, a relaxed band is looked into at three places of every gap on its spline. In
+    the middle of the gap where the height exceeds the straight interpolation of the two images'
+    heights most, and by more than `insert_above` of the images' range of heights, an image is
+    inserted; g is halved on both its sides and the band relaxes again. It climbs once no gap lacks
+    an image or all are inserted. Sources: Kolsbjerg, Groves & Hammer
+    2016 (AutoNEB); Draxler et al. 2018.
 
     Attributes:
         spring: k, in units of (first chain's range of heights) / (ends' distance)².
+        insertions: how many images are inserted, at most.
+        insert_above: the excess that calls for an image, as a share of the images' range of
+            heights.
 
     >>> from lowroad.landscapes import MullerBrown
     >>> surface = MullerBrown()
@@ -28,14 +43,43 @@ class ElasticBandFinder(ImageChainFinder):
     """
 
     spring: float = 20.0
+    insertions: int = 0
+    insert_above: float = 0.05
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.spring > 0:
             raise ValueError(f"expected a spring constant > 0, got {self.spring}")
+        if self.insertions < 0:
+            raise ValueError(f"expected insertions >= 0, got {self.insertions}")
+        if not self.insert_above >= 0:
+            raise ValueError(f"expected insert_above >= 0, got {self.insert_above}")
 
     def _forces(self, chain: Chain) -> Tensor:
         spread = float(chain.heights.max() - chain.heights.min())
         distance = float((chain.x[-1] - chain.x[0]).norm())
-        pull = self.spring * spread / distance**2 * chain.lengths.diff()
+        pull = self.spring * spread / distance**2 * (chain.lengths / chain.gaps).diff()
         return chain.across() + pull[:, None] * chain.tangents
+
+    @property
+    def _most_images(self) -> int:
+        return self.images + self.insertions
+
+    def _grown(self, landscape: Landscape, chain: Chain) -> tuple[Tensor, Tensor] | None:
+        knots = chain.gaps.double().cumsum(0) / chain.gaps.double().sum()
+        knots = torch.cat([knots.new_zeros(1), knots])
+        shares = knots.new_tensor(WITHIN)[:, None]
+        between = torch.lerp(chain.heights[:-1], chain.heights[1:], shares)
+        path = through_images(chain.x, chain.gaps)
+        points = path(torch.lerp(knots[:-1], knots[1:], shares).reshape(-1))
+        excess = (landscape.heights(points).view(between.shape) - between).amax(0)
+        gap = int(excess.argmax())  # a height that is no number counts as the largest
+        spread = float(chain.heights.max() - chain.heights.min())
+        if float(excess[gap]) <= self.insert_above * spread:
+            return None
+        middle = path(knots[gap : gap + 2].mean(0, keepdim=True))
+        sides = chain.gaps[gap].expand(2) / 2
+        return (
+            torch.cat([chain.x[: gap + 1], middle, chain.x[gap + 1 :]]),
+            torch.cat([chain.gaps[:gap], sides, chain.gaps[gap + 1 :]]),
+        )

@@ -157,7 +157,7 @@ class Record:
         self._tolerance, self._span = tolerance, steps
         self._rows: list[tuple[int, float, float, float, float]] = []
         self._floor = np.inf
-        self._lowest: list[float] = []
+        self._lowest: list[float] = []  # of the rows since the last `begin_anew`
 
     def add(self, step: int, heights: Tensor) -> None:
         """Add the heights [T] of a path that is `step` steps old."""
@@ -167,6 +167,10 @@ class Record:
         self._floor = min(self._floor, float(heights[0]), float(heights[-1]))
         lowest = self._lowest[-1] if self._lowest else np.inf
         self._lowest.append(min(lowest, height))
+
+    def begin_anew(self) -> None:
+        """Judge by the rows to come alone: they are of a path that sees more than the last."""
+        self._lowest = []
 
     @property
     def finite(self) -> bool:
@@ -180,7 +184,7 @@ class Record:
         The change is relative to the height above the lower end, so that adding a constant to the
         landscape or scaling it changes nothing.
         """
-        steps = [row[0] for row in self._rows]
+        steps = [row[0] for row in self._rows[-len(self._lowest) :]]
         before = bisect.bisect_right(steps, steps[-1] - self._span)
         if before == 0:
             return False

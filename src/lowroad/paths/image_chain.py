@@ -1,7 +1,8 @@
-"""Chains of images: what the elastic band and the string share."""
+"""Searches by chains of images: what the elastic band and the string share."""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
@@ -9,12 +10,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lowroad.landscapes import CountingLandscape
-from lowroad.optimizers.curvature import CurvatureMemory
+from lowroad.landscapes import CountingLandscape, Landscape
 from lowroad.outcome import Outcome
 from lowroad.paths.basis import SplineBasis
 from lowroad.paths.finder import Callback, PathFinder, Record, Search
+from lowroad.paths.images import Chain, through_images
 from lowroad.paths.path import Path
+from lowroad.paths.projected_steps import projected_steps
+
+RELAXED = 0.1  # of the first chain's largest force: a chain below is fit to get another image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +75,15 @@ class ImageChainFinder(PathFinder):
     def _forces(self, chain: Chain) -> Tensor:
         """Return the force on every inner image [m, d], without climbing."""
 
+    @property
+    def _most_images(self) -> int:
+        """How many images the chain may grow to."""
+        return self.images
+
+    def _grown(self, landscape: Landscape, chain: Chain) -> tuple[Tensor, Tensor] | None:
+        """Return images and gaps of the chain with one more image, or None if it lacks none."""
+        return None
+
     def _respace(self, chain: Tensor, climber: int | None) -> Tensor:
         """Return the chain [m + 2, d] with its images moved along it; by default as it is."""
         return chain
@@ -84,180 +97,126 @@ class ImageChainFinder(PathFinder):
         callback: Callback | None,
         initial: Path | None,
     ) -> Search:
-        path = (
-            Path.straight(start, end, SplineBasis(self.images - 2)) if initial is None else initial
-        )
-        x = path(torch.linspace(0, 1, self.images, dtype=torch.float64, device=start.device))
-        x[0], x[-1] = start, end
-        at_ends = landscape.heights(x[[0, -1]])
-        record = Record(landscape.evaluations, self.settle_tolerance, self.settle_steps)
-        stepper = _stepper(self.optimizer, self.max_step * float((end - start).norm()))
-        best, lowest = x.clone(), torch.inf
-        first_force, climbs = None, False
+        path = initial
+        if path is None:
+            path = Path.straight(start, end, SplineBasis.even(self.images - 2))
+        images = path(torch.linspace(0, 1, self.images, dtype=torch.float64, device=start.device))
+        images[0], images[-1] = start, end
+        search = _ChainSearch(self, landscape, images, callback)
+        outcome = search.run()
+        return Search(search.path, search.record.history(), outcome)
 
-        outcome = None
-        for step in range(self.steps + 1):
-            heights, gradients = landscape.heights_and_gradients(x[1:-1])
-            heights = torch.cat([at_ends[:1], heights, at_ends[1:]])
-            record.add(step, heights)
+
+class _ChainSearch:
+    """The state of one search."""
+
+    def __init__(
+        self,
+        finder: ImageChainFinder,
+        landscape: CountingLandscape,
+        images: Tensor,
+        callback: Callback | None,
+    ) -> None:
+        self.finder, self.landscape, self.callback = finder, landscape, callback
+        self.images, self.gaps = images, images.new_ones(len(images) - 1)
+        self.record = Record(landscape.evaluations, finder.settle_tolerance, finder.settle_steps)
+        self._at_ends = landscape.heights(images[[0, -1]])
+        self.best: Chain | None = None
+        self._longest = finder.max_step * float((images[-1] - images[0]).norm())
+        self._steps = projected_steps(finder.optimizer, self._longest)
+        self._first_largest = self._first_norm = math.nan  # of the first chain's forces
+        self._climbs = False
+        self._looked_into = False  # for gaps, since the last image was inserted
+        self._inserted_at = 0
+
+    @property
+    def path(self) -> Path:
+        """The spline through the images to keep."""
+        if self.best is None:
+            return through_images(self.images, self.gaps)
+        return through_images(self.best.x, self.best.gaps)
+
+    def run(self) -> Outcome:
+        """Move the images until the search ends, and say how it did."""
+        step = 0
+        while True:
+            heights, gradients = self.landscape.heights_and_gradients(self.images[1:-1])
+            heights = torch.cat([self._at_ends[:1], heights, self._at_ends[1:]])
+            self.record.add(step, heights)
             if not bool(torch.isfinite(heights).all() and torch.isfinite(gradients).all()):
-                outcome = Outcome.DIVERGED
-                break
-            chain = Chain(x, heights, gradients)
-            forces = self._forces(chain)
-            largest = float(forces.norm(dim=1).max())
-            first_force = largest if first_force is None else first_force
-            climber = int(heights[1:-1].argmax())
-            # a chain whose end is highest has no pass to climb to
-            climbs = climbs or largest <= self.climb_below * first_force
-            climbing = climbs and self.climb_below > 0 and climber_is_peak(heights, climber)
-            if climbing:
-                forces[climber] = chain.climbing_force(climber)
-                largest = float(forces.norm(dim=1).max())
+                return Outcome.DIVERGED
+            chain = Chain(self.images, heights, gradients, self.gaps)
+            forces, largest, climber = self._forces(chain)
             # a climbing chain may rise: its last state is the answer, not its lowest
-            if climbing or float(heights.max()) < lowest:
-                best, lowest = x.clone(), float(heights.max())
-            if callback is not None and callback(step, float(heights.max())):
-                outcome = Outcome.STOPPED
-            elif largest <= self.tolerance * first_force:
-                outcome = Outcome.CONVERGED_GRADIENT
-            elif self.until == "settled" and record.settled:
-                outcome = Outcome.SETTLED
-            elif step == self.steps:
-                outcome = Outcome.SETTLED if record.settled else Outcome.BUDGET_SPENT
+            if climber is not None or self.best is None or chain.height < self.best.height:
+                self.best = chain
+            outcome = self._why_stop(step, chain.height, largest)
+            if self._grows(step, largest, outcome):
+                outcome = None
+            elif outcome is None:
+                moved = self.images[1:-1] + self._steps.step(forces)
+                whole = torch.cat([self.images[:1], moved, self.images[-1:]])
+                self.images = self.finder._respace(whole, climber)
             if outcome is not None:
-                break
-            moved = torch.cat([x[:1], x[1:-1] + stepper.step(forces), x[-1:]])
-            x = self._respace(moved, climber if climbing else None)
-        assert outcome is not None
-        return Search(through_images(best), record.history(), outcome)
+                return outcome
+            step += 1
 
+    def _forces(self, chain: Chain) -> tuple[Tensor, float, int | None]:
+        """Return the forces [m, d], the largest one's norm, and which image climbs."""
+        finder, heights = self.finder, chain.heights
+        forces = finder._forces(chain)
+        largest = float(forces.norm(dim=1).max())
+        if math.isnan(self._first_largest):
+            self._first_largest, self._first_norm = largest, float(forces.norm())
+        self._climbs = self._climbs or largest <= finder.climb_below * self._first_largest
+        highest = int(heights[1:-1].argmax())
+        # a chain whose end is highest has no pass to climb to
+        is_pass = bool(heights[highest + 1] > heights[[0, -1]].max())
+        if not (self._climbs and finder.climb_below > 0 and is_pass and self._is_complete):
+            return forces, largest, None
+        forces[highest] = chain.climbing_force(highest)
+        return forces, float(forces.norm(dim=1).max()), highest
 
-def climber_is_peak(heights: Tensor, climber: int) -> bool:
-    """Return whether the highest inner image is higher than both ends."""
-    return bool(heights[climber + 1] > heights[[0, -1]].max())
+    def _why_stop(self, step: int, height: float, largest: float) -> Outcome | None:
+        if self.callback is not None and self.callback(step, height):
+            return Outcome.STOPPED
+        if largest <= self.finder.tolerance * self._first_largest:
+            return Outcome.CONVERGED_GRADIENT
+        if self.finder.until == "settled" and self.record.settled:
+            return Outcome.SETTLED
+        if step == self.finder.steps:
+            return Outcome.SETTLED if self.record.settled else Outcome.BUDGET_SPENT
+        return None
 
+    # insertion
 
-def through_images(chain: Tensor) -> Path:
-    """Return the spline through images [m + 2, d] at equally spaced t."""
-    t = torch.linspace(0, 1, len(chain), dtype=chain.dtype, device=chain.device)[1:-1, None]
-    line = torch.lerp(chain[0], chain[-1], t)
-    return Path(chain[0], chain[-1], chain[1:-1] - line, SplineBasis(len(chain) - 2))
+    @property
+    def _is_complete(self) -> bool:
+        """Whether the chain has all the images that it may have, or lacked none when last seen."""
+        return self._looked_into or len(self.images) == self.finder._most_images
 
+    def _grows(self, step: int, largest: float, outcome: Outcome | None) -> bool:
+        """Insert an image if the chain is relaxed and lacks one; return whether it was done.
 
-class Chain:
-    """Images, heights, gradients, and tangents by the improved rule.
-
-    The tangent points to the higher neighbour; at an extremum it is the mixture of both sides
-    weighted by the height differences. Source: Henkelman & Jónsson 2000, Eqs. (8) to (11).
-
-    Args:
-        x: images [m + 2, d], ends included.
-        heights: [m + 2], ends included.
-        gradients: of the inner images [m, d].
-    """
-
-    def __init__(self, x: Tensor, heights: Tensor, gradients: Tensor) -> None:
-        self.x, self.heights, self.gradients = x, heights, gradients
-        steps = x.diff(dim=0)
-        self.lengths = steps.norm(dim=1).clamp(min=torch.finfo(x.dtype).tiny)
-        back, ahead = steps[:-1], steps[1:]
-        down = (heights[1:-1] - heights[:-2]).abs()
-        up = (heights[2:] - heights[1:-1]).abs()
-        larger, smaller = torch.maximum(down, up), torch.minimum(down, up)
-        next_higher = heights[2:] > heights[:-2]
-        rising = (heights[2:] > heights[1:-1]) & (heights[1:-1] > heights[:-2])
-        falling = (heights[2:] < heights[1:-1]) & (heights[1:-1] < heights[:-2])
-        ahead_share = torch.where(next_higher, larger, smaller)
-        back_share = torch.where(next_higher, smaller, larger)
-        flat = larger == 0
-        ahead_share = torch.where(rising | flat, 1.0, torch.where(falling, 0.0, ahead_share))
-        back_share = torch.where(falling | flat, 1.0, torch.where(rising, 0.0, back_share))
-        tangents = ahead_share[:, None].to(x) * ahead + back_share[:, None].to(x) * back
-        norms = tangents.norm(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
-        self.tangents = tangents / norms
-
-    def across(self) -> Tensor:
-        """Return −∇L without its part along the tangent, [m, d]."""
-        along = (self.gradients * self.tangents).sum(1, keepdim=True)
-        return along * self.tangents - self.gradients
-
-    def climbing_force(self, i: int) -> Tensor:
-        """Return −∇L of inner image i with its part along the tangent reversed, [d]."""
-        along = self.gradients[i] @ self.tangents[i]
-        return 2 * along * self.tangents[i] - self.gradients[i]
-
-
-class _Fire:
-    """The fast inertial relaxation engine, one state for the whole chain.
-
-    Velocities turn towards the forces while they go along, and stop where they go against. The
-    first time step moves by the longest allowed step. Source: Bitzek et al. 2006.
-    """
-
-    def __init__(self, longest: float) -> None:
-        self._longest = longest
-        self._time_step = self._longest_time_step = 0.0
-        self._velocity: Tensor | None = None
-        self._mix, self._good = 0.1, 0
-
-    def step(self, forces: Tensor) -> Tensor:
-        size = float(forces.norm())
-        if self._velocity is None:
-            self._velocity = torch.zeros_like(forces)
-            self._time_step = (self._longest / size) ** 0.5 if size > 0 else 1.0
-            self._longest_time_step = 10 * self._time_step
-        elif float((forces * self._velocity).sum()) > 0:
-            speed = float(self._velocity.norm())
-            self._velocity = (1 - self._mix) * self._velocity + self._mix * speed / size * forces
-            if self._good > 5:
-                self._time_step = min(1.1 * self._time_step, self._longest_time_step)
-                self._mix *= 0.99
-            self._good += 1
-        else:
-            self._velocity = torch.zeros_like(forces)
-            self._mix, self._good = 0.1, 0
-            self._time_step *= 0.5
-        self._velocity = self._velocity + self._time_step * forces
-        return _shortened(self._time_step * self._velocity, self._longest)
-
-
-class ProjectedLbfgs:
-    """L-BFGS on the projected forces, which have no height: steps are limited, not searched.
-
-    Where the forces have grown to twice the smallest so far, the memory has led astray: it is
-    dropped and the limit halved.
-    """
-
-    def __init__(self, longest: float) -> None:
-        self._longest = longest
-        self._memory = CurvatureMemory(20)
-        self._last: tuple[Tensor, Tensor] | None = None
-        self._smallest = torch.inf
-
-    def step(self, forces: Tensor) -> Tensor:
-        """Return how far to move, for `forces` at the point that the last step led to."""
-        flat = -forces.reshape(-1)
-        size = float(flat.norm())
-        if size > 2 * self._smallest:
-            self._memory.clear()
-            self._longest, self._smallest = self._longest / 2, size
-        elif self._last is not None:
-            self._memory.add(self._last[0], flat - self._last[1])
-        self._smallest = min(self._smallest, size)
-        if len(self._memory) > 0:
-            step = self._memory.direction(flat)
-        else:
-            step = -flat * (self._longest / size if size > 0 else 0.0)
-        step = _shortened(step, self._longest)
-        self._last = step, flat
-        return step.view(forces.shape)
-
-
-def _stepper(name: str, longest: float) -> _Fire | ProjectedLbfgs:
-    return _Fire(longest) if name == "fire" else ProjectedLbfgs(longest)
-
-
-def _shortened(step: Tensor, longest: float) -> Tensor:
-    length = float(step.norm())
-    return step * (longest / length) if length > longest else step
+        A chain that does not relax gets no more than its share of the steps, since with too few
+        images it may never do; the lowest chain seen is the one that gets the image.
+        """
+        finder = self.finder
+        spent = len(self.images) == finder._most_images or step == finder.steps
+        if spent or self.best is None or outcome is Outcome.STOPPED:
+            return False
+        share = finder.steps // (1 + finder._most_images - finder.images)
+        relaxed = largest <= RELAXED * self._first_largest or step - self._inserted_at >= share
+        if outcome is None and (self._looked_into or not relaxed):
+            return False
+        grown = finder._grown(self.landscape, self.best)
+        self._looked_into = grown is None
+        if grown is None:
+            return False
+        self.images, self.gaps = grown
+        self.best, self._inserted_at = None, step
+        # no image may leap over its neighbours, or the chain tangles
+        gap = float(self.gaps.min())
+        self._steps = projected_steps(finder.optimizer, self._longest * gap, self._first_norm * gap)
+        self.record.begin_anew()
+        return True

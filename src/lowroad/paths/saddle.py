@@ -10,7 +10,7 @@ from torch import Tensor
 from lowroad.landscapes import CountingLandscape, Evaluations, Landscape
 from lowroad.outcome import Outcome
 from lowroad.paths.found_path import FoundPath
-from lowroad.paths.image_chain import ProjectedLbfgs
+from lowroad.paths.projected_steps import ProjectedLbfgs
 
 KRYLOV = 12  # Hessian products for the lowest mode at each step, at most
 FINAL_KRYLOV = 60  # for counting negative curvatures at the end, at most

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lowroad.paths.image_chain import Chain, ImageChainFinder
+from lowroad.paths.image_chain import ImageChainFinder
+from lowroad.paths.images import Chain
 
 
 @dataclass(frozen=True, kw_only=True)

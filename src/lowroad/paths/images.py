@@ -1,0 +1,75 @@
+"""Images on a path: their tangents, their forces, and the spline through them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lowroad.paths.basis import SplineBasis
+from lowroad.paths.path import Path
+
+
+def through_images(chain: Tensor, gaps: Tensor | None = None) -> Path:
+    """Return the spline through images [m + 2, d].
+
+    Args:
+        chain: the images, ends included.
+        gaps: from image to image in t, up to a factor, [m + 1]; equal when not given.
+    """
+    gaps = chain.new_ones(len(chain) - 1) if gaps is None else gaps
+    t = (gaps.double().cumsum(0) / gaps.double().sum())[:-1]
+    line = torch.lerp(chain[0], chain[-1], t[:, None].to(chain))
+    return Path(chain[0], chain[-1], chain[1:-1] - line, SplineBasis(tuple(t.tolist())))
+
+
+class Chain:
+    """Images, heights, gradients, and tangents by the improved rule.
+
+    The tangent points to the higher neighbour; at an extremum it is the mixture of both sides
+    weighted by the height differences. Source: Henkelman & Jónsson 2000, Eqs. (8) to (11).
+
+    Args:
+        x: images [m + 2, d], ends included.
+        heights: [m + 2], ends included.
+        gradients: of the inner images [m, d].
+        gaps: the wanted distances between images, in units of the first chain's, [m + 1]; equal
+            when not given.
+    """
+
+    def __init__(
+        self, x: Tensor, heights: Tensor, gradients: Tensor, gaps: Tensor | None = None
+    ) -> None:
+        self.x, self.heights, self.gradients = x, heights, gradients
+        self.gaps = x.new_ones(len(x) - 1) if gaps is None else gaps
+        steps = x.diff(dim=0)
+        self.lengths = steps.norm(dim=1).clamp(min=torch.finfo(x.dtype).tiny)
+        back, ahead = steps[:-1], steps[1:]
+        down = (heights[1:-1] - heights[:-2]).abs()
+        up = (heights[2:] - heights[1:-1]).abs()
+        larger, smaller = torch.maximum(down, up), torch.minimum(down, up)
+        next_higher = heights[2:] > heights[:-2]
+        rising = (heights[2:] > heights[1:-1]) & (heights[1:-1] > heights[:-2])
+        falling = (heights[2:] < heights[1:-1]) & (heights[1:-1] < heights[:-2])
+        ahead_share = torch.where(next_higher, larger, smaller)
+        back_share = torch.where(next_higher, smaller, larger)
+        flat = larger == 0
+        ahead_share = torch.where(rising | flat, 1.0, torch.where(falling, 0.0, ahead_share))
+        back_share = torch.where(falling | flat, 1.0, torch.where(rising, 0.0, back_share))
+        tangents = ahead_share[:, None].to(x) * ahead + back_share[:, None].to(x) * back
+        norms = tangents.norm(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
+        self.tangents = tangents / norms
+
+    @property
+    def height(self) -> float:
+        """The highest image's height."""
+        return float(self.heights.max())
+
+    def across(self) -> Tensor:
+        """Return −∇L without its part along the tangent, [m, d]."""
+        along = (self.gradients * self.tangents).sum(1, keepdim=True)
+        return along * self.tangents - self.gradients
+
+    def climbing_force(self, i: int) -> Tensor:
+        """Return −∇L of inner image i with its part along the tangent reversed, [d]."""
+        along = self.gradients[i] @ self.tangents[i]
+        return 2 * along * self.tangents[i] - self.gradients[i]
