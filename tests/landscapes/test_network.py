@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -70,6 +71,40 @@ def test_shared_first_layer_agrees_with_the_generic_form(model, dtype, close):
     generator = torch.Generator().manual_seed(2)
     directions = 0.02 * torch.randn(3, landscape.dimension, generator=generator).to(dtype)
     coordinates = torch.randn(4, 3, generator=generator).to(dtype)
+    assert_first_layer_is_shared_exactly(landscape, directions, coordinates, close)
+
+
+def rests() -> dict[str, tuple[list[nn.Module], str]]:
+    """What may follow a first layer of 4 outputs, before 3 outputs, by name, with the targets."""
+    half_frozen = nn.Linear(4, 4).requires_grad_(False)
+    return {
+        "no parameters": ([nn.Softplus(), nn.Unflatten(1, (1, 4)), nn.Flatten()], "classes"),
+        "biased": ([nn.Softplus(), nn.Linear(4, 3)], "classes"),
+        "normalized": ([nn.LayerNorm(4), nn.Linear(4, 3)], "classes"),
+        "frozen": ([nn.Tanh(), half_frozen, nn.Linear(4, 3)], "classes"),
+        "probabilities": ([nn.Tanh(), nn.Linear(4, 3)], "probabilities"),
+        "callable": ([nn.Tanh(), nn.Linear(4, 3)], "smoothed classes"),
+    }
+
+
+@pytest.mark.parametrize("name", rests())
+def test_whatever_follows_a_shared_first_layer(name):
+    generator = torch.Generator().manual_seed(3)
+    rest, kind = rests()[name]
+    inputs = torch.randn(70, 5, generator=generator, dtype=torch.float64)
+    targets = torch.randint(0, 3, (70,), generator=generator)
+    if kind == "probabilities":
+        targets = torch.randn(70, 3, generator=generator, dtype=torch.float64).softmax(1)
+    smoothed = functools.partial(F.cross_entropy, label_smoothing=0.1)
+    loss = smoothed if kind == "smoothed classes" else "cross_entropy"
+    module = nn.Sequential(nn.Linear(5, 4), *rest).double()
+    landscape = NetworkLandscape(module, inputs, targets, loss, piece=30)
+    directions = 0.3 * torch.randn(2, landscape.dimension, generator=generator).double()
+    coordinates = torch.randn(4, 2, generator=generator).double()
+    assert_first_layer_is_shared_exactly(landscape, directions, coordinates, 1e-12)
+
+
+def assert_first_layer_is_shared_exactly(landscape, directions, coordinates, close):
     subspace = AffineSubspace(landscape.initial_point(), directions)
     shared, generic = landscape.restrict(subspace), RestrictedLandscape(landscape, subspace)
     assert isinstance(shared, SharedFirstLayerRestriction)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape
-from lowroad.landscapes.losses import Loss
+from lowroad.landscapes.losses import Loss, sums_of_sets
 
 ELEMENTWISE = (nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Identity)
 
@@ -20,10 +22,10 @@ def is_worth_vectorizing(module: nn.Module, device: torch.device) -> bool:
     are shorter than their launches. PyTorch's own convolutions and recurrent layers are slower
     when vectorized over weights.
     """
-    return device.type == "cuda" or _is_dense(module)
+    return device.type == "cuda" or is_dense(module)
 
 
-def _is_dense(module: nn.Module) -> bool:
+def is_dense(module: nn.Module) -> bool:
     """Return whether the module is a chain of linear layers and elementwise functions."""
     if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward:
         return False
@@ -56,16 +58,14 @@ class VectorizedLandscape(Landscape):
 
     def _evaluate(self, points: Tensor) -> Tensor:
         self.check_points(points)
-        shapes = [p.shape for p in self._model.parameters]
-        parts = points.split([shape.numel() for shape in shapes], dim=1)
-        parameters = [part.unflatten(1, s) for part, s in zip(parts, shapes, strict=True)]
         module = self._model.module
-        if _is_dense(module):
-            outputs = _dense(list(module.children()), parameters, self.inputs)
-        else:
-            names = [n for n, p in module.named_parameters() if p.requires_grad]
-            named = dict(zip(names, parameters, strict=True))
-            outputs = vmap(lambda own, x: functional_call(module, own, x))(named, self.inputs)
+        if is_dense(module):
+            outputs = dense_outputs(module, points, self.inputs.transpose(1, 2))
+            return sums_of_sets(self._loss, outputs, self.targets) / self.items
+        parameters = split_parameters(self._model.parameters, points)
+        names = [n for n, p in module.named_parameters() if p.requires_grad]
+        named = dict(zip(names, parameters, strict=True))
+        outputs = vmap(lambda own, x: functional_call(module, own, x))(named, self.inputs)
         losses = [self._loss(o, t) for o, t in zip(outputs, self.targets, strict=True)]
         return torch.stack(losses) / self.items
 
@@ -83,14 +83,23 @@ class VectorizedLandscape(Landscape):
         return heights.detach(), gradients
 
 
-def _dense(layers: list[nn.Module], parameters: list[Tensor], x: Tensor) -> Tensor:
-    """Return the outputs [s, n, ...] of a dense chain with `parameters` [s, ...] on x [s, n, f]."""
-    left = iter(parameters)
-    for layer in layers:
+def split_parameters(parameters: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
+    """Return `rows` [n, d] as parameters [n, ...] of the shapes of `parameters`, in their order."""
+    parts = rows.split([p.numel() for p in parameters], dim=1)
+    return [part.unflatten(1, p.shape) for part, p in zip(parts, parameters, strict=True)]
+
+
+def dense_outputs(module: nn.Module, rows: Tensor, x: Tensor) -> Tensor:
+    """Return the outputs [n, f', m] of a dense chain with parameters `rows` [n, d] on x [n, f, m].
+
+    Features come before items, so that no product or sum has to turn its matrices.
+    """
+    left = iter(split_parameters(list(module.parameters()), rows))
+    for layer in module.children():
         if isinstance(layer, nn.Linear):
-            weights = next(left).transpose(1, 2)
+            weights = next(left)
             biased = layer.bias is not None
-            x = torch.baddbmm(next(left)[:, None], x, weights) if biased else torch.bmm(x, weights)
+            x = torch.baddbmm(next(left)[:, :, None], weights, x) if biased else weights.bmm(x)
         else:
             x = layer(x)
     return x
