@@ -261,7 +261,7 @@ class _Rest:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the sums [n], their gradients by the outputs [n, h, m], and by the parameters."""
         if self._together and len(outputs) > 1:
-            leaves = [x.detach().requires_grad_() for x in (outputs, parameters)]
+            leaves = outputs.detach().requires_grad_(), parameters.detach().requires_grad_()
             with torch.enable_grad():
                 sums = self._at_once(*leaves, targets)
                 pulls, by_parameters = torch.autograd.grad(
