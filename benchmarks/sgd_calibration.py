@@ -3,15 +3,15 @@
     python benchmarks/sgd_calibration.py [--networks FCP LeNet LSTM Autoencoder] [--seeds 8]
 
 Trains every network with SGD (learning rate 0.1, mini-batches of 64) for 80 epochs from `--seeds`
-starts, keeps each run's curves under `--store` (a run that is there is not repeated), and prints,
-for each number of epochs, the mean training loss beside the paper's, then the mean test minimum
-and the weights' deviation beside the paper's.
+starts and keeps each run's curves as a CSV file under `--store`; a run that is there is not
+repeated, and those behind the documentation lie in `benchmarks/sgd_calibration/`. Prints, for each
+number of epochs, the mean training loss beside the paper's, then the mean test minimum and the
+weights' deviation beside the paper's.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,10 @@ import torch
 import lowroad
 from lowroad import models
 from lowroad.report.paper import LOSSES, WEIGHTS
+from lowroad.study.store import write_atomically
 
 EPOCHS = 80
+COLUMNS = ("train", "test", "deviation")  # after every epoch
 
 
 def run(name: str, seed: int, learning_rate: float, path: Path) -> None:
@@ -52,24 +54,14 @@ def run(name: str, seed: int, learning_rate: float, path: Path) -> None:
         validation=test,
         callback=note,
     )
-    temporary = path.with_suffix(".part")
-    with temporary.open("wb") as file:
-        np.savez(
-            file,
-            train=found.history.heights[1:],
-            test=found.history.validation_heights[1:],
-            deviation=np.array(deviations),
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    columns = (found.history.heights[1:], found.history.validation_heights[1:], deviations)
+    rows = [",".join(f"{value:.6e}" for value in row) for row in zip(*columns, strict=True)]
+    write_atomically(path, ("\n".join([",".join(COLUMNS), *rows]) + "\n").encode())
 
 
-def table(name: str, runs: list[dict[str, np.ndarray]]) -> None:
-    """Print measured against paper for one network."""
-    train, test, deviation = (
-        np.array([run[key] for run in runs]) for key in ("train", "test", "deviation")
-    )
+def table(name: str, runs: list[np.ndarray]) -> None:
+    """Print measured against paper for one network, from runs [epochs, columns]."""
+    train, test, deviation = np.moveaxis(np.array(runs), 2, 0)
     print(f"\n{name}, {len(runs)} seeds; paper: train {LOSSES[name]['sgd_train']:.2e}, ", end="")
     print(f"deviation {WEIGHTS[name]['sgd_train'].deviation:.2e}")
     for epochs in (30, 40, 50, 60, 65, 70, 75, 80):
@@ -89,12 +81,12 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=list(models.MODELS))
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=0.1)
-    parser.add_argument("--store", type=Path, default=Path("runs/calibration"))
+    parser.add_argument("--store", type=Path, default=Path(__file__).with_suffix(""))
     arguments = parser.parse_args()
     arguments.store.mkdir(parents=True, exist_ok=True)
     paths = {
         name: [
-            arguments.store / f"{name}-{arguments.learning_rate:g}-{seed}.npz"
+            arguments.store / f"{name}-{arguments.learning_rate:g}-{seed}.csv"
             for seed in range(arguments.seeds)
         ]
         for name in arguments.networks
@@ -104,7 +96,7 @@ def main() -> None:
             if not paths[name][seed].exists():
                 run(name, seed, arguments.learning_rate, paths[name][seed])
     for name in arguments.networks:
-        table(name, [dict(np.load(path)) for path in paths[name]])
+        table(name, [np.loadtxt(path, delimiter=",", skiprows=1) for path in paths[name]])
 
 
 if __name__ == "__main__":
