@@ -155,3 +155,23 @@ def test_sgd_on_a_function_with_a_start_that_has_ended():
     for part in parts:
         for one, other in zip(part, whole, strict=True):
             assert_same(one, other)
+
+
+def test_snapshots_of_another_run_are_refused():
+    bowl, plane = (FunctionLandscape(lambda x: (x**2).sum(1), dimension=d) for d in (2, 3))
+    snapshots = {}
+
+    def keep(name):
+        return lambda progress: snapshots.__setitem__(name, progress.snapshot())
+
+    start, generators = torch.ones(2, dtype=torch.float64), [torch.Generator()]
+    lbfgs(bowl, start, iterations=1, callback=keep("lbfgs"))
+    sgd(bowl, start[None], generators=generators, epochs=1, batch_size=None, callback=keep("sgd"))
+    with pytest.raises(ValueError, match=r"a snapshot of lbfgs .* got one of sgd"):
+        lbfgs(bowl, start, resume=snapshots["sgd"])
+    with pytest.raises(ValueError, match=r"a snapshot of sgd .* got one of lbfgs"):
+        sgd(bowl, start[None], generators=generators, resume=snapshots["lbfgs"])
+    with pytest.raises(ValueError, match=r"a snapshot of lbfgs .* got something else"):
+        lbfgs(bowl, start, resume={})
+    with pytest.raises(ValueError, match=r"points of shape \[3\], got \[2\]"):
+        lbfgs(plane, torch.ones(3, dtype=torch.float64), resume=snapshots["lbfgs"])

@@ -14,7 +14,14 @@ from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.golden_section import GoldenSection
 from lowroad.optimizers.line_search import LineSearch, Ray
-from lowroad.optimizers.minimum import Callback, Minimum, Progress, Record, check_start
+from lowroad.optimizers.minimum import (
+    Callback,
+    Minimum,
+    Progress,
+    Record,
+    check_snapshot,
+    check_start,
+)
 from lowroad.optimizers.quasi_newton import Iterate, iterate
 from lowroad.outcome import Outcome
 
@@ -78,7 +85,8 @@ def lbfgs(
 
     Raises:
         ValueError: when the start has the wrong length, is not finite, or the landscape is not
-            finite there; when a setting is out of range.
+            finite there; when a setting is out of range, or `resume` is a snapshot of another
+            optimizer or of other points.
         TypeError: when the start is no tensor, its type or device is not the landscape's, or
             `line_search` is no line search.
 
@@ -180,6 +188,7 @@ class _Run:
             self.surface = _LandscapeSurface(self.counted, start.clone())
             self._last_validation = self.record.add(0, start, height, validation)
         else:
+            check_snapshot(resume, "lbfgs", "point", start)
             self.counted = CountingLandscape(landscape, Evaluations(**resume["evaluations"]))
             self.iteration = resume["iteration"]
             self.at = Iterate(
@@ -224,6 +233,7 @@ class _Run:
 
     def _state(self) -> dict[str, Any]:
         return {
+            "optimizer": "lbfgs",
             "iteration": self.iteration,
             "point": self.surface.point,
             "height": self.at.height,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -176,3 +176,28 @@ def check_start(landscape: Landscape, start: Tensor) -> None:
     wrong = int((~torch.isfinite(start)).sum())
     if wrong:
         raise ValueError(f"expected a finite start, got {wrong} components that are not")
+
+
+def check_snapshot(snapshot: Mapping[str, Any], optimizer: str, key: str, points: Tensor) -> None:
+    """Refuse to resume from a snapshot of another optimizer or of other points.
+
+    Args:
+        snapshot: what was given as `resume`.
+        optimizer: whose snapshot it has to be.
+        key: under which a snapshot holds its points.
+        points: the starts, of the shape that the snapshot's points must have.
+
+    Raises:
+        ValueError: when it is another's.
+    """
+    found = snapshot.get("optimizer")
+    if found != optimizer:
+        whose = f"one of {found}" if found is not None else "something else"
+        raise ValueError(
+            f"expected resume to be a snapshot of {optimizer} (Progress.snapshot()), got {whose}"
+        )
+    if snapshot[key].shape != points.shape:
+        raise ValueError(
+            f"expected a snapshot of points of shape {list(points.shape)}, got "
+            f"{list(snapshot[key].shape)}: it is of another run"
+        )

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes import CountingLandscape, Evaluations, Landscape
-from lowroad.optimizers.minimum import Callback, Minimum, Progress, Record, check_start
+from lowroad.optimizers.minimum import (
+    Callback,
+    Minimum,
+    Progress,
+    Record,
+    check_snapshot,
+    check_start,
+)
 from lowroad.outcome import Outcome
 
 Schedule = Callable[[int], float]
@@ -60,7 +67,8 @@ def sgd(
 
     Raises:
         ValueError: when shapes, settings or the number of generators do not fit, or the landscape
-            is not finite at a start.
+            is not finite at a start, or when `resume` is a snapshot of another optimizer or of
+            other starts.
         TypeError: when the landscape has no data for mini-batches, types differ, or the generators
             are no list of generators.
 
@@ -113,6 +121,7 @@ class _Run:
                     f"{[record.heights[0] for record in self.records]}"
                 )
         else:
+            check_snapshot(resume, "sgd", "points", starts)
             self.epoch = resume["epoch"]
             self.points, self.velocities = resume["points"].clone(), resume["velocities"].clone()
             self.records = [Record.from_state(state) for state in resume["records"]]
@@ -179,6 +188,7 @@ class _Run:
 
     def _state(self) -> dict[str, Any]:
         return {
+            "optimizer": "sgd",
             "epoch": self.epoch,
             "points": self.points.clone(),
             "velocities": self.velocities.clone(),
