@@ -76,8 +76,9 @@ def plane_through(
     """Heights on the plane through three points, and paths projected on it.
 
     The plane is x(u, v) = a + u e_1 + v e_2 with `plane_axes`; the grid holds the three points and
-    the paths' projections with a margin around them. A path's point x is projected to u = (x − a) · e_1
-    and v = (x − a) · e_2, and its distance |x − x(u, v)| says how far it is from what the plane shows.
+    the paths' projections with a margin around them. A path's point x is projected to
+    u = (x − a) · e_1, v = (x − a) · e_2, and its distance |x − x(u, v)| says how far it is from
+    what the plane shows.
     The heights are taken through `landscape.restrict`, row by row, so a network whose first layer
     is linear multiplies its data with three vectors, not with every point of the grid.
 

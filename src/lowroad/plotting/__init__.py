@@ -1,13 +1,22 @@
-"""The paper's figures in matplotlib: pure functions from results to figures.
+"""The paper's figures, and pictures of paths on any landscape: pure functions from results.
 
-No function here leaves a trace in matplotlib's global state, needs a display, or saves a file.
-The four weight sets have fixed colours, markers and hatches in every figure (see `style`).
+A `…_figure` is matplotlib's, a `…_chart` and, in space, a `…_scene` plotly's. No function here
+leaves a trace in matplotlib's global state, needs a display, or saves a file. The four weight sets
+and the paths have fixed colours, markers, dashes and hatches in every figure (see `style`).
 """
 
 from __future__ import annotations
 
 from lowroad.plotting.curves import LossCurve, loss_curves
 from lowroad.plotting.ensembles import distance_histograms, kernel_projections
+from lowroad.plotting.landscape_charts import (
+    plane_chart,
+    plane_scene,
+    profile_chart,
+    surface_chart,
+    surface_scene,
+)
+from lowroad.plotting.landscape_figures import plane_figure, profile_figure, surface_figure
 from lowroad.plotting.paths import (
     SurfacePath,
     SurfacePaths,
@@ -25,5 +34,13 @@ __all__ = [
     "loss_curves",
     "path_height_histograms",
     "path_profiles",
+    "plane_chart",
+    "plane_figure",
+    "plane_scene",
+    "profile_chart",
+    "profile_figure",
+    "surface_chart",
+    "surface_figure",
     "surface_paths",
+    "surface_scene",
 ]

@@ -1,9 +1,9 @@
-"""How the four weight sets look in every figure, and how numbers are written."""
+"""How the four weight sets and paths look in every figure, and how numbers are written."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +13,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 __all__ = [
+    "HEIGHT_COLORS",
     "LINE_COLORS",
+    "MARKERS",
     "OPTIMIZERS",
     "STRAIGHT_COLOR",
     "WEIGHT_STYLES",
+    "PathStyle",
     "WeightStyle",
     "drawing",
     "new_figure",
+    "path_styles",
     "say_nothing_here",
     "scientific",
     "shorter",
@@ -62,6 +66,62 @@ OPTIMIZERS = {"sgd": "SGD", "lbfgs": "L-BFGS-GSS"}
 # For the paths over the two-dimensional surface: three smoothness values and the straight line.
 LINE_COLORS = ("#0072B2", "#009E73", "#CC79A7")
 STRAIGHT_COLOR = "#D55E00"
+
+
+@dataclass(frozen=True)
+class PathStyle:
+    """Look of a path: told apart by colour, and by dash and marker without colour.
+
+    Attributes:
+        color: A colour of Okabe and Ito's palette.
+        dash: Matplotlib's line style.
+        plotly_dash: Plotly's name of the same line style.
+        marker: Matplotlib's name of the marker.
+        symbol: Plotly's name of the same marker.
+    """
+
+    color: str
+    dash: str
+    plotly_dash: str
+    marker: str
+    symbol: str
+
+
+_STRAIGHT = PathStyle(STRAIGHT_COLOR, "--", "dash", "v", "triangle-down")
+_PATHS = (
+    PathStyle(LINE_COLORS[0], "-", "solid", "o", "circle"),
+    PathStyle(LINE_COLORS[1], "-.", "dashdot", "s", "square"),
+    PathStyle(LINE_COLORS[2], "-", "solid", "^", "triangle-up"),
+    PathStyle("#E69F00", "-.", "dashdot", "D", "diamond"),
+    PathStyle("#56B4E9", "-", "solid", "P", "cross"),
+    PathStyle("#000000", ":", "dot", "X", "x"),
+)
+
+
+# Marks of kinds of points on a map, white with a black edge, as matplotlib and plotly name them:
+# minima and saddles first. Plotly has all four in space too.
+MARKERS = (("o", "circle"), ("D", "diamond"), ("s", "square"), ("P", "cross"))
+
+# From low to high. Greys, so that the paths alone have colours; not to black, which hides them.
+HEIGHT_COLORS = ("#ffffff", "#6e6e6e")
+
+
+def path_styles(straight: Mapping[str, bool]) -> dict[str, PathStyle]:
+    """Looks for named paths: straight lines alike and dashed, the others each its own.
+
+    Raises:
+        ValueError: If more than six paths are not straight.
+
+    >>> styles = path_styles({"line": True, "band": False})
+    >>> styles["line"].dash, styles["band"].color
+    ('--', '#0072B2')
+    """
+    others = [name for name, is_straight in straight.items() if not is_straight]
+    if len(others) > len(_PATHS):
+        raise ValueError(f"at most {len(_PATHS)} paths beside straight lines fit, got {others}")
+    own = dict(zip(others, _PATHS, strict=False))
+    return {name: own.get(name, _STRAIGHT) for name in straight}
+
 
 _SETTINGS: dict[Any, Any] = {
     "font.size": 8.0,
