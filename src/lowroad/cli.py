@@ -195,21 +195,35 @@ def connect(
         "lowroad-connect"
     ),
     seed: Annotated[int, typer.Option(help="Of mini-batches and noise.")] = 0,
+    align: Annotated[
+        bool, typer.Option("--align", help="Also with B's hidden units permuted to lie near A.")
+    ] = False,
+    reestimate_batch_norm: Annotated[
+        bool,
+        typer.Option(
+            "--reestimate-batch-norm", help="Estimate batch norm's statistics anew at every point."
+        ),
+    ] = False,
 ) -> None:
     """Find a low path between two checkpoints (.pt, .npy, .safetensors) of your own model."""
     with _readable_errors():
-        from lowroad.connect import connect, load_landscape, make_finder
+        from lowroad.connect import connect, load_landscape, make_finder, table
 
         try:
             chosen = make_finder(finder, assignments or [])
-            found, line = connect(first, second, load_landscape(landscape), chosen, out, seed)
+            curves = connect(
+                first,
+                second,
+                load_landscape(landscape),
+                chosen,
+                out,
+                seed,
+                align=align,
+                reestimate_batch_norm=reestimate_batch_norm,
+            )
         except (ValueError, TypeError) as error:
             _fail(str(error), WRONG_USAGE)
-        typer.echo(f"straight line: height {line.height:.6g}, length {line.length:.4g}")
-        typer.echo(
-            f"path found:    height {found.height:.6g} (refined {found.refined_height:.6g}), "
-            f"length {found.length:.4g}; {found.outcome.value}"
-        )
+        typer.echo(table(curves))
         typer.echo(f"Results: {out}")
 
 

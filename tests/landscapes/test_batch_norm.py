@@ -186,6 +186,8 @@ def test_refusals():
     with pytest.raises(ValueError, match="23 items in piece sizes of 11 leave one alone"):
         BatchNormLandscape(NetworkLandscape(module, *data(), "cross_entropy", piece=11))
     landscape = BatchNormLandscape(NetworkLandscape(module, *data(), "cross_entropy"))
+    with pytest.raises(ValueError, match="which re-estimates them already"):
+        BatchNormLandscape(landscape)
     for size in (1, 22):
         with pytest.raises(ValueError, match="at least two items in every batch"):
             landscape.minibatches(size, torch.Generator())

@@ -2,5 +2,6 @@
 
 from lowroad.connect.checkpoints import read_point
 from lowroad.connect.command import connect, load_landscape, make_finder
+from lowroad.connect.results import table
 
-__all__ = ["connect", "load_landscape", "make_finder", "read_point"]
+__all__ = ["connect", "load_landscape", "make_finder", "read_point", "table"]

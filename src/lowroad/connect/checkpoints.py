@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,19 @@ from torch import Tensor
 from lowroad.landscapes import Landscape, NetworkLandscape
 
 NESTED = ("state_dict", "model_state_dict", "model")  # where training programs put a state dict
+
+
+class Checkpoint(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        point: [d].
+        buffers: the module's buffers by name, such as batch norm's running statistics: the state
+            dict's, or the landscape's own where the file is a vector.
+    """
+
+    point: Tensor
+    buffers: dict[str, Tensor]
 
 
 def read_point(path: Path, landscape: Landscape) -> Tensor:
@@ -28,6 +41,11 @@ def read_point(path: Path, landscape: Landscape) -> Tensor:
         ValueError: when the file is of another kind, is damaged, or does not fit the landscape.
         OSError: when it cannot be read.
     """
+    return read_checkpoint(path, landscape).point
+
+
+def read_checkpoint(path: Path, landscape: Landscape) -> Checkpoint:
+    """Return the point and the buffers that a file holds; see `read_point`."""
     kind = path.suffix.lower()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
@@ -39,17 +57,19 @@ def read_point(path: Path, landscape: Landscape) -> Tensor:
         content = _safetensors(path)
     else:
         raise ValueError(f"{path}: expected a .npy, .pt, .pth or .safetensors file")
+    if isinstance(content, Mapping):
+        content = next((content[k] for k in NESTED if isinstance(content.get(k), Mapping)), content)
     try:
-        return _point(content, landscape)
+        point = _point(content, landscape)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    state = content if isinstance(content, Mapping) else {}
+    own = landscape.module.named_buffers() if isinstance(landscape, NetworkLandscape) else ()
+    return Checkpoint(point, {name: state.get(name, b).to(b).clone() for name, b in own})
 
 
 def _point(content: Any, landscape: Landscape) -> Tensor:
     if isinstance(content, Mapping):
-        for key in NESTED:
-            if isinstance(content.get(key), Mapping):
-                content = content[key]
         if not all(isinstance(value, Tensor) for value in content.values()):
             raise ValueError("expected a state dict of tensors, got other things in it")
         if not isinstance(landscape, NetworkLandscape):

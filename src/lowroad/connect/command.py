@@ -6,30 +6,26 @@ import ast
 import dataclasses
 import difflib
 import importlib
-import io
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import xarray as xr
-from torch import Tensor
 
-from lowroad.connect.checkpoints import read_point
-from lowroad.landscapes import Landscape
+from lowroad.connect.checkpoints import read_checkpoint
+from lowroad.connect.results import Curve, write_results
+from lowroad.connect.variants import aligned, with_interpolated_statistics
+from lowroad.landscapes import BatchNormLandscape, Landscape, NetworkLandscape
 from lowroad.paths import (
     BezierPathFinder,
     ElasticBandFinder,
-    FoundPath,
     FourierPathFinder,
     PathFinder,
     PolygonalChainFinder,
     StraightLine,
     StringFinder,
 )
-from lowroad.paths.finder import Callback
-from lowroad.study.store import write_atomically
+from lowroad.paths.finder import Callback, check_ends
 
 FINDERS: dict[str, type[PathFinder]] = {
     "fourier": FourierPathFinder,
@@ -110,11 +106,14 @@ def connect(
     directory: Path,
     seed: int = 0,
     callback: Callback | None = None,
-) -> tuple[FoundPath, FoundPath]:
+    *,
+    align: bool = False,
+    reestimate_batch_norm: bool = False,
+) -> list[Curve]:
     """Find the path between two checkpoints and write it.
 
-    `path.nc` holds the profile, the straight line's, and the points [T, d]; `profile.png` the
-    picture; `summary.json` the numbers.
+    `path.nc` holds the profiles of the path and of the straight line, and the path's points [T, d];
+    `profile.png` the picture; `summary.json` the numbers.
 
     Args:
         first: a file for `read_point`.
@@ -124,71 +123,41 @@ def connect(
         directory: where the results go.
         seed: of mini-batches and noise.
         callback: see `PathFinder.find`.
+        align: whether to connect the first checkpoint also with the second one aligned to it by
+            `weight_matching`.
+        reestimate_batch_norm: whether heights are those of a `BatchNormLandscape`. The profiles
+            with the two checkpoints' own statistics, interpolated in t, are shown beside.
 
     Returns:
-        The path found, and the straight line.
+        The curves: straight line and path found, raw and aligned, with statistics of each kind.
 
     Raises:
-        ValueError: when a file does not fit the landscape, or the ends are bad.
+        ValueError: when a file does not fit the landscape, the ends are bad, or an option does not
+            fit the model; before any search.
     """
-    start, end = read_point(first, landscape), read_point(second, landscape)
-    line = StraightLine(points=finder.points).find(landscape, start, end)
-    generator = torch.Generator().manual_seed(seed)
-    found = finder.find(landscape, start, end, generator=generator, callback=callback)
-    directory.mkdir(parents=True, exist_ok=True)
-    write_atomically(directory / "path.nc", _netcdf(found, line))
-    write_atomically(directory / "profile.png", _picture(found, line))
-    numbers = {**summary(found, line), "finder": repr(finder), "seed": seed}
-    text = json.dumps(numbers, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(directory / "summary.json", text.encode())
-    return found, line
+    walked = BatchNormLandscape(_network(landscape)) if reestimate_batch_norm else landscape
+    start, end = read_checkpoint(first, walked), read_checkpoint(second, walked)
+    check_ends(walked, start.point, end.point)
+    ends = {"": end} | ({"aligned_": aligned(_network(walked), start, end)} if align else {})
+    curves = []
+    for kind, seeker in {"straight_": StraightLine(points=finder.points), "": finder}.items():
+        for side, other in ends.items():
+            generator = torch.Generator().manual_seed(seed)
+            found = seeker.find(walked, start.point, other.point, generator, callback)
+            label = ("straight line" if kind else "path found") + (", aligned" if side else "")
+            curves.append(Curve(f"{side}{kind}", label, found))
+            if reestimate_batch_norm:
+                fixed = with_interpolated_statistics(_network(landscape), found, start, other)
+                key, label = f"{side}interpolated_{kind}", f"{label}, statistics interpolated"
+                curves.append(Curve(key, label, fixed, interpolated=True))
+    write_results(directory, curves, {"finder": repr(finder), "seed": seed})
+    return curves
 
 
-def summary(found: FoundPath, line: FoundPath) -> dict[str, float | str]:
-    """Return the numbers that belong to a found path."""
-    return {
-        "height": found.height,
-        "refined_height": found.refined_height,
-        "straight_height": line.height,
-        "start_height": float(found.profile[0]),
-        "end_height": float(found.profile[-1]),
-        "barrier": found.barrier,
-        "barrier_above_mean": found.barrier_above_mean,
-        "barrier_above_line": found.barrier_above_line,
-        "straight_barrier_above_line": line.barrier_above_line,
-        "peak_t": found.peak_t,
-        "length": found.length,
-        "straight_length": line.length,
-        "heights_evaluated": found.evaluations.heights,
-        "gradients_evaluated": found.evaluations.gradients,
-        "outcome": found.outcome.value,
-    }
-
-
-def _netcdf(found: FoundPath, line: FoundPath) -> bytes:
-    points: Tensor = found.path(torch.from_numpy(found.t))
-    dataset = xr.Dataset(
-        {
-            "profile": ("t", found.profile),
-            "straight_profile": ("t", line.profile),
-            "points": (("t", "component"), points.cpu().numpy()),
-        },
-        coords={"t": found.t},
-        attrs=summary(found, line),
-    )
-    return bytes(dataset.to_netcdf(engine="h5netcdf"))
-
-
-def _picture(found: FoundPath, line: FoundPath) -> bytes:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5, 3.4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(line.t, line.profile, "--", color="#D55E00", label="straight line")
-    axes.plot(found.t, found.profile, "-", color="#0072B2", label="path found")
-    axes.plot(found.refined_t, found.refined_height, "o", color="#0072B2", ms=5)
-    axes.set(xlabel="t", ylabel="height", title=f"highest point {found.refined_height:.4g}")
-    axes.legend(frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
+def _network(landscape: Landscape) -> NetworkLandscape:
+    if not isinstance(landscape, NetworkLandscape):
+        raise ValueError(
+            "aligning hidden units and re-estimating batch norm's statistics need a "
+            f"NetworkLandscape, got {type(landscape).__name__}"
+        )
+    return landscape

@@ -38,8 +38,8 @@ class BatchNormLandscape(NetworkLandscape):
         landscape: the network's landscape with fixed statistics; it stays as it is.
 
     Raises:
-        ValueError: when the module has no batch norm, or the last piece has one item, which has no
-            variance.
+        ValueError: when the module has no batch norm, the landscape re-estimates already, or the
+            last piece has one item, which has no variance.
 
     >>> net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1)).eval()
     >>> inputs = torch.tensor([[1.0], [2.0], [6.0]])
@@ -51,6 +51,11 @@ class BatchNormLandscape(NetworkLandscape):
     """
 
     def __init__(self, landscape: NetworkLandscape) -> None:
+        if isinstance(landscape, BatchNormLandscape):
+            raise ValueError(
+                "expected a NetworkLandscape with fixed statistics, got a BatchNormLandscape, "
+                "which re-estimates them already"
+            )
         self.__dict__.update(landscape.__dict__)
         self._model = copy.deepcopy(landscape._model)
         self._first_layer = None  # what follows it does not pass in pieces with fixed statistics

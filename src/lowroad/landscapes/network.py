@@ -160,7 +160,7 @@ class NetworkLandscape(Landscape):
         if wrong:
             raise ValueError("the tensors do not fit the model: " + "; ".join(sorted(wrong)))
         free = [name for name, p in module.named_parameters() if p.requires_grad]
-        for name in own.keys() - set(free) - self._reestimated:
+        for name in sorted(own.keys() - set(free) - self._reestimated):
             # the module's own parameters move with every evaluation, its buffers do not
             if not torch.allclose(state[name].to(own[name]), own[name]):
                 raise ValueError(

@@ -1,0 +1,53 @@
+"""The same two checkpoints seen otherwise: units aligned, statistics left as they were trained."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from lowroad.connect.checkpoints import Checkpoint
+from lowroad.landscapes import NetworkLandscape, PermutationSpec, weight_matching
+from lowroad.paths import FoundPath
+
+
+def aligned(landscape: NetworkLandscape, first: Checkpoint, second: Checkpoint) -> Checkpoint:
+    """Return the second checkpoint with its hidden units permuted to lie nearest to the first.
+
+    Raises:
+        ValueError: see `weight_matching`; and when the two are the same network, its units
+            numbered otherwise.
+    """
+    alignment = weight_matching(landscape, first.point, second.point)
+    if torch.equal(alignment.point, first.point):
+        raise ValueError(
+            "the two checkpoints are the same network, its hidden units numbered otherwise: "
+            "aligned, they are one point and there is no path to find"
+        )
+    spec = PermutationSpec.of(landscape)
+    return Checkpoint(alignment.point, spec.permute(second.buffers, alignment.permutations))
+
+
+def with_interpolated_statistics(
+    landscape: NetworkLandscape, found: FoundPath, first: Checkpoint, second: Checkpoint
+) -> FoundPath:
+    """Return a path measured with fixed statistics, (1 − t) those of one end + t the other's.
+
+    That is the network of which the weights are taken from the path and the running statistics are
+    averaged like weights; at the ends it is the checkpoint itself. Only the grid is measured.
+    """
+    profile = np.empty_like(found.profile)
+    for i, (t, point) in enumerate(
+        zip(found.t, found.path(torch.from_numpy(found.t)), strict=True)
+    ):
+        between = {
+            name: torch.lerp(own, second.buffers[name], float(t))
+            for name, own in first.buffers.items()
+            if own.is_floating_point()
+        }
+        profile[i] = landscape.with_buffers(between).height(point)
+    top = int(profile.argmax())
+    return dataclasses.replace(
+        found, profile=profile, refined_height=float(profile[top]), refined_t=float(found.t[top])
+    )
