@@ -57,7 +57,7 @@ def profile_chart(paths: Paths, against: Against = "t") -> go.Figure:
     >>> from lowroad.paths import StraightLine
     >>> surface = CurvyValley()
     >>> chart = profile_chart({"straight line": StraightLine().find(surface, *surface.ends)})
-    >>> chart.data[1].name, chart.data[1].y[0].round(6).item()
+    >>> chart.data[1].name, round(chart.data[1].y[0], 6)
     ('straight line: 2.977', 2.976668)
     """
     figure = go.Figure()
