@@ -28,6 +28,8 @@ class LennardJones(Landscape):
     -1.0
     """
 
+    batched = True
+
     def __init__(self, atoms: int) -> None:
         if atoms < 2:
             raise ValueError(f"expected at least two atoms, got {atoms}")

@@ -57,7 +57,7 @@ class CountingLandscape(Landscape):
         self.landscape = landscape
         self.dimension = landscape.dimension
         self.dtype, self.device = landscape.dtype, landscape.device
-        self.items = landscape.items
+        self.items, self.batched = landscape.items, landscape.batched
         self.evaluations = evaluations if evaluations is not None else Evaluations()
         self._share = share
 

@@ -28,6 +28,8 @@ class FunctionLandscape(Landscape):
     (tensor([25.], dtype=torch.float64), tensor([[6., 8.]], dtype=torch.float64))
     """
 
+    batched = True
+
     def __init__(
         self,
         function: Callable[[Tensor], Tensor],

@@ -25,12 +25,15 @@ class Landscape(ABC):
         dtype: the floating-point type that points must have.
         device: where points must lie.
         items: how many items of data the height is a mean over; 1 where there is no data.
+        batched: whether a call on many points costs about as much as one on a few, so that several
+            searches had better share their calls.
     """
 
     dimension: int
     dtype: torch.dtype
     device: torch.device
     items: int = 1
+    batched: bool = False
 
     @abstractmethod
     def heights(self, points: Tensor) -> Tensor:

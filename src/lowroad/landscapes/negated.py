@@ -25,6 +25,7 @@ class NegatedLandscape(Landscape):
     def __init__(self, landscape: Landscape) -> None:
         self.landscape = landscape
         self.dimension, self.items = landscape.dimension, landscape.items
+        self.batched = landscape.batched
         self.dtype, self.device = landscape.dtype, landscape.device
 
     def heights(self, points: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ from lowroad.optimizers import Progress
 from lowroad.outcome import Outcome
 from lowroad.paths.basis import Basis
 from lowroad.paths.coefficients import CoefficientLandscape
-from lowroad.paths.finder import Callback, PathFinder, Record, Search
+from lowroad.paths.finder import Callback, PathFinder, Search
 from lowroad.paths.flux import FluxLoss, evaluation_points, interpolated_maximum
 from lowroad.paths.path import Path
+from lowroad.paths.record import Record
 from lowroad.paths.total import Slope, TotalLoss
 
 ROUND = 10  # steps of the maximum-flux search between two settings of β and of its points
@@ -95,7 +96,7 @@ class CurveFinder(PathFinder):
             raise ValueError(f"expected batches of at least one item, got {self.batch_size}")
         if self.basis.terms < 1:
             raise ValueError(f"expected at least one term, got {self.basis.terms}")
-        if self.draws and not self._uses_adam:
+        if self._is_stochastic and not self._uses_adam:
             raise ValueError('L-BFGS takes neither mini-batches nor noise: choose optimizer="adam"')
 
     @property
@@ -105,7 +106,11 @@ class CurveFinder(PathFinder):
 
     @property
     def draws(self) -> bool:
-        """Whether mini-batches or noise are drawn."""
+        """Whether mini-batches, noise or starts are drawn."""
+        return super().draws or self._is_stochastic
+
+    @property
+    def _is_stochastic(self) -> bool:
         return self.batch_size is not None or self.noise > 0
 
     @property

@@ -1,23 +1,27 @@
-"""What every path finder shares: the call, the checks, the record of a search."""
+"""What every path finder shares: the call for one pair of ends or many, and the checks."""
 
 from __future__ import annotations
 
-import bisect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lowroad.landscapes import CountingLandscape, Evaluations, Landscape
+from lowroad.landscapes import CountingLandscape, Landscape
 from lowroad.outcome import Outcome
 from lowroad.paths.found_path import REFINEMENTS, FoundPath, History, measure
 from lowroad.paths.path import Path
+from lowroad.paths.starts import bulged, lowest, split_generator
+from lowroad.paths.together import run_together
 
 Callback = Callable[[int, float], bool | None]
+PairCallback = Callable[[int, int, float], bool | None]
 
 
 class Search(NamedTuple):
@@ -39,20 +43,33 @@ class PathFinder(ABC):
 
     A finder is a frozen set of settings; all state of a search lives in its call.
 
+    With several `starts` the search is made from the straight line (or from `initial`) and from
+    straight lines with random bulges across them (see `bulged`), and the path of the lowest refined
+    height is returned: a search finds the pass that its start leads to, not the lowest one.
+
     Attributes:
         points: T, on how many equally spaced t the found path is measured, ends included.
         refinements: golden sections spent on the maximum between grid points, each of up to three
             heights; 20 shrink a bracket to 1.3e-4 of a grid step, 0 leave the grid's maximum.
+        starts: how many searches are made.
+        bulge: how far the further starts go from the straight line, as a share of the ends'
+            distance.
     """
 
     points: int = 51
     refinements: int = REFINEMENTS
+    starts: int = 1
+    bulge: float = 0.3
 
     def __post_init__(self) -> None:
         if self.points < 3:
             raise ValueError(f"expected at least 3 points along the path, got {self.points}")
         if self.refinements < 0:
             raise ValueError(f"expected refinements >= 0, got {self.refinements}")
+        if self.starts < 1:
+            raise ValueError(f"expected at least one start, got {self.starts}")
+        if not self.bulge > 0:
+            raise ValueError(f"expected a bulge > 0, got {self.bulge}")
 
     def find(
         self,
@@ -69,10 +86,10 @@ class PathFinder(ABC):
             landscape: what is walked on.
             start: one end [d].
             end: the other end [d].
-            generator: draws mini-batches and noise, where the finder uses any.
+            generator: draws mini-batches, noise and further starts, where the finder uses any.
             callback: called as `callback(step, height)` once a step; returning True stops the
-                search. The height is the largest one seen at that step: on the mini-batch, where
-                the step was made on one.
+                search, and those of other starts with it. The height is the largest one seen at
+                that step: on the mini-batch, where the step was made on one.
             initial: where to begin, a path between the same ends of any family; the straight line
                 when not given.
 
@@ -84,15 +101,106 @@ class PathFinder(ABC):
                 asked of a landscape without data.
         """
         check_ends(landscape, start, end)
+        self._check_dimension(landscape)
         if self.draws and generator is None:
             raise ValueError(
-                f"this {type(self).__name__} draws random numbers (mini-batches or noise): pass "
-                "generator=torch.Generator().manual_seed(...)"
+                f"this {type(self).__name__} draws random numbers (mini-batches, noise or several "
+                "starts): pass generator=torch.Generator().manual_seed(...)"
             )
         if initial is not None and not (
             torch.equal(initial.start, start) and torch.equal(initial.end, end)
         ):
             raise ValueError("expected an initial path between the same ends, got other ends")
+        return lowest(
+            run_together(landscape, self._searches(start, end, generator, callback, initial))
+        )
+
+    def find_many(
+        self,
+        landscape: Landscape,
+        starts: Tensor | Sequence[Tensor],
+        ends: Tensor | Sequence[Tensor],
+        generators: Sequence[torch.Generator] | None = None,
+        callback: PairCallback | None = None,
+    ) -> list[FoundPath]:
+        """Return a low path for each pair of ends: what `find` returns for it.
+
+        On a landscape whose cost is mostly by the call (`batched`), the searches advance together
+        and share their calls (see `run_together`); on others, such as a network whose steps share
+        its first layer's products, they are made one after another.
+
+        Args:
+            landscape: what is walked on.
+            starts: one end of each pair, [p, d].
+            ends: the other ends [p, d].
+            generators: one a pair, where the finder draws random numbers.
+            callback: called as `callback(pair, step, height)` once a step of each search; returning
+                True stops that pair's.
+
+        Raises:
+            ValueError: as `find`, with the pair named, before any search begins; when the numbers
+                of starts, ends and generators differ, or a generator is given twice.
+            TypeError: as `find`.
+            Exception: what a search raises, with a note that names the pair.
+
+        >>> from lowroad.landscapes import MullerBrown
+        >>> from lowroad.paths import StringFinder
+        >>> surface = MullerBrown()
+        >>> a, b, c = (minimum.point for minimum in surface.minima)
+        >>> found = StringFinder().find_many(surface, [a, c], [c, b])
+        >>> [round(each.refined_height, 3) for each in found]
+        [-40.665, -72.249]
+        """
+        if self.draws and generators is None:
+            raise ValueError(
+                f"this {type(self).__name__} draws random numbers (mini-batches, noise or several "
+                "starts): pass generators, one for each pair"
+            )
+        each = [None] * len(starts) if generators is None else list(generators)
+        if len(each) != len(starts):
+            raise ValueError(f"expected {len(starts)} generators, one a pair, got {len(each)}")
+        if generators is not None and len(set(map(id, each))) < len(each):
+            raise ValueError("expected a generator for each pair, got one for several")
+        pairs = self._checked_pairs(landscape, list(starts), list(ends))
+        searches = []
+        for i, ((start, end), generator) in enumerate(zip(pairs, each, strict=True)):
+            own = None if callback is None else partial(callback, i)
+            searches += [
+                partial(_noting, i, search)
+                for search in self._searches(start, end, generator, own, None)
+            ]
+        found = run_together(landscape, searches)
+        return [lowest(found[i : i + self.starts]) for i in range(0, len(found), self.starts)]
+
+    def _searches(
+        self,
+        start: Tensor,
+        end: Tensor,
+        generator: torch.Generator | None,
+        callback: Callback | None,
+        initial: Path | None,
+    ) -> list[Callable[[Landscape], FoundPath]]:
+        """Return the search from each start, which takes the landscape to search."""
+        firsts, generators = [initial], [generator]
+        if self.starts > 1 and generator is not None:
+            more = range(self.starts - 1)
+            firsts += [bulged(start, end, self.bulge, generator) for _ in more]
+            generators = [*split_generator(generator, self.starts)]
+            callback = None if callback is None else _StopsAll(callback)
+        return [
+            partial(self._found, start, end, own, callback, first)
+            for own, first in zip(generators, firsts, strict=True)
+        ]
+
+    def _found(
+        self,
+        start: Tensor,
+        end: Tensor,
+        generator: torch.Generator | None,
+        callback: Callback | None,
+        initial: Path | None,
+        landscape: Landscape,
+    ) -> FoundPath:
         counted = CountingLandscape(landscape)
         search = self._search(counted, start, end, generator, callback, initial)
         return measure(
@@ -114,7 +222,57 @@ class PathFinder(ABC):
     @property
     def draws(self) -> bool:
         """Whether the finder draws random numbers and so needs a generator."""
-        return False
+        return self.starts > 1
+
+    def _checked_pairs(
+        self, landscape: Landscape, starts: list[Tensor], ends: list[Tensor]
+    ) -> list[tuple[Tensor, Tensor]]:
+        if len(starts) != len(ends):
+            raise ValueError(f"expected as many starts as ends, got {len(starts)} and {len(ends)}")
+        self._check_dimension(landscape)
+        pairs = list(zip(starts, ends, strict=True))
+        for i, pair in enumerate(pairs):
+            with _naming(i):
+                _check_points(landscape, *pair)
+        if pairs:
+            heights = landscape.heights(torch.stack([*starts, *ends])).view(2, -1).T
+            for i, at_ends in enumerate(heights):
+                with _naming(i):
+                    _check_heights(at_ends)
+        return pairs
+
+    def _check_dimension(self, landscape: Landscape) -> None:
+        if self.starts > 1 and landscape.dimension == 1:
+            raise ValueError("several starts need a second dimension: in one, all go the same way")
+
+
+class _StopsAll:
+    """A callback that several searches share: once it has stopped one, it stops all."""
+
+    def __init__(self, callback: Callback) -> None:
+        self._callback, self._stops = callback, False
+
+    def __call__(self, step: int, height: float) -> bool:
+        self._stops = self._stops or bool(self._callback(step, height))
+        return self._stops
+
+
+@contextmanager
+def _naming(pair: int) -> Iterator[None]:
+    """Name the pair in what is refused."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"pair {pair}: {error}") from error
+
+
+def _noting(pair: int, search: Callable[[Landscape], FoundPath], landscape: Landscape) -> FoundPath:
+    """Do a pair's search; an exception gets a note that names the pair."""
+    try:
+        return search(landscape)
+    except Exception as error:
+        error.add_note(f"in the search for the path of pair {pair}")
+        raise
 
 
 def check_ends(landscape: Landscape, start: Tensor, end: Tensor) -> None:
@@ -124,6 +282,11 @@ def check_ends(landscape: Landscape, start: Tensor, end: Tensor) -> None:
         ValueError: see `PathFinder.find`.
         TypeError: see `PathFinder.find`.
     """
+    _check_points(landscape, start, end)
+    _check_heights(landscape.heights(torch.stack([start, end])))
+
+
+def _check_points(landscape: Landscape, start: Tensor, end: Tensor) -> None:
     for name, point in (("start", start), ("end", end)):
         if not isinstance(point, Tensor):
             raise TypeError(f"expected the {name} to be a torch tensor, got {type(point).__name__}")
@@ -137,61 +300,9 @@ def check_ends(landscape: Landscape, start: Tensor, end: Tensor) -> None:
             raise ValueError(f"the {name} has {bad} components that are not finite")
     if torch.equal(start, end):
         raise ValueError("the start and the end are the same point: there is no path to find")
-    heights = landscape.heights(torch.stack([start, end]))
+
+
+def _check_heights(heights: Tensor) -> None:
     for name, height in zip(("start", "end"), heights.tolist(), strict=True):
         if not np.isfinite(height):
             raise ValueError(f"the landscape's height at the {name} is {height}: expected a number")
-
-
-class Record:
-    """The rows of a `History` as they come, and the judgement whether the height has settled.
-
-    Args:
-        evaluations: the running count of the search.
-        tolerance: the relative change below which a height counts as settled.
-        steps: over how many steps.
-    """
-
-    def __init__(self, evaluations: Evaluations, tolerance: float, steps: int) -> None:
-        self._evaluations = evaluations
-        self._tolerance, self._span = tolerance, steps
-        self._rows: list[tuple[int, float, float, float, float]] = []
-        self._floor = np.inf
-        self._lowest: list[float] = []  # of the rows since the last `begin_anew`
-
-    def add(self, step: int, heights: Tensor) -> None:
-        """Add the heights [T] of a path that is `step` steps old."""
-        height, spent = float(heights.max()), self._evaluations
-        total = float(heights.sum())
-        self._rows.append((step, height, total, spent.gradients, spent.heights))
-        self._floor = min(self._floor, float(heights[0]), float(heights[-1]))
-        lowest = self._lowest[-1] if self._lowest else np.inf
-        self._lowest.append(min(lowest, height))
-
-    def begin_anew(self) -> None:
-        """Judge by the rows to come alone: they are of a path that sees more than the last."""
-        self._lowest = []
-
-    @property
-    def finite(self) -> bool:
-        """Whether the last row is finite."""
-        return bool(np.isfinite(self._rows[-1][2]))
-
-    @property
-    def settled(self) -> bool:
-        """Whether the lowest height fell by less than the tolerance over the last steps.
-
-        The change is relative to the height above the lower end, so that adding a constant to the
-        landscape or scaling it changes nothing.
-        """
-        steps = [row[0] for row in self._rows[-len(self._lowest) :]]
-        before = bisect.bisect_right(steps, steps[-1] - self._span)
-        if before == 0:
-            return False
-        lowest = self._lowest[-1]
-        return self._lowest[before - 1] - lowest <= self._tolerance * (lowest - self._floor)
-
-    def history(self) -> History:
-        """Return the rows as arrays."""
-        columns = np.array(self._rows, dtype=np.float64).reshape(-1, 5).T
-        return History(columns[0].astype(np.int64), *columns[1:])

@@ -57,9 +57,12 @@ class FoundPath:
             golden section; never below `height`. A coarse grid hides a narrow peak.
         refined_t: where that is.
         length: the length of the polygon through 1001 equally spaced t.
-        history: how the search went.
-        evaluations: all that was evaluated, measurements included.
+        history: how the search went; with several starts, the one that found this path, its own
+            evaluations alone.
+        evaluations: all that was evaluated, by all starts, measurements included.
         outcome: how the search ended.
+        start_heights: the refined heights that the starts ended at, in their order; this path is
+            the lowest one's.
     """
 
     path: Path
@@ -71,6 +74,7 @@ class FoundPath:
     history: History
     evaluations: Evaluations
     outcome: Outcome
+    start_heights: tuple[float, ...]
 
     @property
     def height(self) -> float:
@@ -149,6 +153,7 @@ def measure(
         history=history,
         evaluations=Evaluations(evaluations.heights, evaluations.gradients),
         outcome=outcome,
+        start_heights=(refined_height,),
     )
 
 

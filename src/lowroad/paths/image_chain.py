@@ -13,10 +13,11 @@ from torch import Tensor
 from lowroad.landscapes import CountingLandscape, Landscape
 from lowroad.outcome import Outcome
 from lowroad.paths.basis import SplineBasis
-from lowroad.paths.finder import Callback, PathFinder, Record, Search
+from lowroad.paths.finder import Callback, PathFinder, Search
 from lowroad.paths.images import Chain, through_images
 from lowroad.paths.path import Path
 from lowroad.paths.projected_steps import projected_steps
+from lowroad.paths.record import Record
 
 RELAXED = 0.1  # of the first chain's largest force: a chain below is fit to get another image
 

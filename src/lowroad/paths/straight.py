@@ -10,8 +10,9 @@ from torch import Tensor
 from lowroad.landscapes import CountingLandscape
 from lowroad.outcome import Outcome
 from lowroad.paths.basis import SineBasis
-from lowroad.paths.finder import Callback, PathFinder, Record, Search
+from lowroad.paths.finder import Callback, PathFinder, Search
 from lowroad.paths.path import Path
+from lowroad.paths.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,11 @@ class StraightLine(PathFinder):
     >>> round(StraightLine().find(surface, *surface.ends).refined_height, 6)
     2.976668
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.starts != 1:
+            raise ValueError(f"expected one start: there is one straight line, got {self.starts}")
 
     def _search(
         self,

@@ -1,0 +1,65 @@
+"""The record of a search: the rows of its history, and whether the height has settled."""
+
+from __future__ import annotations
+
+import bisect
+
+import numpy as np
+from torch import Tensor
+
+from lowroad.landscapes import Evaluations
+from lowroad.paths.found_path import History
+
+
+class Record:
+    """The rows of a `History` as they come, and the judgement whether the height has settled.
+
+    Args:
+        evaluations: the running count of the search.
+        tolerance: the relative change below which a height counts as settled.
+        steps: over how many steps.
+    """
+
+    def __init__(self, evaluations: Evaluations, tolerance: float, steps: int) -> None:
+        self._evaluations = evaluations
+        self._tolerance, self._span = tolerance, steps
+        self._rows: list[tuple[int, float, float, float, float]] = []
+        self._floor = np.inf
+        self._lowest: list[float] = []  # of the rows since the last `begin_anew`
+
+    def add(self, step: int, heights: Tensor) -> None:
+        """Add the heights [T] of a path that is `step` steps old."""
+        height, spent = float(heights.max()), self._evaluations
+        total = float(heights.sum())
+        self._rows.append((step, height, total, spent.gradients, spent.heights))
+        self._floor = min(self._floor, float(heights[0]), float(heights[-1]))
+        lowest = self._lowest[-1] if self._lowest else np.inf
+        self._lowest.append(min(lowest, height))
+
+    def begin_anew(self) -> None:
+        """Judge by the rows to come alone: they are of a path that sees more than the last."""
+        self._lowest = []
+
+    @property
+    def finite(self) -> bool:
+        """Whether the last row is finite."""
+        return bool(np.isfinite(self._rows[-1][2]))
+
+    @property
+    def settled(self) -> bool:
+        """Whether the lowest height fell by less than the tolerance over the last steps.
+
+        The change is relative to the height above the lower end, so that adding a constant to the
+        landscape or scaling it changes nothing.
+        """
+        steps = [row[0] for row in self._rows[-len(self._lowest) :]]
+        before = bisect.bisect_right(steps, steps[-1] - self._span)
+        if before == 0:
+            return False
+        lowest = self._lowest[-1]
+        return self._lowest[before - 1] - lowest <= self._tolerance * (lowest - self._floor)
+
+    def history(self) -> History:
+        """Return the rows as arrays."""
+        columns = np.array(self._rows, dtype=np.float64).reshape(-1, 5).T
+        return History(columns[0].astype(np.int64), *columns[1:])
