@@ -105,8 +105,10 @@ def test_straight_lines_are_dashed_and_paths_differ():
     styles = path_styles({"a": False, "line": True, "b": False})
     assert (styles["line"].color, styles["line"].dash) == (STRAIGHT_COLOR, "--")
     assert styles["a"].color != styles["b"].color != STRAIGHT_COLOR
-    with pytest.raises(ValueError, match="at most 6 paths"):
+    with pytest.raises(ValueError, match="at most 6 paths beside straight lines"):
         path_styles({str(number): False for number in range(7)})
+    with pytest.raises(ValueError, match="at most 2 straight lines"):
+        path_styles({str(number): True for number in range(3)})
 
 
 def test_a_surface_shows_its_heights_paths_images_and_stationary_points(surface, paths):

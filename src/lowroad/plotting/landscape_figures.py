@@ -9,7 +9,6 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from lowroad.landscapes import Landscape
@@ -40,7 +39,7 @@ def profile_figure(paths: Paths, against: Against = "t") -> Figure:
     A mark's label gives its height. Straight lines are dashed.
 
     Args:
-        paths: Found paths by name; at most six that are not straight.
+        paths: Found paths by name; at most two straight lines and six others.
         against: "t", or "length" for the arc length from the start.
 
     Raises:
@@ -88,7 +87,7 @@ def surface_figure(
 
     Args:
         landscape: Two-dimensional.
-        paths: Found paths by name; at most six that are not straight.
+        paths: Found paths by name; at most two straight lines and six others.
         window: (x from, x to, y from, y to). By default what holds the paths and the surface's own
             window.
         marks: Points [2] of each kind by the kind's name, at most four kinds; by default a
@@ -136,8 +135,8 @@ def plane_figure(plane: xr.Dataset) -> Figure:
         for mark in shown.marks:
             panels[0].plot(*mark.places.T, "o", color="white", markeredgecolor="black", zorder=4)
             panels[0].annotate(
-                mark.name, mark.places[0], (5, 5), textcoords="offset points", path_effects=_HALO,
-                zorder=5,
+                mark.name, mark.places[0], (0, 6), textcoords="offset points", ha="center",
+                path_effects=_HALO, zorder=5,
             )  # fmt: skip
         if below:
             for path in shown.paths:
@@ -165,7 +164,8 @@ def _draw_map(figure: Figure, axes: Axes, shown: HeightMap) -> None:
     )
     filled.set_edgecolor("face")
     axes.contour(shown.x, shown.y, shown.heights, levels=levels[::2], colors="0.45", linewidths=0.4)
-    figure.colorbar(filled, ax=axes, label="height", shrink=0.85, ticks=MaxNLocator(6))
+    ticks = levels[:: -(-len(levels) // 6)]
+    figure.colorbar(filled, ax=axes, label="height", shrink=0.85, ticks=ticks)
     for path in shown.paths:
         style = path.style
         axes.plot(*path.places.T, style.dash, color=style.color, label=path.name, linewidth=1.6)

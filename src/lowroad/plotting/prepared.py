@@ -64,7 +64,7 @@ class Profile:
     @property
     def label(self) -> str:
         """The name and the highest point."""
-        return f"{self.name}: " + f"{self.peak[1]:.4g}".replace("-", "−")
+        return f"{self.name}: " + f"{self.peak[1]:#.4g}".rstrip(".").replace("-", "−")
 
 
 def profiles_of(paths: Paths, against: Against = "t") -> list[Profile]:

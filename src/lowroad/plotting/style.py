@@ -87,7 +87,10 @@ class PathStyle:
     symbol: str
 
 
-_STRAIGHT = PathStyle(STRAIGHT_COLOR, "--", "dash", "v", "triangle-down")
+_STRAIGHT = (
+    PathStyle(STRAIGHT_COLOR, "--", "dash", "v", "triangle-down"),
+    PathStyle(STRAIGHT_COLOR, ":", "dot", "<", "triangle-left"),
+)
 _PATHS = (
     PathStyle(LINE_COLORS[0], "-", "solid", "o", "circle"),
     PathStyle(LINE_COLORS[1], "-.", "dashdot", "s", "square"),
@@ -107,20 +110,23 @@ HEIGHT_COLORS = ("#ffffff", "#6e6e6e")
 
 
 def path_styles(straight: Mapping[str, bool]) -> dict[str, PathStyle]:
-    """Looks for named paths: straight lines alike and dashed, the others each its own.
+    """Looks for named paths: straight lines in one colour and broken, the others each its own.
 
     Raises:
-        ValueError: If more than six paths are not straight.
+        ValueError: If more than two paths are straight lines, or more than six are not.
 
     >>> styles = path_styles({"line": True, "band": False})
     >>> styles["line"].dash, styles["band"].color
     ('--', '#0072B2')
     """
-    others = [name for name, is_straight in straight.items() if not is_straight]
-    if len(others) > len(_PATHS):
-        raise ValueError(f"at most {len(_PATHS)} paths beside straight lines fit, got {others}")
-    own = dict(zip(others, _PATHS, strict=False))
-    return {name: own.get(name, _STRAIGHT) for name in straight}
+    styles: dict[str, PathStyle] = {}
+    for kind, looks in ((True, _STRAIGHT), (False, _PATHS)):
+        names = [name for name, is_straight in straight.items() if is_straight == kind]
+        if len(names) > len(looks):
+            what = "straight lines" if kind else "paths beside straight lines"
+            raise ValueError(f"at most {len(looks)} {what} fit in one picture, got {names}")
+        styles |= dict(zip(names, looks, strict=False))
+    return styles
 
 
 _SETTINGS: dict[Any, Any] = {
