@@ -6,6 +6,7 @@ Each vanishes at t = 0 and t = 1, so the ends stay fixed whatever the coefficien
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -112,6 +113,10 @@ class SplineBasis:
 
     def values(self, t: Tensor) -> Tensor:
         """Return the cardinal splines as [n, terms]."""
-        knots = np.array([0.0, *self.knots, 1.0])
-        splines = CubicSpline(knots, np.eye(len(knots))[:, 1:-1], bc_type="natural")
-        return torch.from_numpy(splines(t.cpu().numpy())).to(t)
+        return torch.from_numpy(_cardinal_splines(self.knots)(t.cpu().numpy())).to(t)
+
+
+@lru_cache(maxsize=64)  # a path is measured by some twenty calls, and many have the same knots
+def _cardinal_splines(inner: tuple[float, ...]) -> CubicSpline:
+    knots = np.array([0.0, *inner, 1.0])
+    return CubicSpline(knots, np.eye(len(knots))[:, 1:-1], bc_type="natural")
