@@ -28,9 +28,10 @@ class BatchNormLandscape(NetworkLandscape):
         s(w) = 1/P Σ_p (mean, unbiased variance) of the layer's inputs on piece p.
 
     The gradient is exact: ∇L = ∂L/∂w + (∂s/∂w)ᵀ ∂L/∂s, the second term by one more pass over the
-    pieces. A height costs two passes over the data, a gradient about two and a half times one with
-    fixed statistics. Mini-batches pass in training mode, normalized by their own statistics,
-    through which their gradients go (Garipov et al. 2018, arXiv:1802.10026).
+    pieces. A height costs two passes forwards over the data instead of one, a gradient three
+    forwards and two backwards instead of one of each. Mini-batches pass in training mode,
+    normalized by their own statistics, through which their gradients go (Garipov et al. 2018,
+    arXiv:1802.10026).
 
     The running statistics of a state dict are ignored, since they are estimated anew.
 
