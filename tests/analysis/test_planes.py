@@ -93,6 +93,9 @@ def test_a_known_path_and_its_distance():
     )
     np.testing.assert_allclose(plane["distance"].sel(path="arc"), 2 * t * (1 - t), atol=1e-15)
     np.testing.assert_array_equal(plane["profile"].sel(path="arc"), found.profile)
+    np.testing.assert_allclose(
+        plane["projected_height"].sel(path="arc"), t**2 + (t * (1 - t)) ** 2, atol=1e-15
+    )
     assert not plane["straight"].item()
 
 
@@ -120,6 +123,7 @@ def test_a_surface_is_its_own_plane():
         [surface.minima[0].height, surface.minima[1].height, surface.saddles[0].height],
         rtol=1e-9,
     )
+    np.testing.assert_allclose(plane["projected_height"], plane["profile"], rtol=1e-10)
     assert plane["straight"].values.tolist() == [False, True]
     assert plane["projection"].sel(path="line", axis="v").values == pytest.approx(
         np.zeros(51), abs=1e-14

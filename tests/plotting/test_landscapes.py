@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import matplotlib.image
 import numpy as np
 import pytest
 import torch
@@ -192,6 +193,21 @@ def test_levels_where_nothing_is_marked_or_all_at_one_height():
     assert drawn(surface_figure(flat, window=(-1, 1, -1, 1)))
 
 
+def test_infinite_heights_are_walls_and_not_gaps():
+    crash = FunctionLandscape(lambda x: torch.where(x[:, 0] < 0, torch.inf, x[:, 0]), dimension=2)
+    window = (-1, 1, -1, 1)
+    contour = surface_chart(crash, window=window).data[0]
+    walls = np.broadcast_to(contour.x < 0, contour.z.shape)
+    assert (contour.z[walls] > contour.contours.end).all()
+    assert np.isfinite(contour.z[walls]).all()
+    np.testing.assert_array_equal(contour.z[~walls], np.tile(contour.x[contour.x >= 0], 161))
+    assert np.isfinite(surface_scene(crash, window=window).data[0].z).all()
+    # the left half has the colour of the walls, not of the paper
+    figure = surface_figure(crash, window=window)
+    pixels = matplotlib.image.imread(io.BytesIO(drawn(figure)))
+    assert pixels[len(pixels) // 2, pixels.shape[1] // 4, :3] == pytest.approx(0x6E / 255, abs=0.01)
+
+
 def test_points_and_windows_of_ones_own(paths):
     bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=2)
     start, end = torch.tensor([[-1.0, 0], [1, 0]], dtype=torch.float64)
@@ -222,6 +238,9 @@ def test_a_plane_shows_heights_projections_and_distances(plane):
         np.testing.assert_array_equal(distance.y, row["distance"])
         (space,) = traces(scene, name)
         np.testing.assert_array_equal(space.customdata[:, 1], row["profile"])
+        contours = chart.data[0].contours
+        cut, lift = contours.end - contours.size / 2, LIFT * (contours.end - contours.start)
+        np.testing.assert_allclose(space.z, np.minimum(row["projected_height"], cut) + lift)
         np.testing.assert_array_equal(np.stack([space.x, space.y], axis=1), row["projection"])
     np.testing.assert_array_equal(chart.data[0].z, plane["height"])
     np.testing.assert_array_equal(chart.data[0].x, plane["u"])
@@ -234,6 +253,7 @@ def test_a_plane_shows_heights_projections_and_distances(plane):
         assert [flat.x[0], flat.y[0]] == position.values.tolist() == [space.x[0], space.y[0]]
         assert above.texts[number].xy == pytest.approx(position.values)
         assert flat.customdata[0] == plane["point_height"].values[number] == space.customdata[0]
+    assert [note.text for note in scene.layout.scene.annotations] == [f"<b>{n}</b>" for n in names]
     assert drawn(figure)
 
 

@@ -93,9 +93,9 @@ def plane_through(
     Returns:
         A dataset with `height` over (`v`, `u`), and over `point` the `position` (with `axis`, "u"
         or "v") and `point_height`. With paths, over (`path`, `t`): `projection` (with `axis`),
-        `distance` and `profile`, the path's own heights; the coordinate `straight` says which paths
-        are straight lines. `origin` over `component` and `directions` over (`axis`, `component`)
-        lead from the plane back to points.
+        `distance`, `profile`, the path's own heights, and `projected_height`, those of its
+        projection; the coordinate `straight` says which paths are straight lines. `origin` over
+        `component` and `directions` over (`axis`, `component`) lead from the plane back to points.
 
     Raises:
         ValueError: for any other number of points than three, points on one line (see
@@ -151,9 +151,11 @@ def plane_through(
     )
     if paths:
         places, distances = zip(*projections.values(), strict=True)
+        under = [restricted.heights(each.to(corners)) for each in places]
         table = table.assign(
             projection=(("path", "t", "axis"), _array(torch.stack(places))),
             distance=(("path", "t"), _array(torch.stack(distances))),
+            projected_height=(("path", "t"), _array(torch.stack(under))),
             profile=(("path", "t"), np.stack([found.profile for found in paths.values()])),
         ).assign_coords(
             path=list(paths),

@@ -1,7 +1,7 @@
 """Profiles of found paths, and paths on surfaces and planes, as interactive plotly figures.
 
 A *chart* is flat and shows what the matplotlib figure of the same name shows; a *scene* is the
-landscape in space with the paths at their own heights. `figure.show()` opens one,
+landscape in space with the paths lifted onto it. `figure.show()` opens one,
 `figure.write_html(...)` keeps it.
 """
 
@@ -155,33 +155,38 @@ def surface_scene(
 ) -> go.Figure:
     """A two-dimensional landscape in space with paths on it; arguments as of `surface_figure`.
 
-    Heights above the highest contour level are cut off flat, so that walls hide nothing.
+    Heights above the highest contour level are cut off flat, the paths' too: walls hide nothing.
 
     >>> from lowroad.landscapes import MullerBrown
     >>> scene = surface_scene(MullerBrown())
     >>> [trace.name for trace in scene.data]
     ['height', 'minimum', 'saddle']
     """
-    return _scene(surface_map(landscape, paths, window, marks))
+    return _scene(surface_map(landscape, paths, window, marks), side=-1)
 
 
 def plane_scene(plane: xr.Dataset) -> go.Figure:
-    """The plane through three points in space, with the paths at their own heights.
+    """The plane through three points in space, with the projections of paths lifted onto it.
 
-    A path that leaves the plane runs above or below the surface by the difference that the
-    dimensions out of the plane make.
+    Under the pointer are a path's own height and its distance from the plane; where that distance
+    is not small, the own height is another than the surface's.
 
     Args:
         plane: Made by `lowroad.analysis.plane_through`.
     """
     shown = plane_map(plane)
-    figure = _scene(shown)
-    for mark in shown.marks:
-        figure.update_traces(
-            mode="markers+text", text=[f"<b>{mark.name}</b>"], textposition="top center",
-            textfont={"color": "black"}, showlegend=False, marker_symbol="circle",
-            selector={"name": mark.name, "mode": "markers"},
-        )  # fmt: skip
+    # the third point, where the paths go round what is between the first two, is at v > 0
+    figure = _scene(shown, side=1)
+    figure.update_traces(marker_symbol="circle", showlegend=False, selector={"mode": "markers"})
+    # annotations: the surface would hide a marker's text
+    figure.update_layout(
+        scene_annotations=[
+            {"x": trace.x[0], "y": trace.y[0], "z": trace.z[0], "text": f"<b>{trace.name}</b>",
+             "showarrow": False, "yshift": 14, "font": {"color": "black"},
+             "bgcolor": "rgba(255, 255, 255, 0.6)"}
+            for trace in figure.select_traces({"mode": "markers"})
+        ]
+    )  # fmt: skip
     return figure
 
 
@@ -189,7 +194,7 @@ def _add_map(figure: go.Figure, shown: HeightMap) -> None:
     """Add contours and paths to the first panel."""
     levels = shown.levels
     figure.add_contour(
-        x=shown.x, y=shown.y, z=shown.heights, name="height", colorscale=_COLORS,
+        x=shown.x, y=shown.y, z=shown.drawable, name="height", colorscale=_COLORS,
         zmin=levels[0], zmax=levels[-1], line={"width": 0.5, "color": "#737373"},
         contours={"start": levels[0], "end": levels[-1], "size": levels[1] - levels[0]},
         hovertemplate=f"{shown.axes[0]} %{{x:.4g}}, {shown.axes[1]} %{{y:.4g}}<br>%{{z:.5g}}"
@@ -219,8 +224,11 @@ def _add_map(figure: go.Figure, shown: HeightMap) -> None:
     )  # fmt: skip
 
 
-def _scene(shown: HeightMap) -> go.Figure:
-    """The heights as a surface cut off at the highest level, and the paths in space."""
+def _scene(shown: HeightMap, side: int) -> go.Figure:
+    """The heights as a surface cut off at the highest level, and the paths in space.
+
+    They are seen from the low end of the second axis (`side` −1) or from its high end (1).
+    """
     levels = shown.levels
     low, high = float(levels[0]), float(levels[-1])
     step = float(levels[1] - levels[0])
@@ -229,7 +237,7 @@ def _scene(shown: HeightMap) -> go.Figure:
     lift = LIFT * (high - low)
     figure = go.Figure()
     figure.add_surface(
-        x=shown.x, y=shown.y, z=np.minimum(shown.heights, cut), name="height",
+        x=shown.x, y=shown.y, z=np.minimum(shown.drawable, cut), name="height",
         colorscale=_COLORS, cmin=low, cmax=high, colorbar=_BAR, opacity=0.92,
         lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.05, "roughness": 0.9},
         contours={"z": {"show": True, "start": low, "end": high, "size": step,
@@ -239,8 +247,8 @@ def _scene(shown: HeightMap) -> go.Figure:
     )  # fmt: skip
     for path in shown.paths:
         figure.add_scatter3d(
-            x=path.places[:, 0], y=path.places[:, 1], z=path.heights + lift, mode="lines",
-            customdata=_hover_data(path), name=path.name,
+            x=path.places[:, 0], y=path.places[:, 1], z=np.minimum(path.under, cut) + lift,
+            mode="lines", customdata=_hover_data(path), name=path.name,
             hovertemplate=_hover(path, "customdata[1]"),
             line={"color": path.style.color, "dash": path.style.plotly_dash, "width": 7},
         )  # fmt: skip
@@ -261,7 +269,7 @@ def _scene(shown: HeightMap) -> go.Figure:
             "aspectmode": "manual",
             "aspectratio": {"x": sides[0], "y": sides[1], "z": 0.55},
             "camera": {
-                "eye": {"x": 0.38, "y": -0.95, "z": 1.5},
+                "eye": {"x": 0.38, "y": side * 0.95, "z": 1.5},
                 "center": {"x": 0, "y": 0, "z": -0.1},
             },
         },

@@ -157,13 +157,21 @@ def _draw_map(figure: Figure, axes: Axes, shown: HeightMap) -> None:
     filled = axes.contourf(
         shown.x,
         shown.y,
-        shown.heights,
+        shown.drawable,
         levels=levels,
         cmap=_COLORS,
         extend="max" if shown.is_cut else "neither",
     )
     filled.set_edgecolor("face")
-    axes.contour(shown.x, shown.y, shown.heights, levels=levels[::2], colors="0.45", linewidths=0.4)
+    axes.contour(
+        shown.x,
+        shown.y,
+        shown.drawable,
+        levels=levels[::2],
+        colors="0.45",
+        linewidths=0.4,
+        linestyles="solid",
+    )
     ticks = levels[:: -(-len(levels) // 6)]
     figure.colorbar(filled, ax=axes, label="height", shrink=0.85, ticks=ticks)
     for path in shown.paths:

@@ -108,6 +108,7 @@ class PlacedPath:
         style: How it looks.
         places: Its points' coordinates on the map [T, 2].
         heights: Its own heights there [T].
+        under: The map's heights at these places [T]; a surface's are the path's own.
         images: Coordinates and heights of a chain's images [m, 3], none for other paths.
         t: The parameter [T].
         distance: How far each point is from the map's plane [T]; zeros on a surface.
@@ -118,6 +119,7 @@ class PlacedPath:
     style: PathStyle
     places: NDArray[np.float64]
     heights: NDArray[np.float64]
+    under: NDArray[np.float64]
     images: NDArray[np.float64]
     t: NDArray[np.float64]
     distance: NDArray[np.float64]
@@ -189,7 +191,13 @@ class HeightMap:
     @property
     def is_cut(self) -> bool:
         """Whether heights of the grid rise above the highest level."""
-        return bool(np.nanmax(self.heights) > self.levels[-1])
+        return bool((self.heights > self.levels[-1]).any())
+
+    @property
+    def drawable(self) -> NDArray[np.float64]:
+        """The heights [k, m], infinite ones a level beyond the highest: walls, not gaps."""
+        beyond = 2 * self.levels[-1] - self.levels[-2]
+        return np.where(np.isposinf(self.heights), beyond, self.heights)
 
 
 def surface_map(
@@ -249,6 +257,7 @@ def surface_map(
             style=styles[name],
             places=points[name],
             heights=found.profile,
+            under=found.profile,
             images=np.column_stack([images, heights(images)]),
             t=found.t,
             distance=np.zeros(len(found.t)),
@@ -313,6 +322,7 @@ def plane_map(plane: xr.Dataset) -> HeightMap:
                     style=styles[name],
                     places=row["projection"].transpose("t", "axis").values,
                     heights=row["profile"].values,
+                    under=row["projected_height"].values,
                     images=np.empty((0, 3)),
                     t=row["t"].values,
                     distance=row["distance"].values,
