@@ -224,3 +224,35 @@ def test_a_directory_that_cannot_be_written_gives_1(study: Path) -> None:
     result = call("run", study, "--out", "/proc/lowroad")
     assert result.code == 1
     assert "/proc/lowroad" in result.errors
+
+
+@pytest.mark.usefixtures("quick_report")
+def test_shards_say_what_they_wait_for_and_write_no_report(study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sharded"
+    command = ["run", study, "--workers", "1", "--out", out, "--shard"]
+    first = call(*command, "1/2")
+    assert first.code == 0
+    assert "(shard 1 of 2: 2 now)" in first.out
+    assert "10 of the study's tasks are not stored" in first.out
+    assert "(shard 2 of 2: 2 now)" in call(*command, "2/2").out  # and then its paths
+    last = call(*command, "1/2")
+    assert "All tasks of the study are stored" in last.out
+    assert not (out / "report.html").exists()
+    assert "Report:" in call("report", out).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shard", "0/2"], "expected I/N with 1 <= I <= N"),
+        (["--shard", "half"], "expected I/N with 1 <= I <= N"),
+        (["--workers", "2", "--scheduler", "tcp://a:1"], "exclude each other"),
+    ],
+)
+def test_where_to_run_is_checked_before_anything_is_written(
+    study: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    outcome = call("run", study, "--out", tmp_path / "none", *arguments)
+    assert outcome.code == 2
+    assert message in outcome.errors
+    assert not (tmp_path / "none").exists()

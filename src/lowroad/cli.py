@@ -18,6 +18,7 @@ import typer
 
 # Everything heavy is imported where it is used: `lowroad --help` shall answer at once.
 if TYPE_CHECKING:
+    from lowroad.execution.clusters import Workers
     from lowroad.study.config import StudyConfig
     from lowroad.study.run import PreparedRun, RunSummary
 
@@ -70,6 +71,18 @@ def run(
         int | None,
         typer.Option(min=1, help="Processes of one thread each (default: one for each core)."),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A running dask scheduler, or its scheduler file."),
+    ] = None,
+    slurm: Annotated[
+        Path | None,
+        typer.Option(metavar="CLUSTER.toml", help="Submit SLURM jobs as this file describes."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Do the I-th of N parts: for job arrays, no report."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done and do nothing.")
     ] = False,
@@ -79,6 +92,8 @@ def run(
         from lowroad.study.study_file import read_study
 
         config = read_study(study, assignments or [])
+        where = _workers(workers, scheduler, slurm)
+        share = _share(shard)
         directory = out or Path("runs") / config.name
         if dry_run:
             _print_status(config, directory)
@@ -86,19 +101,54 @@ def run(
             return
         if directory.exists() and not directory.is_dir():
             _fail(f"{directory}: expected a directory, got a file", WRONG_USAGE)
-        _run(config, directory, workers or _cores())
+        if share is None:
+            _run(config, directory, where, (0, 1))
+            _write_report(directory)
+        else:
+            _run(config, directory, where, share)
 
 
-def _run(config: StudyConfig, directory: Path, workers: int) -> None:
+def _workers(workers: int | None, scheduler: str | None, slurm: Path | None) -> Workers:
+    from lowroad.execution.clusters import Scheduler, read_slurm
+
+    if sum(choice is not None for choice in (workers, scheduler, slurm)) > 1:
+        _fail("--workers, --scheduler and --slurm exclude each other: give one", WRONG_USAGE)
+    if scheduler is not None:
+        return Scheduler(scheduler)
+    if slurm is not None:
+        try:
+            return read_slurm(slurm)
+        except ValueError as error:
+            _fail(str(error), WRONG_USAGE)
+    return workers or _cores()
+
+
+def _share(shard: str | None) -> tuple[int, int] | None:
+    """Return (i − 1, n) of "i/n"."""
+    if shard is None:
+        return None
+    i, slash, n = shard.partition("/")
+    if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
+        _fail(f"--shard: expected I/N with 1 <= I <= N, such as 3/8, got {shard!r}", WRONG_USAGE)
+    return int(i) - 1, int(n)
+
+
+def _run(config: StudyConfig, directory: Path, workers: Workers, share: tuple[int, int]) -> None:
     from lowroad.study.run import prepare_run
 
-    prepared = prepare_run(config, directory)
+    prepared = prepare_run(config, directory, share)
     for note in prepared.notes:
         _warn(note)
     total, done = prepared.agenda.total, len(prepared.agenda.done)
+    by = f"{workers} worker{'s' if workers > 1 else ''}" if isinstance(workers, int) else workers
+    part = (
+        ""
+        if share == (0, 1)
+        else f" (shard {share[0] + 1} of {share[1]}: {len(prepared.tasks)} now)"
+    )
     typer.echo(
-        f"Study {config.name} in {directory}: {total} tasks, {done} stored, {total - done} to do, "
-        f"{workers} worker{'s' if workers > 1 else ''}"
+        f"Study {config.name} in {directory}: {total} tasks, {done} stored, {total - done} to do"
+        f"{part}, {by}"
     )
     try:
         summary = _perform(prepared, workers)
@@ -111,7 +161,7 @@ def _run(config: StudyConfig, directory: Path, workers: int) -> None:
         )
     for task, error in summary.failed:
         _warn(f"failed: {task}: {error}\n  traceback: {_traceback(prepared, task.hash)}")
-    if summary.waiting:
+    if share == (0, 1) and summary.waiting:
         _warn(f"{summary.waiting} paths could not begin because training runs failed")
     if summary.failed:
         _fail(
@@ -119,7 +169,22 @@ def _run(config: StudyConfig, directory: Path, workers: int) -> None:
             f"Running again tries them again.",
             FAILED,
         )
-    _write_report(directory)
+    if share != (0, 1):
+        if prepared.tasks:  # others may have finished what paths of this part waited for
+            return _run(config, directory, workers, share)
+        _tell_what_waits(prepared)
+
+
+def _tell_what_waits(prepared: PreparedRun) -> None:
+    missing = prepared.agenda.total - len(prepared.agenda.done)
+    if missing:
+        typer.echo(
+            f"This shard has nothing more to do now; {missing} of the study's tasks are not "
+            "stored. Paths begin when all training runs of their network and optimizer are stored: "
+            "run the shards again for them, and `lowroad report` when all is done."
+        )
+    else:
+        typer.echo("All tasks of the study are stored; `lowroad report` writes the report.")
 
 
 def _same_command() -> str:
@@ -130,7 +195,7 @@ def _same_command() -> str:
     return shlex.join([program, *sys.argv[1:]])
 
 
-def _perform(prepared: PreparedRun, workers: int) -> RunSummary:
+def _perform(prepared: PreparedRun, workers: Workers) -> RunSummary:
     from rich.console import Console
 
     from lowroad.study.progress import LiveDisplay, PlainDisplay
@@ -293,9 +358,10 @@ def _readable_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         _fail("Interrupted", INTERRUPTED)
     except Exception as error:
+        from lowroad.execution.clusters import ClusterError
         from lowroad.mnist import MnistError
 
-        if isinstance(error, MnistError):
+        if isinstance(error, MnistError | ClusterError):
             _fail(str(error), FAILED)
         raise
 

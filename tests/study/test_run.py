@@ -218,6 +218,7 @@ def test_a_training_run_that_was_cut_short_goes_on_from_its_checkpoint(
         if step == 2:
             raise KeyboardInterrupt
 
+    prepare_run(tiny, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         work.perform(tmp_path, task, cut_short)
     assert Store(tmp_path).hashes() == set()
@@ -225,3 +226,31 @@ def test_a_training_run_that_was_cut_short_goes_on_from_its_checkpoint(
     assert steps == [2]  # the first of the two epochs was not repeated
     assert digests(tmp_path) == {task.hash: finished.digests[task.hash]}
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_shards_do_the_whole_study_between_them_and_nothing_twice(
+    tiny: StudyConfig, finished: Finished, tmp_path: Path
+) -> None:
+    runs = [prepare_run(tiny, tmp_path, share=(i, 2)) for i in range(2)]  # begun at once
+    parts = [{task.hash for task in run.tasks} for run in runs]
+    assert [len(part) for part in parts] == [4, 2]  # of three SGD and three L-BFGS runs
+    assert parts[0].isdisjoint(parts[1])
+    assert [run.perform(1, ignore).performed for run in runs] == [4, 2]
+    # the paths of a stage wait for the runs of all shards
+    paths = [prepare_run(tiny, tmp_path, share=(i, 2)) for i in range(2)]
+    assert [len(run.tasks) for run in paths] == [4, 4]
+    for run in paths:
+        run.perform(1, ignore)
+    assert digests(tmp_path) == finished.digests
+    assert prepare_run(tiny, tmp_path).tasks == []
+
+
+def test_a_worker_that_does_not_see_the_directory_says_so(
+    tiny: StudyConfig, tmp_path: Path
+) -> None:
+    run = prepare_run(tiny, tmp_path)
+    (tmp_path / "study.toml").unlink()  # as on a machine that does not share the file system
+    summary = run.perform(1, ignore)
+    assert len(summary.failed) == 6
+    assert all("does not see" in error for _, error in summary.failed)
+    assert list((tmp_path / "records").rglob("*")) == []

@@ -1,4 +1,4 @@
-"""Carry out independent tasks, in this process or on several worker processes."""
+"""Carry out independent tasks, in this process or on many worker processes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from lowroad.execution.clusters import Workers
 
 Report = Callable[[int, float], None]
 """How a running task tells where it is: ``report(step, height)``."""
@@ -22,15 +24,16 @@ class Event:
 
     Attributes:
         kind: what happened.
-        task: the task, equal to the one handed in.
+        task: the task, equal to the one handed in; None for ``"dashboard"``.
         seconds: since the start of the execution.
         step, height: where a running task is (``"progress"``).
-        result: what the function returned (``"finished"``).
+        result: what the function returned (``"finished"``), or the address of the page that
+            shows the workers (``"dashboard"``).
         error: one line that says what went wrong (``"failed"``).
         trace: the traceback as text, empty if there is none (``"failed"``).
     """
 
-    kind: Literal["started", "progress", "finished", "failed"]
+    kind: Literal["dashboard", "started", "progress", "finished", "failed"]
     task: Any
     seconds: float
     step: int = 0
@@ -44,17 +47,19 @@ OnEvent = Callable[[Event], Iterable[Any]]
 """Told about every event; returns further tasks that the event made possible."""
 
 
-def execute(tasks: Iterable[Any], function: Function, workers: int, on_event: OnEvent) -> None:
+def execute(tasks: Iterable[Any], function: Function, workers: Workers, on_event: OnEvent) -> None:
     """Call ``function`` with every task; a task that fails does not stop the others.
 
     Args:
         tasks: picklable and hashable; begun in this order.
         function: picklable, ``function(task, report) -> result`` with a small result.
-        workers: 1 runs in this process, more run in that many worker processes of one thread each.
+        workers: 1 runs in this process, more run in that many worker processes of one thread each;
+            or the cluster that carries the tasks out.
         on_event: told about every event in this thread; the tasks that it returns are done too.
 
     Raises:
         ValueError: ``workers`` is not positive.
+        ClusterError: the scheduler does not answer, or a package for it is not installed.
         KeyboardInterrupt: after all workers have been stopped.
 
     >>> seen = []
@@ -65,9 +70,9 @@ def execute(tasks: Iterable[Any], function: Function, workers: int, on_event: On
     >>> [(task, result) for kind, task, result in seen if kind == "finished"]
     [(1, 1), (2, 4), (11, 121), (12, 144)]
     """
-    if workers < 1:
+    if isinstance(workers, int) and workers < 1:
         raise ValueError(f"expected at least 1 worker, got {workers}")
-    if workers > 1:
+    if workers != 1:
         # Imported here because a study in one process needs none of it.
         from lowroad.execution.dask import execute_on_workers
 

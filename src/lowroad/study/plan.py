@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from lowroad.study.config import StudyConfig
 from lowroad.study.selection import kept_seeds, random_pairs
@@ -99,6 +99,8 @@ class Agenda:
         store: where the records are.
         repair: set damaged records aside, to be done anew; without it they stay where they are and
             count as missing.
+        share: (i, n): of each stage's training runs and paths only every n-th is to be done here,
+            beginning with the i-th; others do the rest.
 
     Attributes:
         done: the tasks known to be stored.
@@ -106,8 +108,14 @@ class Agenda:
         damaged: which records are damaged, why, and where they are now if they were set aside.
     """
 
-    def __init__(self, config: StudyConfig, store: Store, repair: bool = False) -> None:
-        self.config, self.store, self.repair = config, store, repair
+    def __init__(
+        self,
+        config: StudyConfig,
+        store: Store,
+        repair: bool = False,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.config, self.store, self.repair, self.share = config, store, repair, share
         self.done: dict[str, Task] = {}
         self.known: dict[str, Task] = {}
         self.damaged: list[str] = []
@@ -125,7 +133,7 @@ class Agenda:
             new = self._missing(tasks)
             self._untrained[stage] = {task.hash for task in new}
             self._stage_of |= {task.hash: stage for task in tasks}
-            missing += new
+            missing += self._ours(tasks, new)
             if not new:
                 paths += self._paths(stage)
         return missing + paths
@@ -154,7 +162,14 @@ class Agenda:
             # Damaged since it was verified a moment ago: the next run finds and repairs it.
             self.damaged.append(str(error))
             return []
-        return self._missing(path_tasks(self.config, stage, heights))
+        tasks = path_tasks(self.config, stage, heights)
+        return self._ours(tasks, self._missing(tasks))
+
+    def _ours(self, tasks: Sequence[Task], missing: Sequence[Task]) -> list[Task]:
+        """Return those of the missing tasks of a stage that are to be done here."""
+        first, step = self.share
+        ours = {task.hash for task in tasks[first::step]}
+        return [task for task in missing if task.hash in ours]
 
     def _missing(self, tasks: Iterable[Task]) -> list[Task]:
         missing = []

@@ -38,7 +38,7 @@ class Tally:
     Args:
         config: the study.
         stored: the tasks that were stored before.
-        workers: how many tasks run at once.
+        workers: how many tasks run at once; 0 for as many as are seen to run.
 
     Attributes:
         total, done, performed, failed: numbers of tasks: in all, stored, stored by this run,
@@ -74,6 +74,8 @@ class Tally:
 
     def note(self, event: Event) -> None:
         """Count an event."""
+        if event.kind == "dashboard":
+            return
         task: Task = event.task
         if event.kind == "started":
             self.running[task.hash] = Running(task, self.seconds)
@@ -107,7 +109,7 @@ class Tally:
         now = self.seconds
         for running in self.running.values():
             left -= min(now - running.began, seconds[running.task.group])
-        return max(left, 0.0) / self.workers
+        return max(left, 0.0) / (self.workers or max(len(self.running), 1))
 
 
 def _groups(config: StudyConfig) -> Iterator[tuple[str, int, float]]:
@@ -145,7 +147,9 @@ class PlainDisplay:
 
     def __call__(self, tally: Tally, event: Event) -> None:
         """Tell about an event."""
-        if event.kind == "failed":
+        if event.kind == "dashboard":
+            self._line(tally, f"the workers: {event.result}")
+        elif event.kind == "failed":
             self._line(tally, f"FAILED {event.task}: {event.error}")
         elif event.kind == "finished":
             last = tally.done + tally.failed == tally.total
@@ -178,7 +182,9 @@ class LiveDisplay:
     def __call__(self, tally: Tally, event: Event) -> None:
         """Tell about an event."""
         self._tally = tally
-        if event.kind == "failed":
+        if event.kind == "dashboard":
+            self._console.print(f"The workers: {event.result}", highlight=False)
+        elif event.kind == "failed":
             line = Text.assemble(("failed", "red"), f" {event.task}: {event.error}")
             self._console.print(line, highlight=False)
         elif event.kind == "finished":

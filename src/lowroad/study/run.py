@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from lowroad.execution.clusters import Workers
 from lowroad.execution.executor import Event, execute
 from lowroad.study.config import StudyConfig
 from lowroad.study.plan import Agenda, stages
@@ -46,14 +47,20 @@ class PreparedRun:
     tasks: list[Task]
     notes: list[str]
 
-    def perform(self, workers: int, watch: Watch) -> RunSummary:
+    def perform(self, workers: Workers, watch: Watch) -> RunSummary:
         """Carry out what is missing; ``watch`` is told about every event.
 
+        Args:
+            workers: as for :func:`lowroad.execution.executor.execute`.
+            watch: called as ``watch(tally, event)``.
+
         Raises:
+            ClusterError: the cluster cannot be had.
             MnistError: the data cannot be had.
             KeyboardInterrupt: after the workers have stopped; what is finished is stored.
         """
-        tally = Tally(self.config, self.agenda.done.values(), workers)
+        processes = workers if isinstance(workers, int) else 0
+        tally = Tally(self.config, self.agenda.done.values(), processes * self.agenda.share[1])
         failed: list[tuple[Task, str]] = []
         store = self.agenda.store
 
@@ -79,8 +86,15 @@ class PreparedRun:
         return RunSummary(tally.performed, failed, waiting)
 
 
-def prepare_run(config: StudyConfig, directory: Path) -> PreparedRun:
+def prepare_run(
+    config: StudyConfig, directory: Path, share: tuple[int, int] = (0, 1)
+) -> PreparedRun:
     """Write the study file, verify the records, and find out what is left to do.
+
+    Args:
+        config: the study.
+        directory: where it is stored.
+        share: which part of it is to be done here, as for :class:`~lowroad.study.plan.Agenda`.
 
     Raises:
         OSError: the directory cannot be written.
@@ -88,7 +102,7 @@ def prepare_run(config: StudyConfig, directory: Path) -> PreparedRun:
     store = Store(directory.absolute())
     notes = _write_study_file(config, store)
     store.remove_leftovers()
-    agenda = Agenda(config, store, repair=True)
+    agenda = Agenda(config, store, repair=True, share=share)
     tasks = agenda.begin()
     return PreparedRun(config, agenda, tasks, notes + agenda.damaged)
 

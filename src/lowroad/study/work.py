@@ -16,6 +16,7 @@ import xarray as xr
 from torch import Tensor
 
 import lowroad
+from lowroad.execution.clusters import ClusterError
 from lowroad.execution.executor import Report
 from lowroad.landscapes import NetworkLandscape
 from lowroad.mnist import Images, Mnist, load_mnist
@@ -33,8 +34,16 @@ def perform(directory: Path, task: Task, report: Report) -> dict[str, float]:
 
     Returns:
         The numbers that progress shows: ``{"train loss": …}`` or ``{"path height": …}``.
+
+    Raises:
+        ClusterError: this process does not see the study's directory.
     """
     store = Store(directory)
+    if not store.study_file.exists():
+        raise ClusterError(
+            f"{platform.node()} does not see {store.study_file}: every worker needs the study's "
+            "directory, on a file system that they share"
+        )
     data = load_data(task.data.train, task.data.test, task.study_seed)
     checkpoint = Checkpoint(store.checkpoint_path(task.hash))
     start = time.perf_counter()
