@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -283,3 +287,21 @@ def test_a_window_grows_to_hold_a_path_that_leaves_it():
     start = torch.tensor([-12.0, 0], dtype=torch.float64)
     shown = surface_map(surface, {"line": StraightLine().find(surface, start, surface.ends[1])})
     assert (shown.x[0], shown.x[-1], shown.y[0], shown.y[-1]) == (-12, 9.5, -2.2, 2.2)
+
+
+def test_the_example_draws(tmp_path):
+    script = Path(__file__).parents[2] / "examples" / "draw_paths.py"
+    done = subprocess.run(
+        [sys.executable, script, "--out", tmp_path], check=True, capture_output=True, text=True
+    )
+    band, line = (
+        re.search(rf"{name} +highest point +(\S+),", done.stdout).group(1)
+        for name in ("elastic band", "straight line")
+    )
+    assert float(band) == pytest.approx(-40.66484, abs=2e-4)
+    assert float(line) == pytest.approx(12.6762, abs=2e-4)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "surface.png",
+        "profiles.png",
+        "scene.html",
+    }

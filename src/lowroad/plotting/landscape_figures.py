@@ -148,7 +148,7 @@ def plane_figure(plane: xr.Dataset) -> Figure:
 
 def _map_height(shown: HeightMap) -> float:
     ratio = (shown.y[-1] - shown.y[0]) / (shown.x[-1] - shown.x[0])
-    return float(WIDTH * 0.85 * min(max(ratio, FLATTEST), TALLEST))
+    return float(WIDTH * 0.72 * min(max(ratio, FLATTEST), TALLEST))
 
 
 def _draw_map(figure: Figure, axes: Axes, shown: HeightMap) -> None:
