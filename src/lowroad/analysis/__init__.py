@@ -15,6 +15,7 @@ from lowroad.analysis.comparisons import (
     cliffs_delta,
     compare,
 )
+from lowroad.analysis.disconnectivity import Merge, MergeTree, merge_tree
 from lowroad.analysis.evidence import Evidence, Measurements, Verdict
 from lowroad.analysis.heights import path_heights
 from lowroad.analysis.kernel_pca import KERNELS, kernel_pca
@@ -29,6 +30,8 @@ __all__ = [
     "Evidence",
     "Interval",
     "Measurements",
+    "Merge",
+    "MergeTree",
     "Verdict",
     "bootstrap_interval",
     "centroid_distances",
@@ -37,6 +40,7 @@ __all__ = [
     "judge_claims",
     "kernel_pca",
     "loss_table",
+    "merge_tree",
     "path_heights",
     "plane_axes",
     "plane_through",
