@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import lowroad
 import lowroad.report
-from lowroad.cli import _same_command, app
+from lowroad.cli import app
+from lowroad.cli.run_command import _same_command
 from lowroad.study.results import StudyResults
 
 TINY = """
@@ -79,7 +80,7 @@ def test_help_and_version_answer_at_once_without_torch() -> None:
     start = time.monotonic()
     out = subprocess.check_output([sys.executable, "-m", "lowroad.cli", "--help"], text=True)
     assert time.monotonic() - start < 3
-    for command in ("run", "status", "report", "data"):
+    for command in ("run", "status", "verify", "report", "data", "connect"):
         assert f"\n  {command} " in out
     assert call("--version") == Outcome(0, f"lowroad {lowroad.__version__}\n", "")
 
@@ -103,6 +104,7 @@ def test_help_and_version_answer_at_once_without_torch() -> None:
         (["status", "nowhere"], "nowhere: there is no such directory"),
         (["report", "nowhere"], "nowhere: there is no such directory"),
         (["status", "{folder}"], "{folder}: no study here"),
+        (["verify", "{folder}"], "{folder}: no study here"),
         (["report", "{folder}"], "{folder}: no study here"),
     ],
 )
@@ -156,6 +158,33 @@ def test_a_damaged_record_is_named_by_each_command(done: Path, tmp_path: Path) -
     assert f"{path}: damaged record" in result.errors
     assert f"set aside as {directory / 'damaged' / path.name}" in result.errors
     assert "12 tasks, 11 stored, 1 to do" in result.out
+
+
+def test_verify_counts_what_is_sound_and_names_what_is_not(done: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(done, tmp_path / "copy"))
+    result = call("verify", directory)
+    assert (result.code, result.errors) == (0, "")
+    assert "12 records and 0 checkpoints" in result.out
+    paths = sorted((directory / "records").glob("*/*.nc"))[:2]
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:-1])
+    result = call("verify", directory)
+    assert result.code == 1
+    assert "10 records and 0 checkpoints" in result.out
+    assert all(f"{path}: damaged record: " in result.errors for path in paths)
+    assert "2 damaged" in result.errors
+    assert len(list((directory / "records").glob("*/*.nc"))) == 12
+
+
+def test_status_tells_who_is_at_work(done: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(done, tmp_path / "copy"))
+    path = sorted((directory / "records").glob("*/*.nc"))[0]
+    path.unlink()
+    (directory / "running").mkdir(exist_ok=True)
+    (directory / "running" / "elsewhere.7.json").write_text(f'{{"{path.stem}": 0.0}}')
+    result = call("status", directory)
+    assert (result.code, result.errors) == (0, "")
+    assert "1 run under way with 1 task" in result.out
 
 
 @pytest.mark.usefixtures("quick_report")

@@ -17,7 +17,8 @@ from lowroad.study import work
 from lowroad.study.checkpoint import Checkpoint
 from lowroad.study.config import StudyConfig
 from lowroad.study.progress import Tally
-from lowroad.study.run import RunSummary, prepare_run, status
+from lowroad.study.run import RunSummary, prepare_run
+from lowroad.study.status import status
 from lowroad.study.store import Store
 from lowroad.study.study_file import parse_study, read_study
 from lowroad.study.tasks import PathTask, TrainingTask
@@ -137,34 +138,17 @@ def test_a_task_that_fails_is_recorded_and_does_not_stop_the_others(
     assert text.startswith("training FCP sgd seed 1\n")
     assert "Traceback" in text
     assert "fail_once" in text
-    rows, damaged = status(tiny, tmp_path)
-    assert damaged == []
-    assert [(row.optimizer, row.trainings_done, row.paths_done, row.failed) for row in rows] == [
-        ("sgd", 2, 0, 1),
-        ("lbfgs", 3, 4, 0),
-    ]
+    found = status(tiny, tmp_path)
+    assert (found.runs, found.damaged) == (0, [])
+    assert [
+        (row.optimizer, row.trainings_done, row.paths_done, row.failed, row.missing)
+        for row in found.stages
+    ] == [("sgd", 2, 0, 1, 4), ("lbfgs", 3, 4, 0, 0)]
     # another run tries again, and then nothing is left of the failure
     monkeypatch.undo()
     assert go_on(tiny, tmp_path).performed == 5
     assert digests(tmp_path) == finished.digests
     assert Store(tmp_path).failures() == set()
-
-
-@pytest.mark.parametrize("kind", [TrainingTask, PathTask])
-def test_status_changes_nothing_and_names_damage(tiny: StudyConfig, copy: Path, kind: type) -> None:
-    name = record_of(copy, tiny, kind)
-    path = Store(copy).path(name)
-    path.write_bytes(b"")
-    before = {p: p.stat().st_mtime_ns for p in copy.rglob("*")}
-    rows, damaged = status(tiny, copy)
-    assert {p: p.stat().st_mtime_ns for p in copy.rglob("*")} == before
-    assert [name in line for line in damaged] == [True]
-    assert sum(row.trainings for row in rows) == 6
-    stored = sum(row.trainings_done + row.paths_done for row in rows)
-    assert stored == (13 if kind is PathTask else 13 - 4)  # paths wait for all runs
-    nowhere, _ = status(tiny, copy / "nowhere")
-    assert sum(row.trainings_done + row.paths_done for row in nowhere) == 0
-    assert not (copy / "nowhere").exists()
 
 
 def test_records_say_where_they_come_from(finished: Finished, tiny: StudyConfig) -> None:

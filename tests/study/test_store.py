@@ -204,7 +204,7 @@ def gone() -> int:
 def test_leftovers_of_dead_writers_are_removed_and_others_kept(store: Store, gone: int) -> None:
     store.write(NAME, make_dataset())
     folder = store.path(NAME).parent
-    host = store_module._host()
+    host = store_module.host_name()
     dead = folder / f".{NAME}.nc.{host}.{gone}.abcd.tmp"
     alive = folder / f".{NAME}.nc.{host}.{os.getppid()}.abcd.tmp"
     elsewhere = folder / f".{NAME}.nc.elsewhere.{gone}.abcd.tmp"

@@ -31,6 +31,13 @@ def stages(config: StudyConfig) -> Iterator[Stage]:
             yield network, optimizer
 
 
+def stage_of(task: Task) -> Stage:
+    """The stage that a task belongs to."""
+    if isinstance(task, TrainingTask):
+        return task.network, task.optimizer
+    return task.network, "sgd" if task.weights.startswith("sgd") else "lbfgs"
+
+
 def training_tasks(config: StudyConfig, stage: Stage) -> list[TrainingTask]:
     """The training runs of a stage, by seed."""
     network, optimizer = stage

@@ -10,11 +10,12 @@ from pathlib import Path
 from lowroad.execution.clusters import Workers
 from lowroad.execution.executor import Event, execute
 from lowroad.study.config import StudyConfig
-from lowroad.study.plan import Agenda, stages
+from lowroad.study.heartbeat import Heartbeat
+from lowroad.study.plan import Agenda
 from lowroad.study.progress import Tally
 from lowroad.study.store import Store, write_atomically
 from lowroad.study.study_file import StudyFileError, differences, read_study, to_toml
-from lowroad.study.tasks import PathTask, Task
+from lowroad.study.tasks import Task
 
 Watch = Callable[[Tally, Event], None]
 
@@ -58,6 +59,7 @@ class PreparedRun:
             ClusterError: the cluster cannot be had.
             MnistError: the data cannot be had.
             KeyboardInterrupt: after the workers have stopped; what is finished is stored.
+            OSError: the directory cannot be written, or not even a traceback fits into it.
         """
         processes = workers if isinstance(workers, int) else 0
         tally = Tally(self.config, self.agenda.done.values(), processes * self.agenda.share[1])
@@ -81,7 +83,8 @@ class PreparedRun:
             from lowroad.study.work import load_data, perform
 
             load_data(self.config.data.train, self.config.data.test, self.config.seed)
-            execute(self.tasks, partial(perform, store.directory), workers, on_event)
+            with Heartbeat(store, tally):
+                execute(self.tasks, partial(perform, store.directory), workers, on_event)
         waiting = self.agenda.total - len(self.agenda.done) - len(failed)
         return RunSummary(tally.performed, failed, waiting)
 
@@ -124,47 +127,3 @@ def _write_study_file(config: StudyConfig, store: Store) -> list[str]:
             )
     write_atomically(store.study_file, to_toml(config).encode())
     return notes
-
-
-@dataclass(frozen=True)
-class StageStatus:
-    """How far a stage is: numbers of training runs and of paths, done and in all, and failures."""
-
-    network: str
-    optimizer: str
-    trainings_done: int
-    trainings: int
-    paths_done: int
-    paths: int
-    failed: int
-
-
-def status(config: StudyConfig, directory: Path) -> tuple[list[StageStatus], list[str]]:
-    """How far a study is, without changing anything; damaged records met on the way come second."""
-    store = Store(directory)
-    agenda = Agenda(config, store)
-    agenda.begin()
-    failures = store.failures() - agenda.done.keys()
-    rows = []
-    for network, optimizer in sorted(stages(config), key=lambda s: config.networks.index(s[0])):
-        settings = config.settings(network)
-
-        def belongs(task: Task, network: str = network, optimizer: str = optimizer) -> bool:
-            own = task.weights.partition("_")[0] if isinstance(task, PathTask) else task.optimizer
-            return (task.network, own) == (network, optimizer)
-
-        done = [task for task in agenda.done.values() if belongs(task)]
-        paths_done = sum(isinstance(task, PathTask) for task in done)
-        failed = sum(belongs(agenda.known[name]) for name in failures & agenda.known.keys())
-        rows.append(
-            StageStatus(
-                network=network,
-                optimizer=optimizer,
-                trainings_done=len(done) - paths_done,
-                trainings=settings.train.seeds,
-                paths_done=paths_done,
-                paths=4 * settings.paths.pairs,
-                failed=failed,
-            )
-        )
-    return rows, agenda.damaged

@@ -7,6 +7,7 @@ Layout of a store ``DIR``::
     DIR/failures/abcd….txt   the traceback of a task that failed
     DIR/damaged/abcd….nc     records that were found damaged and set aside
     DIR/checkpoints/abcd….pt where a long training run is, until its record is there
+    DIR/running/HOST.PID.json  what a run is doing, as long as it lives
 
 A record ends with its *seal*, a line with the SHA-256 of all bytes before it. HDF5 ignores what
 follows its own end of file, so other programs do not see the seal; the store verifies it before it
@@ -37,7 +38,7 @@ from numpy.typing import NDArray
 FORMAT = 1
 SEAL = re.compile(rb"\nlowroad record, format (\d+), sha256 ([0-9a-f]{64})\n\Z")
 SEAL_LENGTH = len(b"\nlowroad record, format 1, sha256 \n") + 64
-SIDE_FOLDERS = ("failures", "checkpoints")
+SIDE_FOLDERS = ("failures", "checkpoints", "running")
 CIRCUMSTANCES = frozenset({"seconds", "created", "machine", "versions", "content_sha256"})
 """Variables and attributes that may differ between two runs of the same task."""
 
@@ -69,6 +70,7 @@ class Store:
         self.directory = Path(directory)
         self.records = self.directory / "records"
         self.study_file = self.directory / "study.toml"
+        self.running = self.directory / "running"
 
     def path(self, task_hash: str) -> Path:
         """Where the record of a task is, or would be."""
@@ -231,9 +233,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     The folder is made if it is missing. The temporary name says who writes, so that others can tell
     a leftover from a file being written.
+
+    Raises:
+        OSError: it cannot be written; it names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = f"{_host()}.{os.getpid()}.{secrets.token_hex(4)}"
+    writer = f"{host_name()}.{os.getpid()}.{secrets.token_hex(4)}"
     temporary = path.parent / f".{path.name}.{writer}.tmp"
     try:
         with temporary.open("xb") as file:
@@ -241,8 +246,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # one of `write` names no file, others the temporary one
+            error.filename, error.filename2 = str(path), None
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -257,19 +264,21 @@ def _remove_if_left_over(path: Path, day: float = 86_400.0) -> None:
         return
     host, pid = parts[-4], parts[-3]
     try:
-        here = host == _host() and pid.isdigit()
+        here = host == host_name() and pid.isdigit()
         old = time.time() - path.stat().st_mtime > day
-        if old or (here and int(pid) != os.getpid() and not _is_alive(int(pid))):
+        if old or (here and int(pid) != os.getpid() and not is_alive(int(pid))):
             path.unlink(missing_ok=True)
     except FileNotFoundError:
         pass  # its writer has just finished
 
 
-def _host() -> str:
+def host_name() -> str:
+    """This machine's name, as it stands in the names of files."""
     return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "unknown"
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

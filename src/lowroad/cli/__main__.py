@@ -1,0 +1,5 @@
+"""``python -m lowroad.cli``: the command line where ``lowroad`` is not on the PATH."""
+
+from lowroad.cli import main
+
+main()

@@ -1,0 +1,113 @@
+"""``lowroad status``, ``verify``, ``report`` and ``export``: what is in a study's directory."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lowroad.cli.messages import FAILED, fail, readable_errors, study_in, warn
+
+# Everything heavy is imported where it is used: `lowroad --help` shall answer at once.
+if TYPE_CHECKING:
+    from lowroad.study.config import StudyConfig
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A study's directory.")]
+
+
+def status(directory: Directory) -> None:
+    """Show how far a study is: what is done, running, failed and missing, and the time left."""
+    with readable_errors():
+        from lowroad.study.study_file import read_study
+
+        print_status(read_study(study_in(directory)), directory)
+
+
+def verify(directory: Directory) -> None:
+    """Verify the checksums of all that is stored, and change nothing."""
+    with readable_errors():
+        from lowroad.study.verify import verify
+
+        study_in(directory)
+        found = verify(directory)
+        typer.echo(
+            f"{found.records} records and {found.checkpoints} checkpoints in {directory} are sound"
+        )
+        for problem in found.damaged:
+            warn(problem)
+        if found.damaged:
+            fail(
+                f"{len(found.damaged)} damaged; `lowroad run` sets damaged records of its study "
+                "aside and computes them again",
+                FAILED,
+            )
+
+
+def report(directory: Directory) -> None:
+    """Write the report of a study from what is stored, finished or not."""
+    with readable_errors():
+        study_in(directory)
+        write_the_report(directory)
+
+
+def print_status(config: StudyConfig, directory: Path) -> None:
+    """Print a table of the study's stages, and what is damaged."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from lowroad.study.progress import clock
+    from lowroad.study.status import status
+
+    found = status(config, directory)
+    table = Table(box=None, header_style="bold")
+    table.add_column("network")
+    table.add_column("optimizer")
+    for title in ("training runs", "paths", "running", "failed", "missing", "one worker's time"):
+        table.add_column(title, justify="right")
+    for row in found.stages:
+        table.add_row(
+            row.network,
+            row.optimizer,
+            f"{row.trainings_done} of {row.trainings}",
+            f"{row.paths_done} of {row.paths}",
+            str(row.running),
+            str(row.failed),
+            str(row.missing),
+            "?" if math.isnan(row.seconds_left) else clock(row.seconds_left),
+        )
+    total = sum(row.trainings + row.paths for row in found.stages)
+    done = sum(row.trainings_done + row.paths_done for row in found.stages)
+    typer.echo(f"Study {config.name} in {directory}: {done} of {total} tasks stored")
+    if found.runs:
+        typer.echo(
+            f"{_number(found.runs, 'run')} under way with {_number(found.workers, 'task')}"
+            + (
+                ""
+                if math.isnan(found.seconds_left)
+                else f", about {clock(found.seconds_left)} left"
+            )
+        )
+    typer.echo()
+    Console(highlight=False).print(table)
+    for problem in found.damaged:
+        warn(f"{problem}; `lowroad run` sets it aside and computes it again")
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def write_the_report(directory: Path) -> None:
+    """Write the report, saying what is missing in it."""
+    from lowroad.report import write_report
+    from lowroad.study.results import load_results
+
+    results = load_results(directory)
+    for problem in results.damaged:
+        warn(f"{problem}; `lowroad run` sets it aside and computes it again")
+    if results.missing:
+        warn(f"{results.missing} tasks are not stored yet: the report shows what there is")
+    typer.echo("Writing the report …")
+    typer.echo(f"Report: {write_report(results, directory)}")

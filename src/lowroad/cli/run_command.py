@@ -1,0 +1,184 @@
+"""``lowroad run``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lowroad.cli.directory_commands import print_status, write_the_report
+from lowroad.cli.messages import FAILED, INTERRUPTED, WRONG_USAGE, fail, readable_errors, warn
+
+# Everything heavy is imported where it is used: `lowroad --help` shall answer at once.
+if TYPE_CHECKING:
+    from lowroad.execution.clusters import Workers
+    from lowroad.study.config import StudyConfig
+    from lowroad.study.run import PreparedRun, RunSummary
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
+
+
+def run(
+    study: StudyFile,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: train.seeds=8."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the study is stored (default: runs/NAME)."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes of one thread each (default: one for each core)."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A running dask scheduler, or its scheduler file."),
+    ] = None,
+    slurm: Annotated[
+        Path | None,
+        typer.Option(metavar="CLUSTER.toml", help="Submit SLURM jobs as this file describes."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Do the I-th of N parts: for job arrays, no report."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done and do nothing.")
+    ] = False,
+) -> None:
+    """Run a study, or go on with it, and write its report."""
+    with readable_errors():
+        from lowroad.study.study_file import read_study
+
+        config = read_study(study, assignments or [])
+        where = _workers(workers, scheduler, slurm)
+        share = _share(shard)
+        directory = out or Path("runs") / config.name
+        if dry_run:
+            print_status(config, directory)
+            typer.echo("\nThis was a dry run: nothing has been done.")
+            return
+        if directory.exists() and not directory.is_dir():
+            fail(f"{directory}: expected a directory, got a file", WRONG_USAGE)
+        if share is None:
+            _run(config, directory, where, (0, 1))
+            write_the_report(directory)
+        else:
+            _run(config, directory, where, share)
+
+
+def _workers(workers: int | None, scheduler: str | None, slurm: Path | None) -> Workers:
+    from lowroad.execution.clusters import Scheduler, read_slurm
+
+    if sum(choice is not None for choice in (workers, scheduler, slurm)) > 1:
+        fail("--workers, --scheduler and --slurm exclude each other: give one", WRONG_USAGE)
+    if scheduler is not None:
+        return Scheduler(scheduler)
+    if slurm is not None:
+        try:
+            return read_slurm(slurm)
+        except ValueError as error:
+            fail(str(error), WRONG_USAGE)
+    return workers or _cores()
+
+
+def _share(shard: str | None) -> tuple[int, int] | None:
+    """Return (i − 1, n) of "i/n"."""
+    if shard is None:
+        return None
+    i, slash, n = shard.partition("/")
+    if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
+        fail(f"--shard: expected I/N with 1 <= I <= N, such as 3/8, got {shard!r}", WRONG_USAGE)
+    return int(i) - 1, int(n)
+
+
+def _run(config: StudyConfig, directory: Path, workers: Workers, share: tuple[int, int]) -> None:
+    from lowroad.study.run import prepare_run
+
+    prepared = prepare_run(config, directory, share)
+    for note in prepared.notes:
+        warn(note)
+    total, done = prepared.agenda.total, len(prepared.agenda.done)
+    by = f"{workers} worker{'s' if workers > 1 else ''}" if isinstance(workers, int) else workers
+    part = (
+        ""
+        if share == (0, 1)
+        else f" (shard {share[0] + 1} of {share[1]}: {len(prepared.tasks)} now)"
+    )
+    typer.echo(
+        f"Study {config.name} in {directory}: {total} tasks, {done} stored, {total - done} to do"
+        f"{part}, {by}"
+    )
+    try:
+        summary = _perform(prepared, workers)
+    except KeyboardInterrupt:
+        stored = len(prepared.agenda.done)
+        fail(
+            f"\nInterrupted: {stored} of {total} tasks are stored, nothing finished is lost.\n"
+            f"To go on: {_same_command()}",
+            INTERRUPTED,
+        )
+    for task, error in summary.failed:
+        warn(f"failed: {task}: {error}\n  traceback: {_traceback(prepared, task.hash)}")
+    if share == (0, 1) and summary.waiting:
+        warn(f"{summary.waiting} paths could not begin because training runs failed")
+    if summary.failed:
+        fail(
+            f"{len(summary.failed)} of {total} tasks failed; the others are stored. "
+            f"Running again tries them again.",
+            FAILED,
+        )
+    if share != (0, 1):
+        if prepared.tasks:  # others may have finished what paths of this part waited for
+            return _run(config, directory, workers, share)
+        _tell_what_waits(prepared)
+
+
+def _tell_what_waits(prepared: PreparedRun) -> None:
+    missing = prepared.agenda.total - len(prepared.agenda.done)
+    if missing:
+        typer.echo(
+            f"This shard has nothing more to do now; {missing} of the study's tasks are not "
+            "stored. Paths begin when all training runs of their network and optimizer are stored: "
+            "run the shards again for them, and `lowroad report` when all is done."
+        )
+    else:
+        typer.echo("All tasks of the study are stored; `lowroad report` writes the report.")
+
+
+def _same_command() -> str:
+    """This command as it can be typed again; `make study` calls one that is not on the PATH."""
+    program = sys.argv[0]
+    if Path(program).name != "lowroad" or shutil.which("lowroad") == program:
+        program = "lowroad"
+    return shlex.join([program, *sys.argv[1:]])
+
+
+def _perform(prepared: PreparedRun, workers: Workers) -> RunSummary:
+    from rich.console import Console
+
+    from lowroad.study.progress import LiveDisplay, PlainDisplay
+
+    if not prepared.tasks:
+        return prepared.perform(workers, lambda tally, event: None)
+    console = Console()
+    with LiveDisplay(console) if console.is_terminal else PlainDisplay(sys.stdout) as display:
+        return prepared.perform(workers, display)
+
+
+def _traceback(prepared: PreparedRun, task_hash: str) -> Path:
+    return prepared.agenda.store.failure_path(task_hash)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

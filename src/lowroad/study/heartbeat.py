@@ -1,0 +1,113 @@
+"""A run's heartbeat: what it is doing now, told to others through one small file.
+
+While a run goes on, a thread of it rewrites ``DIR/running/HOST.PID.json`` every few seconds; at its
+end the file goes. A file that is no longer rewritten belongs to a run that was killed. Nobody waits
+for such a file or decides by it what to do: it is for people who ask for the status.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lowroad.study.progress import Tally
+from lowroad.study.store import Store, host_name, is_alive, write_atomically
+
+EVERY = 15.0  # seconds between two beats
+DEAD_AFTER = 120.0  # seconds without a beat; also bridges clocks of machines that differ by a bit
+
+
+class Heartbeat:
+    """Beats from the beginning of a ``with`` block to its end.
+
+    Args:
+        store: where the run stores its records.
+        tally: what the run is doing.
+
+    Raises:
+        OSError: on entering, if the directory cannot be written: better before the first task
+            than after it. Later beats that fail are left out.
+    """
+
+    def __init__(self, store: Store, tally: Tally) -> None:
+        self._path = store.running / f"{host_name()}.{os.getpid()}.json"
+        self._tally = tally
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat_on, daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        for path in self._path.parent.glob("*.json"):
+            if _is_dead_here(path):
+                path.unlink(missing_ok=True)
+        self.beat()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end.set()
+        self._thread.join()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def beat(self) -> None:
+        """Write what is running: seconds under way by hash.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        now = self._tally.seconds
+        tasks = {name: now - task.began for name, task in list(self._tally.running.items())}
+        write_atomically(self._path, json.dumps(tasks).encode())
+
+    def _beat_on(self) -> None:
+        while not self._end.wait(EVERY):
+            with suppress(OSError):
+                self.beat()
+
+
+@dataclass(frozen=True)
+class Alive:
+    """The runs that are alive.
+
+    Attributes:
+        runs: how many there are.
+        workers: how many tasks they have under way.
+        seconds: how long each task has been under way, by hash.
+    """
+
+    runs: int
+    workers: int
+    seconds: dict[str, float]
+
+
+def alive(store: Store) -> Alive:
+    """Which runs are alive in a directory, and what they are doing."""
+    beats = list(_beats(store))
+    seconds: dict[str, float] = {}
+    for beat in beats:
+        for name, value in beat.items():  # two runs may do the same task
+            seconds[name] = max(value, seconds.get(name, 0.0))
+    return Alive(len(beats), sum(map(len, beats)), seconds)
+
+
+def _beats(store: Store) -> Iterator[dict[str, float]]:
+    for path in store.running.glob("*.json"):
+        try:
+            age = time.time() - path.stat().st_mtime
+            tasks = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue  # its run has just ended, or this is no heartbeat
+        if age < DEAD_AFTER and not _is_dead_here(path):
+            yield tasks
+
+
+def _is_dead_here(path: Path) -> bool:
+    """Whether the run was on this machine and its process is gone."""
+    host, _, process = path.stem.partition(".")
+    return host == host_name() and process.isdigit() and not is_alive(int(process))

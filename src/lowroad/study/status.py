@@ -1,0 +1,129 @@
+"""How far a study is, stage by stage, from what its directory holds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lowroad.study.config import StudyConfig
+from lowroad.study.heartbeat import alive
+from lowroad.study.plan import Agenda, Stage, stage_of, stages
+from lowroad.study.store import DamagedRecordError, Store
+from lowroad.study.tasks import SIDES, WEIGHT_SETS, PathTask, Task
+
+SAMPLE = 20  # records of a kind whose times are looked up
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """How far a stage, the runs of a network with an optimizer and their paths, is.
+
+    Attributes:
+        network, optimizer: which stage.
+        trainings_done, trainings, paths_done, paths: how many are stored, and how many there are.
+        running: how many tasks are under way.
+        failed: how many failed when they were tried last, and are not under way again.
+        seconds_left: what is left, in seconds of one worker, if each task takes as long as those of
+            its kind that are stored; NaN where none of a kind is.
+    """
+
+    network: str
+    optimizer: str
+    trainings_done: int
+    trainings: int
+    paths_done: int
+    paths: int
+    running: int
+    failed: int
+    seconds_left: float
+
+    @property
+    def missing(self) -> int:
+        """How many tasks are neither stored, nor under way, nor failed."""
+        done = self.trainings_done + self.paths_done
+        return self.trainings + self.paths - done - self.running - self.failed
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a study is.
+
+    Attributes:
+        stages: in the order of the study's networks.
+        runs, workers: how many runs are alive in the directory, and their tasks under way.
+        damaged: a line for each damaged record met on the way.
+    """
+
+    stages: list[StageStatus]
+    runs: int
+    workers: int
+    damaged: list[str]
+
+    @property
+    def seconds_left(self) -> float:
+        """Time left with the workers at work now; NaN if none is, or some stage's is unknown."""
+        left = sum(stage.seconds_left for stage in self.stages)
+        return left / self.workers if self.workers else math.nan
+
+
+def status(config: StudyConfig, directory: Path) -> Status:
+    """How far a study is, without changing anything."""
+    store = Store(directory)
+    agenda = Agenda(config, store)
+    agenda.begin()
+    running = alive(store)
+    under_way = running.seconds.keys() & agenda.known.keys() - agenda.done.keys()
+    failures = store.failures() & agenda.known.keys() - agenda.done.keys() - under_way
+    done = _by_stage(agenda.done.values())
+    busy = _by_stage(agenda.known[name] for name in under_way)
+    failed = _by_stage(agenda.known[name] for name in failures)
+    seconds = _mean_seconds(store, agenda.done.values())
+    rows = []
+    for network, optimizer in sorted(stages(config), key=lambda s: config.networks.index(s[0])):
+        stage = network, optimizer
+        settings = config.settings(network)
+        left = Counter({f"training {network} {optimizer}": settings.train.seeds})
+        for side in SIDES:
+            left[f"path {network} on {side}"] = len(WEIGHT_SETS) // 2 * settings.paths.pairs
+        left.subtract(task.group for task in done[stage])
+        work = sum(seconds.get(group, math.nan) * n for group, n in left.items() if n)
+        for task in busy[stage]:
+            expected = seconds.get(task.group, math.nan)
+            work -= min(running.seconds[task.hash], expected)
+        paths_done = sum(isinstance(task, PathTask) for task in done[stage])
+        rows.append(
+            StageStatus(
+                network=network,
+                optimizer=optimizer,
+                trainings_done=len(done[stage]) - paths_done,
+                trainings=settings.train.seeds,
+                paths_done=paths_done,
+                paths=len(WEIGHT_SETS) // 2 * len(SIDES) * settings.paths.pairs,
+                running=len(busy[stage]),
+                failed=len(failed[stage]),
+                seconds_left=work,
+            )
+        )
+    return Status(rows, running.runs, running.workers, agenda.damaged)
+
+
+def _by_stage(tasks: Iterable[Task]) -> defaultdict[Stage, list[Task]]:
+    by_stage: defaultdict[Stage, list[Task]] = defaultdict(list)
+    for task in tasks:
+        by_stage[stage_of(task)].append(task)
+    return by_stage
+
+
+def _mean_seconds(store: Store, tasks: Iterable[Task]) -> dict[str, float]:
+    """How long a task of each group took, from some stored ones."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for task in tasks:
+        if len(times[task.group]) < SAMPLE:
+            try:
+                times[task.group].append(float(store.read_attributes(task.hash)["seconds"]))
+            except (DamagedRecordError, FileNotFoundError, KeyError):
+                continue
+    return {group: sum(each) / len(each) for group, each in times.items() if each}

@@ -1,0 +1,222 @@
+"""What is told about a directory: how far it is, who works in it, and whether it is sound."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xarray as xr
+
+from lowroad.execution.executor import Event
+from lowroad.study import heartbeat
+from lowroad.study.config import StudyConfig
+from lowroad.study.heartbeat import Heartbeat, alive
+from lowroad.study.plan import stages, training_tasks
+from lowroad.study.progress import Tally
+from lowroad.study.run import prepare_run
+from lowroad.study.status import status
+from lowroad.study.store import Store, host_name
+from lowroad.study.study_file import parse_study
+from lowroad.study.tasks import PathTask, Task, TrainingTask, canonical_json
+from lowroad.study.verify import verify
+
+from .conftest import Finished
+
+
+@pytest.fixture
+def copy(finished: Finished, tmp_path: Path) -> Path:
+    """A copy of the finished store, free to damage."""
+    return Path(shutil.copytree(finished.directory, tmp_path / "copy"))
+
+
+def record_of(directory: Path, config: StudyConfig, kind: type) -> str:
+    run = prepare_run(config, directory)
+    return next(name for name, task in run.agenda.done.items() if isinstance(task, kind))
+
+
+def state(directory: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
+
+
+@pytest.mark.parametrize("kind", [TrainingTask, PathTask])
+def test_status_changes_nothing_and_names_damage(tiny: StudyConfig, copy: Path, kind: type) -> None:
+    name = record_of(copy, tiny, kind)
+    Store(copy).path(name).write_bytes(b"")
+    before = state(copy)
+    found = status(tiny, copy)
+    assert state(copy) == before
+    assert [name in line for line in found.damaged] == [True]
+    assert sum(row.trainings for row in found.stages) == 6
+    stored = sum(row.trainings_done + row.paths_done for row in found.stages)
+    assert stored == (13 if kind is PathTask else 13 - 4)  # paths wait for all runs
+    assert sum(row.missing for row in found.stages) == 14 - stored
+    nowhere = status(tiny, copy / "nowhere")
+    assert sum(row.missing for row in nowhere.stages) == 14
+    assert all(math.isnan(row.seconds_left) for row in nowhere.stages)
+    assert not (copy / "nowhere").exists()
+
+
+def store_with_seconds(store: Store, task: Task, seconds: float) -> None:
+    store.write(task.hash, xr.Dataset(attrs={"train_height": 1.0, "seconds": seconds}))
+
+
+def test_time_left_follows_from_the_times_of_stored_tasks(
+    raw: dict[str, Any], tmp_path: Path
+) -> None:
+    """Six SGD runs of 10 and 30 s, two stored, one under way for 5 s and one failed: by hand."""
+    raw["train"] |= {"seeds": 6, "keep": 2}
+    config = parse_study(raw)
+    store = Store(tmp_path)
+    by_optimizer = {stage[1]: training_tasks(config, stage) for stage in stages(config)}
+    tasks = by_optimizer["sgd"]
+    for task, seconds in zip(tasks, (10.0, 30.0), strict=False):
+        store_with_seconds(store, task, seconds)
+    for task in by_optimizer["lbfgs"]:
+        store_with_seconds(store, task, 100.0)
+    store.failure_path(tasks[5].hash).parent.mkdir()
+    store.failure_path(tasks[5].hash).write_text("no luck")
+    store.running.mkdir()
+    beat = store.running / f"{host_name()}.{os.getpid()}.json"
+    beat.write_text(json.dumps({tasks[2].hash: 5.0, "of another study": 3.0}))
+    (store.running / "elsewhere.7.json").write_text(json.dumps({tasks[2].hash: 4.0}))
+    found = status(config, tmp_path)
+    sgd, lbfgs = found.stages
+    assert (sgd.trainings_done, sgd.running, sgd.failed, sgd.missing) == (2, 1, 1, 2 + 4)
+    assert math.isnan(sgd.seconds_left)  # no path has been found yet
+    assert (lbfgs.trainings_done, lbfgs.missing) == (6, 4)
+    assert (found.runs, found.workers) == (2, 3)
+    assert math.isnan(found.seconds_left)
+    # Once a path of each kind is stored the rest is known: four SGD runs of 20 s, one of which is
+    # under way for 5 s, and the paths: of four with L-BFGS two at 2 s, four with SGD at 2 s.
+    run = prepare_run(config, tmp_path)
+    paths = [task for task in run.tasks if isinstance(task, PathTask)]
+    assert len(paths) == 4
+    for landscape in ("train", "test"):
+        path = next(task for task in paths if task.landscape == landscape)
+        store_with_seconds(store, path, 2.0)
+    found = status(config, tmp_path)
+    assert [row.seconds_left for row in found.stages] == [4 * 20 - 5 + 4 * 2, 2 * 2]
+    assert found.seconds_left == pytest.approx((83 + 4) / 3)
+
+
+def test_a_finished_study_has_no_time_left(tiny: StudyConfig, finished: Finished) -> None:
+    found = status(tiny, finished.directory)
+    assert [row.seconds_left for row in found.stages] == [0, 0]
+    assert all(row.missing == row.running == row.failed == 0 for row in found.stages)
+
+
+@pytest.fixture
+def gone() -> int:
+    """The id of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_heartbeats_of_dead_runs_count_for_nothing(tmp_path: Path, gone: int) -> None:
+    store = Store(tmp_path)
+    assert alive(store).runs == 0
+    store.running.mkdir()
+    names = [f"{host_name()}.{gone}", "elsewhere.1", "elsewhere.2", "elsewhere.3"]
+    for name, text in zip(names, ('{"a": 1}', '{"b": 2}', '{"c": 3}', "half"), strict=True):
+        (store.running / f"{name}.json").write_text(text)
+    old = time.time() - 2 * heartbeat.DEAD_AFTER
+    os.utime(store.running / "elsewhere.1.json", (old, old))
+    assert alive(store) == heartbeat.Alive(runs=1, workers=1, seconds={"c": 3.0})
+
+
+def test_a_run_beats_until_its_end(
+    tiny: StudyConfig, tmp_path: Path, gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    run = prepare_run(tiny, tmp_path)
+    store = run.agenda.store
+    store.running.mkdir()
+    left = store.running / f"{host_name()}.{gone}.json"
+    left.write_text("{}")
+    seen: list[set[str]] = []
+
+    def watch(tally: Tally, event: Event) -> None:
+        if event.kind == "started":
+            end = time.monotonic() + 20
+            while event.task.hash not in alive(store).seconds and time.monotonic() < end:
+                time.sleep(0.005)
+            seen.append(set(alive(store).seconds))
+
+    assert run.perform(1, watch).performed == 14
+    assert seen == [{name} for name in run.agenda.done]
+    assert list(store.running.iterdir()) == []
+    assert not [thread for thread in threading.enumerate() if "_beat_on" in thread.name]
+
+
+def test_all_records_and_checkpoints_are_verified(tiny: StudyConfig, copy: Path) -> None:
+    changed = tiny.model_copy(update={"seed": 1})  # its plan has none of the records
+    prepare_run(changed, copy)
+    before = state(copy)
+    assert verify(copy).records == 14
+    assert verify(copy).damaged == []
+    assert state(copy) == before
+
+
+@pytest.fixture
+def two(copy: Path) -> Iterator[tuple[Store, str, str]]:
+    store = Store(copy)
+    first, second = sorted(store.hashes())[:2]
+    yield store, first, second
+
+
+def test_each_kind_of_damage_is_named(two: tuple[Store, str, str]) -> None:
+    store, first, second = two
+    content = bytearray(store.path(first).read_bytes())
+    content[100] ^= 1
+    store.path(first).write_bytes(content)
+    store.path(second).unlink()
+    third, fourth = sorted(store.hashes())[1:3]
+    path = store.path(second)
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(store.path(third), path)  # sound, but another task's
+    checkpoint = store.checkpoint_path(fourth)
+    checkpoint.parent.mkdir(exist_ok=True)
+    checkpoint.write_bytes(b"0" * 100)
+    store.study_file.write_text("name = 3")
+    found = verify(store.directory)
+    assert (found.records, found.checkpoints) == (12, 0)
+    problems = "\n".join(found.damaged)
+    assert len(found.damaged) >= 4
+    assert f"{store.path(first)}: damaged record: its content does not fit" in problems
+    assert f"{path}: damaged record: its name is not the hash of its task" in problems
+    assert f"{checkpoint}: damaged checkpoint" in problems
+    assert f"{store.study_file}: name: expected a string" in problems
+
+
+def test_a_sealed_file_that_is_no_record_is_damaged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.study_file.write_text('name = "a"')
+    name = hashlib.sha256(b"a").hexdigest()
+    body = b"no HDF5 at all"
+    seal = f"\nlowroad record, format 1, sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
+    store.path(name).parent.mkdir(parents=True)
+    store.path(name).write_bytes(body + seal)
+    (problem,) = verify(tmp_path).damaged
+    assert "its content is no HDF5" in problem
+
+
+def test_a_records_name_is_the_hash_of_the_task_it_tells(
+    tiny: StudyConfig, finished: Finished
+) -> None:
+    run = prepare_run(tiny, finished.directory)
+    for name, task in run.agenda.done.items():
+        told = run.agenda.store.read_attributes(name)["task"]
+        assert told == canonical_json(task.determinants())
+        assert hashlib.sha256(told.encode()).hexdigest() == name
