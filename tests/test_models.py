@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lowroad.models import FCP, LSTM, MODELS, Autoencoder, AveragePool, LeNet
+from lowroad.models import FCP, LSTM, MODELS, Autoencoder, AveragePool, ImageConvolution, LeNet
 
 # The D column of Table 1 in Yu & Morozov 2026.
 DIMENSIONS = {"FCP": 42_200, "LeNet": 61_706, "LSTM": 15_456, "Autoencoder": 52_224}
@@ -204,3 +204,30 @@ def test_average_pool_is_pytorchs():
     images = torch.rand(3, 2, 8, 6, generator=torch.Generator().manual_seed(0)).double()
     expected = torch.nn.functional.avg_pool2d(images, 2)
     torch.testing.assert_close(AveragePool()(images), expected, rtol=1e-14, atol=0.0)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_image_convolution_is_pytorchs_with_its_gradients(channels):
+    generator = torch.Generator().manual_seed(0)
+    ours = ImageConvolution(channels, 4, (3, 5), padding=2).double()
+    theirs = nn.Conv2d(channels, 4, (3, 5), padding=2).double()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.rand(7, channels, 9, 8, generator=generator).double()
+    assert torch.equal(ours(images), theirs(images))
+    for layer in (ours, theirs):
+        layer(images).tanh().square().sum().backward()
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(ours.bias.grad, theirs.bias.grad, rtol=1e-12, atol=1e-13)
+    # images that need a gradient get one, and curvature can be had
+    by_images = [
+        torch.autograd.grad(layer(x).sum(), x)[0]
+        for layer in (ours, theirs)
+        for x in [images.clone().requires_grad_()]
+    ]
+    assert torch.equal(*by_images)
+
+    def outputs(weight, bias):
+        values = {"weight": weight, "bias": bias}
+        return torch.func.functional_call(ours, values, images[:1]).tanh()
+
+    assert torch.autograd.gradgradcheck(outputs, (ours.weight, ours.bias))
