@@ -21,6 +21,7 @@ from lowroad.analysis.heights import path_heights
 from lowroad.analysis.kernel_pca import KERNELS, kernel_pca
 from lowroad.analysis.losses import loss_table, representative_run, rise_after_minimum
 from lowroad.analysis.planes import plane_axes, plane_through
+from lowroad.analysis.sharpness import Sharpness, sharpness
 from lowroad.analysis.weights import centroid_distances, weight_statistics
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Measurements",
     "Merge",
     "MergeTree",
+    "Sharpness",
     "Verdict",
     "bootstrap_interval",
     "centroid_distances",
@@ -46,5 +48,6 @@ __all__ = [
     "plane_through",
     "representative_run",
     "rise_after_minimum",
+    "sharpness",
     "weight_statistics",
 ]

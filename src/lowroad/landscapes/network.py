@@ -103,6 +103,11 @@ class NetworkLandscape(Landscape):
         """The landscape's copy of the module; its parameters are those last evaluated."""
         return self._model.module
 
+    @property
+    def loss(self) -> Loss:
+        """The loss of a batch, (outputs, targets) → the sum over its items in float64."""
+        return self._loss
+
     def with_buffers(self, buffers: Mapping[str, Tensor]) -> NetworkLandscape:
         """Return the landscape of the same network with some buffers set to other values.
 

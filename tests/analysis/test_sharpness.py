@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor, nn
+from torch.func import functional_call, hessian
+
+from lowroad.analysis import sharpness
+from lowroad.landscapes import BatchNormLandscape, MullerBrown, NetworkLandscape
+from lowroad.models import MODELS
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def tiny(inputs: int, hidden: int, piece: int = 17) -> NetworkLandscape:
+    """A classifier in float64 on 40 items in uneven pieces."""
+    generator = seeded(1)
+    torch.manual_seed(2)
+    model = nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, 3)).double()
+    data = torch.randn(40, inputs, dtype=torch.float64, generator=generator)
+    return NetworkLandscape(
+        model, data, torch.randint(3, (40,), generator=generator), "cross_entropy", piece=piece
+    )
+
+
+def whole_hessian(landscape: NetworkLandscape, point: Tensor) -> np.ndarray:
+    """By torch.func, from the plain mean loss of all items at once."""
+
+    def loss(vector: Tensor) -> Tensor:
+        outputs = functional_call(
+            landscape.module, landscape.parameters_at(vector), (landscape.inputs,)
+        )
+        return nn.functional.cross_entropy(outputs, landscape.targets)
+
+    return hessian(loss)(point).numpy()
+
+
+@pytest.mark.parametrize("hidden", [4, 20])  # 35 parameters: all of H; 163: Lanczos
+def test_against_the_whole_hessian_in_float64(hidden):
+    landscape = tiny(4, hidden)
+    point = landscape.initial_point() + 0.3
+    exact = np.linalg.eigvalsh(whole_hessian(landscape, point))[::-1]
+    found = sharpness(landscape, point, eigenvalues=6, samples=200, generator=seeded())
+    np.testing.assert_allclose(found.eigenvalues, exact[:6], rtol=1e-6)
+    if hidden == 4:
+        assert found.trace == pytest.approx(exact.sum(), rel=1e-10)
+        assert (found.trace_error, found.products) == (0.0, landscape.dimension)
+    else:
+        assert 0 < found.trace_error < 0.05 * exact.sum()
+        assert abs(found.trace - exact.sum()) < 4 * found.trace_error
+
+
+def test_a_quadratic_loss_has_the_curvature_of_its_data_everywhere():
+    """Mean squared error of a linear layer: H = 2/n XᵀX, with few eigenvalues that stand out."""
+    scales = torch.tensor([9.0, 5.0, 4.0] + [0.1] * 117, dtype=torch.float64)
+    inputs = torch.randn(30, 120, dtype=torch.float64, generator=seeded()) * scales
+    model = nn.Linear(120, 1, bias=False).double()
+    landscape = NetworkLandscape(model, inputs, torch.zeros(30, 1).double(), "mean_squared_error")
+    exact = np.linalg.eigvalsh((inputs.T @ inputs).numpy())[::-1] / 15
+    for point in (torch.zeros(120), torch.randn(120, generator=seeded(1))):
+        found = sharpness(landscape, point.double(), eigenvalues=3, generator=seeded())
+        np.testing.assert_allclose(found.eigenvalues, exact[:3], rtol=1e-8)
+        assert 0 < found.trace_error < 1e-3 * exact.sum()  # what stands out is known exactly
+        assert abs(found.trace - exact.sum()) < 4 * found.trace_error
+
+
+def test_the_error_of_the_trace_is_its_standard_error():
+    landscape = tiny(4, 20, piece=40)
+    point = landscape.initial_point()
+    exact = np.trace(whole_hessian(landscape, point))
+    found = [
+        sharpness(landscape, point, eigenvalues=1, samples=8, generator=seeded(seed))
+        for seed in range(25)
+    ]
+    scores = [(each.trace - exact) / each.trace_error for each in found]
+    assert abs(np.mean(scores)) < 0.75  # Student's t with 7 degrees: 1.18 / sqrt(25) = 0.24
+    assert 0.8 < np.std(scores) < 1.7
+
+
+def test_the_same_generator_gives_the_same_numbers_and_leaves_the_landscape_alone():
+    landscape = tiny(4, 20)
+    point = landscape.initial_point()
+    before = landscape.height(point + 1)
+    first, second = (sharpness(landscape, point, generator=seeded(5)) for _ in range(2))
+    np.testing.assert_array_equal(first.eigenvalues, second.eigenvalues)
+    assert (first.trace, first.trace_error) == (second.trace, second.trace_error)
+    assert landscape.height(point + 1) == before
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_papers_networks_by_differences_of_gradients(name):
+    model = MODELS[name]
+    generator = seeded(3)
+    images = torch.rand(20, 784, generator=generator)
+    labels = torch.randint(10, (20,), generator=generator)
+    targets = labels if model.loss == "cross_entropy" else images
+    module = model(generator=generator).double()
+    landscape = NetworkLandscape(module, images.double(), _double(targets), model.loss)
+    point = landscape.initial_point()
+
+    def product(vector: np.ndarray) -> np.ndarray:
+        v = torch.from_numpy(vector.ravel())
+        steps = torch.stack([point + 1e-4 * v, point - 1e-4 * v])
+        first, second = landscape.heights_and_gradients(steps)[1]
+        return ((first - second) / 2e-4).numpy()
+
+    operator = LinearOperator((len(point),) * 2, matvec=product, dtype=np.float64)
+    theirs = eigsh(operator, k=2, which="LA", tol=1e-5, return_eigenvectors=False)[::-1]
+    found = sharpness(landscape, point, eigenvalues=2, samples=2, generator=seeded())
+    np.testing.assert_allclose(found.eigenvalues, theirs, rtol=1e-4)
+
+
+def _double(targets: Tensor) -> Tensor:
+    return targets.double() if targets.is_floating_point() else targets
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"eigenvalues": 0}, ValueError, "expected 1 to 163 eigenvalues"),
+        ({"eigenvalues": 164}, ValueError, "expected 1 to 163 eigenvalues"),
+        ({"samples": 1}, ValueError, "at least two samples"),
+        ({"point": torch.full((163,), torch.nan).double()}, ValueError, "not finite"),
+        ({"point": torch.zeros(162).double()}, ValueError, "163"),
+        ({"landscape": MullerBrown()}, TypeError, "of a network, got MullerBrown"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes, error, words):
+    landscape = tiny(4, 20)
+    arguments = {"landscape": landscape, "point": landscape.initial_point()} | changes
+    with pytest.raises(error, match=words):
+        sharpness(**arguments, generator=seeded())
+
+
+def test_statistics_that_follow_the_weights_are_refused():
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).eval()
+    inputs = torch.rand(8, 3, generator=seeded())
+    fixed = NetworkLandscape(model, inputs, torch.zeros(8, 3), "mean_squared_error")
+    landscape = BatchNormLandscape(fixed)
+    with pytest.raises(ValueError, match="batch norm"):
+        sharpness(landscape, landscape.initial_point(), generator=seeded())
+
+
+def test_without_curvlinops_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "curvlinops", None)
+    landscape = tiny(4, 4)
+    with pytest.raises(ImportError, match=r"lowroad\[hessian\]"):
+        sharpness(landscape, landscape.initial_point(), generator=seeded())
