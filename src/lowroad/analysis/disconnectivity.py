@@ -101,7 +101,7 @@ def merge_tree(heights: ArrayLike, pairs: ArrayLike, barriers: ArrayLike) -> Mer
             f"heights must be finite; minima {np.flatnonzero(~np.isfinite(minima)).tolist()} are "
             "not. Leave out what diverged"
         )
-    if len(ends) and not (0 <= ends.min() and ends.max() < len(minima)):
+    if len(ends) and not (ends.min() >= 0 and ends.max() < len(minima)):
         raise ValueError(f"pairs must be indices of the {len(minima)} minima, from 0")
     for (i, j), level in zip(ends.tolist(), levels.tolist(), strict=True):
         if i == j:
