@@ -159,7 +159,14 @@ class _ImageConvolution(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         images, weight, _, ctx.padding = inputs
         ctx.save_for_backward(images)
+        ctx.save_for_forward(images)
         ctx.shape = weight.shape
+
+    @staticmethod
+    def jvp(ctx: Any, images: None, weight: Tensor, bias: Tensor, padding: None) -> Tensor:
+        """Forwards, for products with the Hessian: the layer is linear in weights and biases."""
+        (saved,) = ctx.saved_tensors
+        return nn.functional.conv2d(saved, weight, bias, padding=ctx.padding)
 
     @staticmethod
     def backward(ctx: Any, pull: Tensor) -> tuple[None, Tensor, Tensor, None]:
