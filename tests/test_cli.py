@@ -80,7 +80,7 @@ def test_help_and_version_answer_at_once_without_torch() -> None:
     start = time.monotonic()
     out = subprocess.check_output([sys.executable, "-m", "lowroad.cli", "--help"], text=True)
     assert time.monotonic() - start < 3
-    for command in ("run", "status", "verify", "report", "data", "connect"):
+    for command in ("run", "status", "verify", "report", "export", "data", "connect"):
         assert f"\n  {command} " in out
     assert call("--version") == Outcome(0, f"lowroad {lowroad.__version__}\n", "")
 
@@ -105,6 +105,8 @@ def test_help_and_version_answer_at_once_without_torch() -> None:
         (["report", "nowhere"], "nowhere: there is no such directory"),
         (["status", "{folder}"], "{folder}: no study here"),
         (["verify", "{folder}"], "{folder}: no study here"),
+        (["export", "{folder}"], "give --csv OUT or --zarr OUT"),
+        (["export", "{folder}", "--csv", "out"], "{folder}: no study here"),
         (["report", "{folder}"], "{folder}: no study here"),
     ],
 )
@@ -174,6 +176,20 @@ def test_verify_counts_what_is_sound_and_names_what_is_not(done: Path, tmp_path:
     assert all(f"{path}: damaged record: " in result.errors for path in paths)
     assert "2 damaged" in result.errors
     assert len(list((directory / "records").glob("*/*.nc"))) == 12
+
+
+def test_export_writes_tables_and_a_zarr_store(done: Path, tmp_path: Path) -> None:
+    tables, store = tmp_path / "tables", tmp_path / "tiny.zarr"
+    command = ["export", done, "--csv", tables, "--zarr", store]
+    result = call(*command)
+    assert (result.code, result.errors) == (0, "")
+    for path in (tables / "runs.csv", tables / "paths.csv", store):
+        assert f"Written: {path}" in result.out
+    assert len((tables / "paths.csv").read_text().splitlines()) == 1 + 8
+    assert (store / ".zmetadata").is_file()
+    again = call(*command)
+    assert again.code == 1
+    assert f"{store} exists: remove it" in again.errors
 
 
 def test_status_tells_who_is_at_work(done: Path, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import xarray as xr
 from lowroad.execution.executor import Event
 from lowroad.study import heartbeat
 from lowroad.study.config import StudyConfig
-from lowroad.study.heartbeat import Heartbeat, alive
+from lowroad.study.heartbeat import alive
 from lowroad.study.plan import stages, training_tasks
 from lowroad.study.progress import Tally
 from lowroad.study.run import prepare_run
@@ -170,10 +169,10 @@ def test_all_records_and_checkpoints_are_verified(tiny: StudyConfig, copy: Path)
 
 
 @pytest.fixture
-def two(copy: Path) -> Iterator[tuple[Store, str, str]]:
+def two(copy: Path) -> tuple[Store, str, str]:
     store = Store(copy)
     first, second = sorted(store.hashes())[:2]
-    yield store, first, second
+    return store, first, second
 
 
 def test_each_kind_of_damage_is_named(two: tuple[Store, str, str]) -> None:

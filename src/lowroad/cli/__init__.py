@@ -8,7 +8,7 @@ import typer
 
 from lowroad.cli.connect_command import connect
 from lowroad.cli.data_command import data
-from lowroad.cli.directory_commands import report, status, verify
+from lowroad.cli.directory_commands import export, report, status, verify
 from lowroad.cli.run_command import run
 
 __all__ = ["app", "main"]
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, status, verify, report, data, connect):
+for command in (run, status, verify, report, export, data, connect):
     app.command()(command)
 
 

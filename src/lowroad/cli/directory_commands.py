@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lowroad.cli.messages import FAILED, fail, readable_errors, study_in, warn
+from lowroad.cli.messages import FAILED, WRONG_USAGE, fail, readable_errors, study_in, warn
 
 # Everything heavy is imported where it is used: `lowroad --help` shall answer at once.
 if TYPE_CHECKING:
     from lowroad.study.config import StudyConfig
+    from lowroad.study.results import StudyResults
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A study's directory.")]
 
@@ -50,6 +51,36 @@ def report(directory: Directory) -> None:
     with readable_errors():
         study_in(directory)
         write_the_report(directory)
+
+
+def export(
+    directory: Directory,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="A folder for runs.csv and paths.csv."),
+    ] = None,
+    zarr: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="A new zarr store with everything, weights too."),
+    ] = None,
+) -> None:
+    """Write the results for other programs, as tables or as one zarr store."""
+    with readable_errors():
+        if csv is None and zarr is None:
+            fail("give --csv OUT or --zarr OUT", WRONG_USAGE)
+        study_in(directory)
+        from lowroad.study.export import export_csv, export_zarr
+
+        results = _results(directory, "the export has")
+        if csv is not None:
+            for path in export_csv(results, csv):
+                typer.echo(f"Written: {path}")
+        if zarr is not None:
+            try:
+                export_zarr(results, zarr)
+            except ModuleNotFoundError as error:
+                fail(str(error), FAILED)
+            typer.echo(f"Written: {zarr}")
 
 
 def print_status(config: StudyConfig, directory: Path) -> None:
@@ -102,12 +133,19 @@ def _number(number: int, what: str) -> str:
 def write_the_report(directory: Path) -> None:
     """Write the report, saying what is missing in it."""
     from lowroad.report import write_report
+
+    results = _results(directory, "the report shows")
+    typer.echo("Writing the report …")
+    typer.echo(f"Report: {write_report(results, directory)}")
+
+
+def _results(directory: Path, shows: str) -> StudyResults:
+    """Read the results, saying what is missing in them."""
     from lowroad.study.results import load_results
 
     results = load_results(directory)
     for problem in results.damaged:
         warn(f"{problem}; `lowroad run` sets it aside and computes it again")
     if results.missing:
-        warn(f"{results.missing} tasks are not stored yet: the report shows what there is")
-    typer.echo("Writing the report …")
-    typer.echo(f"Report: {write_report(results, directory)}")
+        warn(f"{results.missing} tasks are not stored yet: {shows} what there is")
+    return results
