@@ -124,6 +124,24 @@ def test_five_images_reach_the_pass_only_with_insertions(surface, optimizer):
         assert found.history.heights[-1] == pytest.approx(surface.lowest_height, abs=1e-4)
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "fire"])
+@pytest.mark.parametrize("make", [ElasticBandFinder, StringFinder])
+@pytest.mark.parametrize("turn", [0.0, 0.3])
+def test_a_straight_valley_is_seen_at_once(make, optimizer, turn):
+    """Across the straight line there is but rounding: neither a scale nor a direction to go."""
+    along = torch.tensor([np.cos(turn), np.sin(turn)])
+    across = torch.tensor([-np.sin(turn), np.cos(turn)])
+    wells = FunctionLandscape(lambda x: ((x @ along) ** 2 - 1) ** 2 + 3 * (x @ across) ** 2, 2)
+    finder = make(optimizer=optimizer)
+    found = finder.find(wells, -along, 1.13 * along)
+    assert found.outcome is Outcome.CONVERGED_GRADIENT
+    assert found.history.steps[-1] <= 60
+    assert found.history.heights[-1] == pytest.approx(1, abs=1e-8)
+    assert found.length == pytest.approx(2.13, abs=1e-6)
+    ramp = FunctionLandscape(lambda x: x @ along + (x @ across) ** 2, 2)
+    assert finder.find(ramp, 0 * along, along).history.steps.tolist() == [0]
+
+
 def ridge(centre: float) -> FunctionLandscape:
     """A narrow ridge across the way from (0, 0) to (1, 0), which nothing pushes aside."""
     return FunctionLandscape(lambda x: torch.exp(-(((x[:, 0] - centre) / 0.04) ** 2)), 2)

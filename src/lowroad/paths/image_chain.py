@@ -20,6 +20,7 @@ from lowroad.paths.projected_steps import projected_steps
 from lowroad.paths.record import Record
 
 RELAXED = 0.1  # of the first chain's largest force: a chain below is fit to get another image
+ALONG = 0.1  # of its largest gradient: a first chain with smaller forces lies along its valley
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,8 @@ class ImageChainFinder(PathFinder):
     """Moves images along the force across the chain until none is left.
 
     All scales come from the problem, so that nothing changes when heights or lengths are measured
-    in other units: forces are compared with the largest one of the first chain, steps with the
+    in other units: forces are compared with the largest one of the first chain (or, where that lies
+    along its valley already and its forces are small, with its largest gradient), steps with the
     distance of the ends. The path is a cubic spline through the images, at equally spaced t; the
     history's heights are the images' own, those of the found path are the spline's.
 
@@ -124,7 +126,6 @@ class _ChainSearch:
         self._at_ends = landscape.heights(images[[0, -1]])
         self.best: Chain | None = None
         self._longest = finder.max_step * float((images[-1] - images[0]).norm())
-        self._steps = projected_steps(finder.optimizer, self._longest)
         self._first_largest = self._first_norm = math.nan  # of the first chain's forces
         self._climbs = False
         self._looked_into = False  # for gaps, since the last image was inserted
@@ -168,7 +169,12 @@ class _ChainSearch:
         forces = finder._forces(chain)
         largest = float(forces.norm(dim=1).max())
         if math.isnan(self._first_largest):
-            self._first_largest, self._first_norm = largest, float(forces.norm())
+            steepest = float(chain.gradients.norm(dim=1).max())
+            # rounding across a straight valley is no measure of forces, and no direction to go far
+            measure = chain.gradients if largest < ALONG * steepest else forces
+            self._first_largest = float(measure.norm(dim=1).max())
+            self._first_norm = float(measure.norm())
+            self._steps = projected_steps(finder.optimizer, self._longest, self._first_norm)
         self._climbs = self._climbs or largest <= finder.climb_below * self._first_largest
         highest = int(heights[1:-1].argmax())
         # a chain whose end is highest has no pass to climb to
