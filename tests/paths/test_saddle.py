@@ -12,6 +12,7 @@ from lowroad.landscapes import (
     LENNARD_JONES_7,
     AnaPot,
     CurvyValley,
+    FunctionLandscape,
     LennardJones,
     MullerBrown,
     SeparableValley,
@@ -86,7 +87,30 @@ def test_refusals():
         refine_saddle(surface, found, tolerance=0.0)
     with pytest.raises(ValueError, match="steps >= 1"):
         refine_saddle(surface, found, steps=0)
+    wall = FunctionLandscape(lambda x: torch.where(x[:, 0].abs() < 0.2, torch.inf, x[:, 0] ** 2), 2)
+    start, end = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"finite height and gradient .* got the height inf"):
+        refine_saddle(wall, StraightLine().find(wall, start, end))
     assert refine_saddle(surface, found, steps=1).outcome is Outcome.BUDGET_SPENT
+
+
+def test_converged_by_the_last_step_is_converged():
+    surface = MullerBrown()
+    found = ElasticBandFinder(steps=12).find(surface, *surface.ends)
+    outcomes = [refine_saddle(surface, found, steps=n).outcome for n in range(1, 12)]
+    last = outcomes.index(Outcome.CONVERGED_GRADIENT)
+    assert last > 0
+    saddle = refine_saddle(surface, found, steps=last + 1)
+    assert saddle.gradient_norm <= 1e-6 < refine_saddle(surface, found, steps=last).gradient_norm
+
+
+def test_leaving_what_has_heights_ends_at_the_last_point_that_has_one():
+    edge = FunctionLandscape(lambda x: x[:, 0] - x[:, 1] ** 2 + torch.log(0.6 - x[:, 0]) * 0, 2)
+    start, end = torch.tensor([[0.0, 0.0], [0.5, 0.0]], dtype=torch.float64)
+    saddle = refine_saddle(edge, StraightLine().find(edge, start, end))
+    assert saddle.outcome is Outcome.DIVERGED
+    assert np.isfinite(saddle.height)
+    assert float(saddle.point[0]) < 0.6
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +31,8 @@ class Saddle:
         negative: how many curvatures are negative beyond rounding: 1 at a saddle. For d up to 60
             all are looked at; beyond, the 60 that a Lanczos process sees, the extreme ones first.
         evaluations: what it cost.
-        outcome: whether the gradient fell below the tolerance.
+        outcome: whether the gradient fell below the tolerance; where the search left what has
+            finite heights, the rest is of the last point that has one.
     """
 
     point: Tensor
@@ -64,7 +66,8 @@ def refine_saddle(
         steps: at most.
 
     Raises:
-        ValueError: when the tolerance is not positive or `steps` is below 1.
+        ValueError: when the tolerance is not positive, `steps` is below 1, or the landscape has no
+            finite height or gradient at the path's peak.
 
     >>> from lowroad.landscapes import MullerBrown
     >>> from lowroad.paths import ElasticBandFinder
@@ -86,19 +89,25 @@ def refine_saddle(
     stepper = ProjectedLbfgs(0.05 * distance)
     outcome = Outcome.BUDGET_SPENT
     height, gradient = counted.height_and_gradient(x)
-    for _ in range(steps):
-        size = float(gradient.norm())
-        if not torch.isfinite(gradient).all():
-            outcome = Outcome.DIVERGED
-            break
-        if size <= tolerance:
+    if not _is_finite(height, gradient):
+        raise ValueError(
+            f"expected a finite height and gradient at the path's highest point, at t = "
+            f"{found.refined_t:.4g}, got the height {height}: there is no slope to climb on"
+        )
+    for step in range(steps + 1):
+        if float(gradient.norm()) <= tolerance:
             outcome = Outcome.CONVERGED_GRADIENT
+        if step == steps or outcome is Outcome.CONVERGED_GRADIENT:
             break
         _, modes = _lowest_modes(counted, x, mode, DIFFERENCE * distance, KRYLOV)
         mode = modes[0]
         force = 2 * (gradient @ mode) * mode - gradient
-        x = x + stepper.step(force[None])[0]
-        height, gradient = counted.height_and_gradient(x)
+        moved = x + stepper.step(force[None])[0]
+        there = counted.height_and_gradient(moved)
+        if not _is_finite(*there):
+            outcome = Outcome.DIVERGED
+            break
+        x, (height, gradient) = moved, there
     seed = (
         mode
         + 0.1
@@ -117,6 +126,10 @@ def refine_saddle(
         evaluations=counted.evaluations,
         outcome=outcome,
     )
+
+
+def _is_finite(height: float, gradient: Tensor) -> bool:
+    return math.isfinite(height) and bool(torch.isfinite(gradient).all())
 
 
 def _lowest_modes(
