@@ -144,6 +144,8 @@ def test_refusals(network):
         FourierPathFinder(steps=0)
     with pytest.raises(ValueError, match="batches of at least one"):
         FourierPathFinder(batch_size=0)
+    with pytest.raises(TypeError, match=r"batch_size to be a whole number, got 2\.5"):
+        FourierPathFinder(batch_size=2.5)
     with pytest.raises(ValueError, match="until to be one of"):
         FourierPathFinder(until="forever")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.interpolate import CubicSpline
 
-from lowroad.landscapes import FunctionLandscape, MullerBrown
+from lowroad.landscapes import FunctionLandscape, LennardJones, MullerBrown
 from lowroad.paths import Path, StraightLine
 from lowroad.paths.basis import BernsteinBasis, HatBasis, SineBasis, SplineBasis
 from lowroad.paths.found_path import refine_maximum
@@ -142,6 +142,23 @@ def test_a_constant_profile():
     assert found.barrier == found.barrier_above_line == 0.0
 
 
+def test_ends_that_require_gradients_are_taken_as_they_are():
+    """`parameters_to_vector` gives such ones."""
+    cluster = LennardJones(3)
+    generator = torch.Generator().manual_seed(0)
+    start, end = torch.randn(2, 9, generator=generator, dtype=torch.float64).mul(3)
+    expected = StraightLine().find(cluster, start, end)
+    found = StraightLine().find(cluster, start.requires_grad_(), end.requires_grad_())
+    assert np.array_equal(found.profile, expected.profile)
+    assert not found.path.start.requires_grad
+
+
+@pytest.mark.parametrize("setting", ["points", "starts", "refinements"])
+def test_counts_are_whole_numbers(setting):
+    with pytest.raises(TypeError, match=f"expected {setting} to be a whole number, got 10.0"):
+        StraightLine(**{setting: 10.0})
+
+
 def test_bad_ends():
     surface = MullerBrown()
     start, end = surface.ends
@@ -154,6 +171,11 @@ def test_bad_ends():
         finder.find(surface, torch.tensor([torch.nan, 0.0], dtype=torch.float64), end)
     with pytest.raises(TypeError, match=r"points\.to\(torch\.float64\)"):
         finder.find(surface, start.float(), end.float())
+    for mixed in ((start.float(), end), (start, end.float())):
+        with pytest.raises(TypeError, match=r"got torch\.float32"):
+            finder.find(surface, *mixed)
+    with pytest.raises(TypeError, match="expected a landscape, got function; FunctionLandscape"):
+        finder.find(surface.function, start, end)
     with pytest.raises(TypeError, match="torch tensor, got list"):
         finder.find(surface, [0.0, 1.0], end)
     infinite = FunctionLandscape(lambda x: 1 / x[:, 0], dimension=1)

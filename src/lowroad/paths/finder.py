@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,11 @@ class PathFinder(ABC):
     bulge: float = 0.3
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            whole = field.type == "int" or (field.type == "int | None" and value is not None)
+            if whole and not isinstance(value, Integral):
+                raise TypeError(f"expected {field.name} to be a whole number, got {value!r}")
         if self.points < 3:
             raise ValueError(f"expected at least 3 points along the path, got {self.points}")
         if self.refinements < 0:
@@ -97,11 +103,11 @@ class PathFinder(ABC):
             ValueError: when the ends differ in length or from the landscape's dimension, are
                 equal or not finite, when the landscape is not finite there, when `initial` joins
                 other points, or when a generator is missing.
-            TypeError: when the ends are of another type than the landscape's, or mini-batches are
-                asked of a landscape without data.
+            TypeError: when `landscape` is none, when the ends are of another type than the
+                landscape's, or mini-batches are asked of a landscape without data.
         """
+        self._check_landscape(landscape)
         check_ends(landscape, start, end)
-        self._check_dimension(landscape)
         if self.draws and generator is None:
             raise ValueError(
                 f"this {type(self).__name__} draws random numbers (mini-batches, noise or several "
@@ -181,6 +187,7 @@ class PathFinder(ABC):
         initial: Path | None,
     ) -> list[Callable[[Landscape], FoundPath]]:
         """Return the search from each start, which takes the landscape to search."""
+        start, end = start.detach(), end.detach()  # `parameters_to_vector` leaves them attached
         firsts, generators = [initial], [generator]
         if self.starts > 1 and generator is not None:
             more = range(self.starts - 1)
@@ -229,7 +236,7 @@ class PathFinder(ABC):
     ) -> list[tuple[Tensor, Tensor]]:
         if len(starts) != len(ends):
             raise ValueError(f"expected as many starts as ends, got {len(starts)} and {len(ends)}")
-        self._check_dimension(landscape)
+        self._check_landscape(landscape)
         pairs = list(zip(starts, ends, strict=True))
         for i, pair in enumerate(pairs):
             with _naming(i):
@@ -241,7 +248,12 @@ class PathFinder(ABC):
                     _check_heights(at_ends)
         return pairs
 
-    def _check_dimension(self, landscape: Landscape) -> None:
+    def _check_landscape(self, landscape: Landscape) -> None:
+        if not isinstance(landscape, Landscape):
+            raise TypeError(
+                f"expected a landscape, got {type(landscape).__name__}; FunctionLandscape and "
+                "NumpyLandscape make one of a function, NetworkLandscape of a module"
+            )
         if self.starts > 1 and landscape.dimension == 1:
             raise ValueError("several starts need a second dimension: in one, all go the same way")
 
@@ -295,6 +307,7 @@ def _check_points(landscape: Landscape, start: Tensor, end: Tensor) -> None:
                 f"expected a {name} of shape [{landscape.dimension}] for "
                 f"{type(landscape).__name__}, got {list(point.shape)}"
             )
+        landscape.check_points(point[None])
         if not bool(torch.isfinite(point).all()):
             bad = int((~torch.isfinite(point)).sum())
             raise ValueError(f"the {name} has {bad} components that are not finite")
