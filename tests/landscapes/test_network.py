@@ -332,3 +332,28 @@ def test_functions_that_return_no_heights_are_refused(returned):
     landscape = FunctionLandscape(lambda x: returned, dimension=2)
     with pytest.raises(ValueError, match=r"heights \[2\]"):
         landscape.heights(torch.ones(2, 2, dtype=torch.float64))
+
+
+def test_a_tensor_under_two_names_and_buffers_that_are_no_numbers():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.enter, self.leave = nn.Linear(3, 3), nn.Linear(3, 3)
+            self.leave.weight = self.enter.weight
+            self.register_buffer("mask", torch.tensor([torch.nan, -torch.inf]))
+
+        def forward(self, x):
+            return self.leave(torch.tanh(self.enter(x)))
+
+    first, second = Tied(), Tied()
+    landscape = NetworkLandscape(first, torch.randn(5, 3), torch.zeros(5).long(), "cross_entropy")
+    state = second.state_dict()
+    point = landscape.point_of(state)
+    expected = nn.functional.cross_entropy(second(landscape.inputs), landscape.targets).item()
+    assert landscape.height(point) == pytest.approx(expected, rel=1e-6)
+    own = landscape.point_of(dict(second.named_parameters(remove_duplicate=False)) | state)
+    assert torch.equal(own, point)
+    assert not own.requires_grad
+    state["leave.weight"] = state["leave.weight"] + 1
+    with pytest.raises(ValueError, match=r"leave\.weight and enter\.weight are one tensor"):
+        landscape.point_of(state)

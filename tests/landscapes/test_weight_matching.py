@@ -231,6 +231,17 @@ def test_fixed_statistics_forbid_renumbering():
         weight_matching(means, first, second)
 
 
+def test_points_with_gradients_and_of_another_length():
+    landscape = small(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    first, second = torch.randn(2, landscape.dimension, dtype=torch.float64)
+    plain = weight_matching(landscape, first, second)
+    attached = weight_matching(landscape, first.requires_grad_(), second.requires_grad_())
+    assert torch.equal(attached.point, plain.point)
+    assert not attached.point.requires_grad
+    with pytest.raises(ValueError, match=r"expected points of shape \[n, 51\]"):
+        weight_matching(landscape, first, second[:-1])
+
+
 def test_points_that_are_not_finite_are_refused():
     landscape = small(nn.Linear(4, 6), nn.Linear(6, 3))
     first = torch.zeros(landscape.dimension, dtype=torch.float64)

@@ -149,9 +149,10 @@ class NetworkLandscape(Landscape):
 
         Raises:
             ValueError: when tensors are missing, unknown or of another shape (all are named), or
-                when buffers, such as batch norm's running statistics, are not this landscape's:
-                they are no part of a point, so the height would be another network's
-                (`BatchNormLandscape` re-estimates the statistics and so takes any).
+                when one tensor that the module has under two names has two values, or when
+                buffers, such as batch norm's running statistics, are not this landscape's: they are
+                no part of a point, so the height would be another network's (`BatchNormLandscape`
+                re-estimates the statistics and so takes any).
         """
         module = self._model.module
         own = module.state_dict()
@@ -164,17 +165,25 @@ class NetworkLandscape(Landscape):
         ]
         if wrong:
             raise ValueError("the tensors do not fit the model: " + "; ".join(sorted(wrong)))
-        free = [name for name, p in module.named_parameters() if p.requires_grad]
-        for name in sorted(own.keys() - set(free) - self._reestimated):
+        free = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        first = {id(p): name for name, p in free.items()}
+        every = module.named_parameters(remove_duplicate=False)
+        shared = {name: first[id(p)] for name, p in every if id(p) in first}
+        for name, other in shared.items():
+            if name != other and not torch.equal(state[name], state[other]):
+                raise ValueError(
+                    f"{name} and {other} are one tensor in the model, but differ in what was given"
+                )
+        for name in sorted(own.keys() - shared.keys() - self._reestimated):
             # the module's own parameters move with every evaluation, its buffers do not
-            if not torch.allclose(state[name].to(own[name]), own[name]):
+            if not torch.allclose(state[name].to(own[name]), own[name], equal_nan=True):
                 raise ValueError(
                     f"{name} is no trainable parameter and differs from the landscape's: make the "
                     "landscape from a module that has these values, or, for batch norm's "
                     "statistics, re-estimate them at every point with BatchNormLandscape "
                     "(lowroad connect --reestimate-batch-norm)"
                 )
-        return torch.cat([state[name].reshape(-1).to(self._initial) for name in free])
+        return torch.cat([state[name].detach().reshape(-1).to(self._initial) for name in free])
 
     def pieces(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the inputs and targets in pieces of `size` items, or of the landscape's own."""

@@ -74,7 +74,9 @@ def weight_matching(
               raw_distance=2.0, distance=0.0)
     """
     spec = PermutationSpec.of(landscape, axes)
-    landscape.check_points(torch.stack([first, second]))
+    first, second = first.detach(), second.detach()
+    for point in (first, second):
+        landscape.check_points(point[None])
     if not bool(torch.isfinite(torch.stack([first, second])).all()):
         raise ValueError("expected two finite points, got components that are not finite")
     spec.check(landscape, second)
