@@ -35,6 +35,9 @@ def number():
 
 def broken():
     raise RuntimeError("no data here")
+
+def exits():
+    raise SystemExit("bye")
 """
 
 
@@ -75,10 +78,15 @@ def test_every_kind_of_file_is_the_same_point(tmp_path):
     torch.save(state, tmp_path / "a.pt")
     torch.save({"epoch": 3, "model_state_dict": state}, tmp_path / "b.pth")
     torch.save(vector, tmp_path / "c.pt")
+    torch.save(dict(module.named_parameters()), tmp_path / "attached.pt")
+    for kind in (">f4", np.longdouble):
+        np.save(tmp_path / f"{np.dtype(kind).str[1:]}.npy", vector.numpy().astype(kind))
     np.save(tmp_path / "d.npy", vector.numpy().astype(np.float64))
     write_safetensors(tmp_path / "e.safetensors", state)
     for file in sorted(tmp_path.iterdir()):
-        assert torch.equal(read_point(file, landscape), vector), file
+        point = read_point(file, landscape)
+        assert torch.equal(point, vector), file
+        assert not point.requires_grad, file
 
 
 def test_files_that_do_not_fit(tmp_path):
@@ -102,6 +110,9 @@ def test_files_that_do_not_fit(tmp_path):
     np.save(tmp_path / "c.npy", np.zeros(26, dtype=int))
     with pytest.raises(ValueError, match="floating-point numbers, got int64"):
         read_point(tmp_path / "c.npy", landscape)
+    (tmp_path / "empty.pt").touch()
+    with pytest.raises(ValueError, match=r"empty\.pt: cannot be read as tensors alone.*EOFError"):
+        read_point(tmp_path / "empty.pt", landscape)
     (tmp_path / "d.safetensors").write_bytes(b"nonsense that is no header")
     with pytest.raises(ValueError, match=r"not a \.safetensors file"):
         read_point(tmp_path / "d.safetensors", landscape)
@@ -137,6 +148,7 @@ def test_landscapes_by_name(folder):
         "connect_example:absent": "no function absent",
         "connect_example:number": "must return a lowroad landscape, it returned int",
         "connect_example:broken": "no data here",
+        "connect_example:exits": "bye",
     }.items():
         with pytest.raises(ValueError, match=message):
             load_landscape(name)
@@ -158,7 +170,7 @@ def test_finders_by_name():
         make_finder("fourier", ["steps=many"])
 
 
-def test_the_command(folder):
+def test_the_command(folder, monkeypatch):
     landscape = load_landscape("connect_example:landscape")
     g = torch.Generator().manual_seed(1)
     for name in ("a", "b"):
@@ -188,3 +200,8 @@ def test_the_command(folder):
     assert missing.exit_code == 1
     assert "c.pt" in missing.output
     assert not (folder / "lowroad-connect").exists()
+    (folder / "a file").touch()
+    monkeypatch.setattr(FourierPathFinder, "find", None)  # never called
+    taken = CliRunner().invoke(app, [*arguments, "--out", "a file"])
+    assert taken.exit_code == 1
+    assert "a file" in taken.output

@@ -81,7 +81,7 @@ def _point(content: Any, landscape: Landscape) -> Tensor:
     if not isinstance(content, Tensor) or content.shape != (landscape.dimension,):
         got = list(content.shape) if isinstance(content, Tensor) else type(content).__name__
         raise ValueError(f"expected a vector of shape [{landscape.dimension}], got {got}")
-    return content.to(dtype=landscape.dtype, device=landscape.device)
+    return content.detach().to(dtype=landscape.dtype, device=landscape.device)
 
 
 def _numpy(path: Path) -> np.ndarray:
@@ -91,7 +91,7 @@ def _numpy(path: Path) -> np.ndarray:
         raise ValueError(f"{path}: not a .npy file of numbers ({error})") from error
     if not np.issubdtype(vector.dtype, np.floating):
         raise ValueError(f"{path}: expected floating-point numbers, got {vector.dtype}")
-    return vector
+    return vector.astype(np.float64)  # torch has no other byte orders and no longer types
 
 
 def _pickled(path: Path) -> Any:
@@ -102,7 +102,7 @@ def _pickled(path: Path) -> Any:
     except Exception as error:
         raise ValueError(
             f"{path}: cannot be read as tensors alone; save the state dict: "
-            f"torch.save(model.state_dict(), ...) ({str(error).splitlines()[0]})"
+            f"torch.save(model.state_dict(), ...) ({(str(error).splitlines() or [repr(error)])[0]})"
         ) from error
 
 

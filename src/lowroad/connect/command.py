@@ -51,14 +51,14 @@ def load_landscape(name: str) -> Landscape:
         sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"cannot import {module_name}: {error!r}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
         raise ValueError(f"{module_name} has no function {function_name}")
     try:
         landscape = function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{name}() failed: {error!r}") from error
     if not isinstance(landscape, Landscape):
         raise ValueError(
@@ -134,11 +134,13 @@ def connect(
     Raises:
         ValueError: when a file does not fit the landscape, the ends are bad, or an option does not
             fit the model; before any search.
+        OSError: when a file cannot be read or the directory not be made; before any search.
     """
     walked = BatchNormLandscape(_network(landscape)) if reestimate_batch_norm else landscape
     start, end = read_checkpoint(first, walked), read_checkpoint(second, walked)
     check_ends(walked, start.point, end.point)
     ends = {"": end} | ({"aligned_": aligned(_network(walked), start, end)} if align else {})
+    directory.mkdir(parents=True, exist_ok=True)  # before the search, since it may fail
     curves = []
     for kind, seeker in {"straight_": StraightLine(points=finder.points), "": finder}.items():
         for side, other in ends.items():

@@ -36,7 +36,6 @@ class Curve(NamedTuple):
 
 def write_results(directory: Path, curves: Sequence[Curve], settings: dict[str, str | int]) -> None:
     """Write `path.nc`, `profile.png` and `summary.json`."""
-    directory.mkdir(parents=True, exist_ok=True)
     numbers = summary(curves)
     write_atomically(directory / "path.nc", _netcdf(curves, numbers))
     write_atomically(directory / "profile.png", _picture(curves))
