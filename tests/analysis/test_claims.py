@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from lowroad.analysis import (
     KERNELS,
     Measurements,
     Verdict,
     centroid_distances,
+    heights_by_step,
     judge_claims,
     kernel_pca,
 )
@@ -66,11 +68,18 @@ def measurements(network: str, generator: np.random.Generator) -> Measurements:
         rises=around(4.0 if overfits else 1.05),
         heights=heights,
         pairs=pairs,
+        courses={place: course(values) for place, values in heights.items()},
         distances={
             ("sgd_test", "lbfgs_train"): centroid_distances(sgd, train, ("sgd_test", "lbfgs_train"))
         },
         projections=projections,
     )
+
+
+def course(heights: np.ndarray, still_falling: float = 0.0) -> xr.Dataset:
+    """Paths that fall from ten times their height to it by three quarters of their steps."""
+    shares = np.array([10.0, 3.0, 1 + still_falling, 1.0, 1.0])
+    return heights_by_step([(np.arange(5) * 20, height * shares) for height in heights])
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +94,13 @@ def judge(runs: dict[str, Measurements]) -> list[Verdict]:
 
 def test_runs_that_behave_as_the_paper_says(as_in_the_paper):
     results = judge_claims(as_in_the_paper, np.random.default_rng(0))
-    assert [result.number for result in results] == list(range(1, 10))
+    assert [result.number for result in results] == list(range(1, 11))
     for result in results:
         disagreeing = [item for item in result.evidence if item.verdict is not Verdict.HOLDS]
         assert not disagreeing, (result.number, disagreeing)
         assert result.verdict is Verdict.HOLDS
     counts = [len(result.evidence) for result in results]
-    assert counts == [4, 4, 4, 16, 4, 4, 4, 16, 4]
+    assert counts == [4, 4, 4, 16, 4, 4, 4, 16, 4, 4 * 14]
 
 
 def test_each_claim_fails_when_its_runs_say_the_opposite(as_in_the_paper):
@@ -135,6 +144,11 @@ def test_each_claim_fails_when_its_runs_say_the_opposite(as_in_the_paper):
             fcp, projections=dict(fcp.projections) | {("sgd_test", "lbfgs_test", "rbf"): separated}
         ),
     }
+    early = dict(fcp.courses)
+    key = ("sgd_test", "train")
+    early[key] = early[key].copy(deep=True)
+    early[key]["lowest"][:, 0] *= 5  # the straight lines between SGD's are the higher ones
+    changed[10] = replace(fcp, courses=early)
     for number, runs in changed.items():
         verdicts = judge({"FCP": runs})
         assert verdicts[number - 1] is Verdict.FAILS, number
@@ -148,6 +162,7 @@ def test_three_runs_are_not_enough(as_in_the_paper):
             rises=np.asarray(runs.rises)[:5],
             heights={key: np.asarray(values)[:3] for key, values in runs.heights.items()},
             pairs={key: np.asarray(values)[:3] for key, values in runs.pairs.items()},
+            courses={key: table.isel(path=slice(3)) for key, table in runs.courses.items()},
             distances={
                 key: table.isel(vector=table["run"].values < 3)
                 for key, table in runs.distances.items()
@@ -159,7 +174,7 @@ def test_three_runs_are_not_enough(as_in_the_paper):
         )
         for name, runs in as_in_the_paper.items()
     }
-    assert judge(few) == [Verdict.OPEN] * 9
+    assert judge(few) == [Verdict.OPEN] * 10
 
 
 def test_a_missing_network_leaves_a_claim_open_but_not_unrefuted(as_in_the_paper):
@@ -173,9 +188,9 @@ def test_a_missing_network_leaves_a_claim_open_but_not_unrefuted(as_in_the_paper
 
 
 def test_nothing_measured():
-    assert judge({}) == [Verdict.OPEN] * 9
-    assert judge({name: Measurements() for name in PAPER_NETWORKS}) == [Verdict.OPEN] * 9
-    assert judge({"MyNetwork": Measurements()}) == [Verdict.OPEN] * 9
+    assert judge({}) == [Verdict.OPEN] * 10
+    assert judge({name: Measurements() for name in PAPER_NETWORKS}) == [Verdict.OPEN] * 10
+    assert judge({"MyNetwork": Measurements()}) == [Verdict.OPEN] * 10
 
 
 def test_losses_that_diverged_are_left_out(as_in_the_paper):
@@ -183,3 +198,35 @@ def test_losses_that_diverged_are_left_out(as_in_the_paper):
     minima = {key: np.append(values, [np.nan, np.inf]) for key, values in fcp.minima.items()}
     runs = as_in_the_paper | {"FCP": replace(fcp, minima=minima)}
     assert judge(runs)[:2] == [Verdict.HOLDS] * 2
+
+
+def test_a_difference_that_steps_make_is_told_from_one_that_was_there(as_in_the_paper):
+    """Straight lines alike, ends different: every comparison says at which stage it was made."""
+    fcp = as_in_the_paper["FCP"]
+    level = fcp.courses["sgd_train", "train"]["lowest"].values[:, 0]
+    courses = {}
+    for key, table in fcp.courses.items():
+        courses[key] = table.copy(deep=True)
+        courses[key]["lowest"][:, 0] = level
+    result = judge_claims({"FCP": replace(fcp, courses=courses)}, np.random.default_rng(0))[9]
+    verdicts = {item.question.rpartition(", ")[2]: set() for item in result.evidence}
+    for item in result.evidence:
+        verdicts[item.question.rpartition(", ")[2]].add(item.verdict)
+    assert verdicts["straight lines"] == {Verdict.FAILS}
+    assert verdicts["a quarter of the steps"] == verdicts["all steps"] == {Verdict.HOLDS}
+    assert [item.interval.estimate for item in result.evidence[:3]] == [0.0, 1.0, 1.0]
+    assert result.verdict is Verdict.FAILS
+
+
+def test_paths_that_still_fall_leave_the_tenth_claim_open(as_in_the_paper):
+    falling = {
+        name: replace(
+            runs, courses={key: course(values, 0.2) for key, values in runs.heights.items()}
+        )
+        for name, runs in as_in_the_paper.items()
+    }
+    result = judge_claims(falling, np.random.default_rng(0))[9]
+    assert result.verdict is Verdict.OPEN
+    fall = next(item for item in result.evidence if "lowers a path" in item.question)
+    assert fall.interval.estimate == pytest.approx(1 - 1 / 1.2)
+    assert {item.verdict for item in result.evidence} == {Verdict.HOLDS, Verdict.OPEN}

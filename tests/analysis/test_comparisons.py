@@ -135,3 +135,7 @@ def test_compare_of_little():
 def test_units_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"units of the first sample must be \[2\]"):
         compare([1.0, 2.0], [3.0], generator=generator(), first_units=[1])
+
+
+def test_large_samples_have_a_smallest_p_value():
+    assert smallest_p_value(1500, 1500) == 0.0  # 2 / C(3000, 1500) is below the smallest double

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowroad.analysis.heights import path_heights
+from lowroad.analysis.heights import heights_by_step, path_heights
 
 
 def test_quartiles_of_known_heights():
@@ -49,3 +49,22 @@ def test_bad_samples_are_refused():
         path_heights({("a", "train"): [[1.0]]})
     with pytest.raises(ValueError, match="2 path heights but 1 heights of straight lines"):
         path_heights({("a", "train"): [1.0, 2.0]}, {("a", "train"): [1.0]})
+
+
+def test_the_lowest_so_far_is_kept_between_and_after_a_searchs_own_steps():
+    histories = [
+        ([0, 1, 2, 3], [4.0, 5.0, np.nan, 2.0]),
+        ([0, 2], [6.0, 3.0]),
+        ([1, 3], [np.inf, 1.0]),
+    ]
+    table = heights_by_step(histories)
+    np.testing.assert_array_equal(
+        table["lowest"].values, [[4, 4, 4, 2], [6, 6, 3, 3], [np.nan, np.nan, np.nan, 1]]
+    )
+    assert heights_by_step([]).sizes == {"path": 0, "step": 0}
+
+
+@pytest.mark.parametrize("history", [([0, 1], [1.0]), ([1, 0], [1.0, 2.0]), ([0, 0], [1.0, 2.0])])
+def test_a_history_that_is_none_is_refused(history):
+    with pytest.raises(ValueError, match="history 1: expected increasing steps"):
+        heights_by_step([([0], [1.0]), history])

@@ -18,6 +18,8 @@ from lowroad.study.study_file import parse_study
 from report.synthetic import make_results
 
 FIGURES = [
+    "disconnectivity-test",
+    "disconnectivity-train",
     "figure-2-S1-curves",
     "figure-3a-surface",
     "figure-3b-profiles",
@@ -29,6 +31,8 @@ FIGURES = [
     "figure-S3-distances",
     "figure-S4-kernel-pca",
     "figure-S4-kernels",
+    "heights-by-steps-test",
+    "heights-by-steps-train",
 ]
 
 
@@ -134,8 +138,8 @@ def test_every_chart_is_there_with_a_text(page):
     assert embedded is not None
     charts = json.loads(embedded.group(1))
     assert list(charts) == keys
-    # Curves 8, surface 2, heights 2 × 4, distances 2 × 4, kernel PCA 4 × 4.
-    assert len(keys) == 8 + 2 + 8 + 8 + 16
+    # Curves 8, surface 2, heights, steps and trees 6 × 4, distances 2 × 4, kernel PCA 4 × 4.
+    assert len(keys) == 8 + 2 + 24 + 8 + 16
     assert all(chart["data"] for chart in charts.values())
 
 
@@ -147,7 +151,7 @@ def test_settings_can_be_run_again(page, results):
 
 def test_claims_as_json(written):
     claims = json.loads((written / "claims.json").read_text())
-    assert [claim["number"] for claim in claims] == list(range(1, 10))
+    assert [claim["number"] for claim in claims] == list(range(1, 11))
     assert claims[0]["verdict"] == "holds"
     assert claims[0]["evidence"][0]["interval"]["estimate"] == 1.0
     assert claims[1]["evidence"][0]["p_value"] is None

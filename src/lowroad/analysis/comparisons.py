@@ -81,7 +81,7 @@ def smallest_p_value(n_first: int, n_second: int) -> float:
     """
     if min(n_first, n_second) == 0:
         return 1.0
-    return min(1.0, 2.0 / comb(n_first + n_second, n_first))
+    return min(1.0, 2 / comb(n_first + n_second, n_first))  # of integers, which may be huge
 
 
 def bootstrap_interval(

@@ -56,6 +56,7 @@ class Measurements:
         rises: Last test loss over lowest test loss of each kept L-BFGS run [n].
         heights: Path heights [n], by (weight set, landscape).
         pairs: The two runs [n, 2] of each path, by the same keys.
+        courses: `heights_by_step` of the same paths, by the same keys.
         distances: Results of `centroid_distances`, by the names of the two sets.
         projections: Results of `kernel_pca`, by the names of the two sets and the kernel.
     """
@@ -64,6 +65,7 @@ class Measurements:
     rises: ArrayLike = ()
     heights: Mapping[tuple[str, str], ArrayLike] = field(default_factory=dict)
     pairs: Mapping[tuple[str, str], ArrayLike] = field(default_factory=dict)
+    courses: Mapping[tuple[str, str], xr.Dataset] = field(default_factory=dict)
     distances: Mapping[tuple[str, str], xr.Dataset] = field(default_factory=dict)
     projections: Mapping[tuple[str, str, str], xr.Dataset] = field(default_factory=dict)
 
@@ -75,12 +77,12 @@ class Evidence:
     Attributes:
         network: The network.
         question: What is compared, in words.
-        expected: Whether the paper says yes or no to it.
+        expected: Whether the claim says yes or no to it.
         statistic: What the number is, e.g. "Cliff's delta".
         interval: The number with its 95% interval.
         p_value: Of the rank test, NaN where there is none.
         sizes: Sizes of the samples.
-        verdict: Whether the paper's answer holds.
+        verdict: Whether the claim's answer holds.
     """
 
     network: str

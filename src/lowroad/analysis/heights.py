@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from lowroad.analysis.checks import as_sample
 
-__all__ = ["path_heights"]
+__all__ = ["heights_by_step", "path_heights"]
 
 _QUANTILES = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
 
@@ -78,3 +78,44 @@ def path_heights(
         {name: (("weights", "landscape"), values) for name, values in columns.items()},
         coords={"weights": weights, "landscape": landscapes},
     )
+
+
+def heights_by_step(histories: Sequence[tuple[ArrayLike, ArrayLike]]) -> xr.Dataset:
+    """Return how low each search had come by each of its steps.
+
+    The height of every path that a search passed through, taken on the full landscape, is an upper
+    bound on the lowest pass, so the lowest of them so far is one too. Between the steps at which a
+    search measured its path, and after its last one, it stays what it was; heights that are not
+    finite lower nothing.
+
+    Args:
+        histories: For each path the steps [h], from 0, the straight line, and the path's height at
+            each of them [h].
+
+    Returns:
+        A dataset with `lowest` over (`path`, `step`), NaN before a path's first finite height, on
+        all steps at which any search measured.
+
+    Raises:
+        ValueError: If steps and heights differ in number, or steps do not increase.
+
+    >>> table = heights_by_step([([0, 2, 4], [9.0, 5.0, 6.0]), ([0, 4], [8.0, 3.0])])
+    >>> table["step"].values.tolist(), table["lowest"].values.tolist()
+    ([0, 2, 4], [[9.0, 5.0, 5.0], [8.0, 8.0, 3.0]])
+    """
+    checked = []
+    for number, (steps, heights) in enumerate(histories):
+        own, values = as_sample(steps, "steps"), as_sample(heights, "heights")
+        if len(own) != len(values) or (np.diff(own) <= 0).any():
+            raise ValueError(
+                f"history {number}: expected increasing steps with a height each, got "
+                f"{len(own)} steps and {len(values)} heights"
+            )
+        checked.append((own, np.where(np.isfinite(values), values, np.inf)))
+    grid = np.unique(np.concatenate([own for own, _ in checked] or [np.empty(0)])).astype(np.int64)
+    lowest = np.full((len(checked), len(grid)), np.nan)
+    for row, (own, values) in zip(lowest, checked, strict=True):
+        before = np.searchsorted(own, grid, side="right")
+        so_far = np.concatenate([[np.inf], np.minimum.accumulate(values)])[before]
+        row[:] = np.where(np.isfinite(so_far), so_far, np.nan)
+    return xr.Dataset({"lowest": (("path", "step"), lowest)}, coords={"step": grid})

@@ -7,6 +7,7 @@ and the paths have fixed colours, markers, dashes and hatches in every figure (s
 
 from __future__ import annotations
 
+from lowroad.plotting.barriers import disconnectivity_graphs, height_courses
 from lowroad.plotting.curves import LossCurve, loss_curves
 from lowroad.plotting.ensembles import distance_histograms, kernel_projections
 from lowroad.plotting.landscape_charts import (
@@ -29,7 +30,9 @@ __all__ = [
     "LossCurve",
     "SurfacePath",
     "SurfacePaths",
+    "disconnectivity_graphs",
     "distance_histograms",
+    "height_courses",
     "kernel_projections",
     "loss_curves",
     "path_height_histograms",

@@ -17,7 +17,7 @@ from lowroad.analysis.planes import is_straight
 from lowroad.landscapes import Landscape, Surface
 from lowroad.paths import FoundPath, Path
 from lowroad.paths.basis import HatBasis, SplineBasis
-from lowroad.plotting.style import PathStyle, path_styles
+from lowroad.plotting.style import MARKERS, PathStyle, path_styles
 
 __all__ = [
     "Against",
@@ -40,6 +40,7 @@ ABOVE = 0.5  # of the marked heights' range: how far above the highest of them c
 WALL = 3.0  # times that range: how far up a straight line may take the colours
 SHARE = 0.8  # of the grid's heights that colours tell apart where nothing is marked
 LEVELS = 20  # contours, about
+RESOLUTION = 161  # values of x and of y on a surface's grid
 MARGIN = 0.2  # around paths on a surface that brings no window
 
 
@@ -205,7 +206,6 @@ def surface_map(
     paths: Paths | None = None,
     window: Window | None = None,
     marks: Mapping[str, Sequence[Tensor]] | None = None,
-    resolution: int = 161,
 ) -> HeightMap:
     """Heights of a two-dimensional landscape with paths, images and points on it.
 
@@ -216,11 +216,11 @@ def surface_map(
             window.
         marks: Points [2] of each kind by the kind's name; by default a surface's known minima and
             saddles.
-        resolution: Values of x and of y on the grid.
 
     Raises:
-        ValueError: If the landscape is not two-dimensional, or neither a window nor a path says
-            what to show.
+        ValueError: If the landscape is not two-dimensional, neither a window nor a path says what
+            to show, the window is empty, a path has other dimensions, or there are too many
+            kinds of marks.
     """
     if landscape.dimension != 2:
         raise ValueError(
@@ -229,19 +229,30 @@ def surface_map(
             "(lowroad.analysis.plane_through)"
         )
     paths = paths or {}
+    for name, found in paths.items():
+        if len(found.path.start) != 2:
+            raise ValueError(
+                f"expected paths in two dimensions, {name!r} is in {len(found.path.start)}"
+            )
+    if window is not None and not (window[0] < window[1] and window[2] < window[3]):
+        raise ValueError(
+            f"expected a window (x from, x to, y from, y to), increasing, got {window}"
+        )
     if marks is None:
         known = landscape if isinstance(landscape, Surface) else None
         marks = {
             "minimum": [each.point for each in known.minima] if known else [],
             "saddle": [each.point for each in known.saddles] if known else [],
         }
+    if len(marks) > len(MARKERS):
+        raise ValueError(f"at most {len(MARKERS)} kinds of marks can be told apart, got {[*marks]}")
     points = {
         name: found.path(torch.from_numpy(found.t)).double().cpu().numpy()
         for name, found in paths.items()
     }
     if window is None:
         window = _window(landscape, list(points.values()))
-    x, y = np.linspace(*window[:2], resolution), np.linspace(*window[2:], resolution)
+    x, y = np.linspace(*window[:2], RESOLUTION), np.linspace(*window[2:], RESOLUTION)
     grid = np.stack(np.meshgrid(x, y), axis=2)
     styles = path_styles({name: is_straight(found.path) for name, found in paths.items()})
 

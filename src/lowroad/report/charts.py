@@ -19,10 +19,12 @@ from lowroad.plotting.ridges import Ridge, log_ticks, ridges, row_limits, wants_
 from lowroad.plotting.style import LINE_COLORS, STRAIGHT_COLOR, WEIGHT_STYLES, shorter
 
 __all__ = [
+    "OUTLINE",
     "curve_chart",
     "distance_chart",
     "height_chart",
     "kernels_chart",
+    "layout",
     "projection_chart",
     "shared_loss_range",
     "surface_chart",
@@ -31,10 +33,11 @@ __all__ = [
 
 _MOST_POINTS = 300
 _PATTERNS = {"": "", "///": "/", "...": ".", "xxx": "x"}
-_OUTLINE = {"color": "black", "width": 0.8}
+OUTLINE = {"color": "black", "width": 0.8}
 
 
-def _layout(figure: go.Figure, height: int, **more: object) -> go.Figure:
+def layout(figure: go.Figure, height: int, **more: object) -> go.Figure:
+    """Give a chart its height and the margins and manners that all charts share."""
     figure.update_layout(
         template=None,
         height=height,
@@ -86,7 +89,7 @@ def curve_chart(
         )  # fmt: skip
         figure.add_scatter(
             x=[getattr(run, f"{side}_step")], y=[getattr(run, f"{side}_height")], mode="markers",
-            marker={"symbol": style.symbol, "size": 11, "color": style.color, "line": _OUTLINE},
+            marker={"symbol": style.symbol, "size": 11, "color": style.color, "line": OUTLINE},
             hovertemplate=f"{style.label}, lowest<br>{STEP_NAMES[optimizer]} %{{x}}: %{{y:.2e}}"
             "<extra></extra>",
         )  # fmt: skip
@@ -95,7 +98,7 @@ def curve_chart(
         type="log", range=loss_range, title_text="loss", tickvals=values, ticktext=labels
     )
     figure.update_xaxes(title_text=STEP_NAMES[optimizer], rangemode="tozero")
-    return _layout(figure, 300)
+    return layout(figure, 300)
 
 
 def _joined(
@@ -130,7 +133,7 @@ def surface_chart(surface: SurfacePaths) -> go.Figure:
     figure.update_yaxes(
         title_text="y", range=[surface.y[0], surface.y[-1]], scaleanchor="x", constrain="domain"
     )
-    return _layout(figure, 420)
+    return layout(figure, 420)
 
 
 def surface_profile_chart(surface: SurfacePaths) -> go.Figure:
@@ -139,7 +142,7 @@ def surface_profile_chart(surface: SurfacePaths) -> go.Figure:
     _add_lines(figure, surface, lambda path: (path.t, path.profile))
     figure.update_xaxes(title_text="t", range=[-0.02, 1.02])
     figure.update_yaxes(title_text="f along the path", rangemode="tozero")
-    return _layout(figure, 420)
+    return layout(figure, 420)
 
 
 SURFACE_DASHES = ("solid", "dash", "dashdot")
@@ -216,7 +219,7 @@ def _ridge_chart(
         figure.update_xaxes(
             type="log", range=[np.log10(low), np.log10(high)], tickvals=ticks, ticktext=labels
         )
-    return _layout(figure, 90 + 62 * len(rows))
+    return layout(figure, 90 + 62 * len(rows))
 
 
 def _add_row(figure: go.Figure, row: Ridge, place: int, straight: float | None) -> None:
@@ -237,7 +240,7 @@ def _add_row(figure: go.Figure, row: Ridge, place: int, straight: float | None) 
     )  # fmt: skip
     figure.add_scatter(
         x=row.values, y=place + row.offsets, mode="markers",
-        marker={"symbol": style.symbol, "size": 7, "color": style.color, "line": _OUTLINE},
+        marker={"symbol": style.symbol, "size": 7, "color": style.color, "line": OUTLINE},
         hovertemplate=f"{style.label}: %{{x:.4g}}<extra></extra>",
     )  # fmt: skip
     if straight is not None:
@@ -255,7 +258,7 @@ def projection_chart(table: xr.Dataset) -> go.Figure:
     shares = table["explained"].values
     figure.update_xaxes(title_text=f"component 1 ({shares[0]:.0%})", exponentformat="power")
     figure.update_yaxes(title_text=f"component 2 ({shares[1]:.0%})", exponentformat="power")
-    return _layout(figure, 300)
+    return layout(figure, 300)
 
 
 def kernels_chart(tables: Mapping[str, xr.Dataset]) -> go.Figure:
@@ -270,7 +273,7 @@ def kernels_chart(tables: Mapping[str, xr.Dataset]) -> go.Figure:
     figure.update_xaxes(showticklabels=False)
     figure.update_yaxes(showticklabels=False)
     figure.update_annotations(font_size=12)
-    _layout(figure, 40 + 170 * rows)
+    layout(figure, 40 + 170 * rows)
     return figure.update_layout(margin={"l": 8, "r": 8, "t": 28, "b": 8})
 
 
@@ -283,6 +286,6 @@ def _add_projection(figure: go.Figure, table: xr.Dataset, place: tuple[int, int]
         figure.add_scatter(
             x=points[:, 0], y=points[:, 1], mode="markers",
             marker={"symbol": style.symbol, "size": 8 if place is None else 6,
-                    "color": style.color, "line": _OUTLINE},
+                    "color": style.color, "line": OUTLINE},
             hovertemplate=f"{style.label}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>", **where,
         )  # fmt: skip

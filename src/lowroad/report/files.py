@@ -8,7 +8,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from lowroad.plotting import (
+    disconnectivity_graphs,
     distance_histograms,
+    height_courses,
     kernel_projections,
     loss_curves,
     path_height_histograms,
@@ -57,6 +59,12 @@ def _figures(summary: Summary) -> dict[str, Figure]:
         figures[f"figure-{number}-heights-{side}"] = path_height_histograms(
             {n.name: {str(s): n.heights(s, side) for s in WEIGHT_SETS} for n in networks},
             {n.name: {str(s): n.straight_heights(s, side) for s in WEIGHT_SETS} for n in networks},
+        )
+        figures[f"heights-by-steps-{side}"] = height_courses(
+            {n.name: {str(s): n.courses[s, side] for s in WEIGHT_SETS} for n in networks}
+        )
+        figures[f"disconnectivity-{side}"] = disconnectivity_graphs(
+            {n.name: {str(s): n.trees[s, side] for s in WEIGHT_SETS} for n in networks}
         )
     for pair, (spread, components) in zip(PAIRS, (("5", "6"), ("S3", "S4")), strict=True):
         figures[f"figure-{spread}-distances"] = distance_histograms(

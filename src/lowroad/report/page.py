@@ -16,8 +16,10 @@ import plotly.offline
 from markupsafe import Markup, escape
 
 from lowroad.analysis import Verdict
+from lowroad.analysis.claims import PAPER_CLAIMS
 from lowroad.report import page_figures as figures
 from lowroad.report import paper, tables, words
+from lowroad.report.barrier_figures import course_figure, tree_figure
 from lowroad.report.files import save_figures
 from lowroad.report.summary import Summary, summarize
 from lowroad.report.views import Charts
@@ -81,11 +83,13 @@ def _render(summary: Summary) -> str:
     charts = Charts()
     results, config = summary.results, summary.results.config
     first, second = paper.PAIRS
-    tally = Counter(claim.verdict for claim in summary.claims)
+    tally = Counter(claim.verdict for claim in summary.claims[:PAPER_CLAIMS])
     sections = {
         "curves": figures.curve_figure(summary, charts),
         "surface": figures.surface_figure(summary, charts),
         "heights": [figures.height_figure(summary, charts, side) for side in ("train", "test")],
+        "steps": [course_figure(summary, charts, side) for side in ("train", "test")],
+        "trees": [tree_figure(summary, charts, side) for side in ("train", "test")],
         "distances": [
             figures.distance_figure(summary, charts, pair, number)
             for pair, number in ((first, "5"), (second, "S3"))
@@ -105,6 +109,8 @@ def _render(summary: Summary) -> str:
         facts=_facts(summary),
         answers=words.short_answers(summary),
         tally={verdict.value: tally[verdict] for verdict in Verdict},
+        own_claims=summary.claims[PAPER_CLAIMS:],
+        paper_claims=PAPER_CLAIMS,
         claims=[
             {
                 "result": claim,
@@ -114,6 +120,7 @@ def _render(summary: Summary) -> str:
             for claim in summary.claims
         ],
         losses=tables.losses_table(summary),
+        accuracies=tables.accuracy_table(summary),
         weights=tables.weights_table(summary),
         seeds=tables.seeds_table(summary),
         missing=results.missing,

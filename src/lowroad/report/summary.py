@@ -15,10 +15,13 @@ from lowroad.analysis import (
     KERNELS,
     ClaimResult,
     Measurements,
+    MergeTree,
     centroid_distances,
+    heights_by_step,
     judge_claims,
     kernel_pca,
     loss_table,
+    merge_tree,
     path_heights,
     rise_after_minimum,
     weight_statistics,
@@ -100,6 +103,27 @@ class NetworkSummary:
             {place: self.straight_heights(*place) for place in places},
         )
 
+    @cached_property
+    def courses(self) -> dict[Place, xr.Dataset]:
+        """`heights_by_step` of the paths, by weight set and landscape."""
+        return {
+            place: heights_by_step([(path.history_steps, path.history_heights) for path in paths])
+            for place, paths in self.paths.items()
+        }
+
+    @cached_property
+    def trees(self) -> dict[Place, MergeTree]:
+        """`merge_tree` of the minima that have a path, by weight set and landscape.
+
+        A minimum's height on the landscape is that of its paths' ends.
+        """
+        return {place: _tree(paths) for place, paths in self.paths.items()}
+
+    def accuracies(self, weight_set: str) -> NDArray[np.float64]:
+        """Shares of the test images [n] that the kept runs of a weight set classify rightly."""
+        optimizer, _, side = weight_set.partition("_")
+        return np.array([getattr(run, f"{side}_point_accuracy") for run in self.runs[optimizer]])
+
     def measurements(self) -> Measurements:
         """What the claims are judged on."""
         return Measurements(
@@ -110,6 +134,7 @@ class NetworkSummary:
                 place: np.array([path.seeds for path in paths]).reshape(-1, 2)
                 for place, paths in self.paths.items()
             },
+            courses=self.courses,
             distances=self.distances,
             projections=self.projections,
         )
@@ -123,13 +148,15 @@ class Summary:
         results: The study's results.
         networks: Summaries in the study's order.
         losses: Table 1.
-        claims: The paper's claims, judged.
+        accuracies: The same of the test accuracies.
+        claims: The paper's claims and ours, judged.
         surface: Figure 3's surface and paths.
     """
 
     results: StudyResults
     networks: tuple[NetworkSummary, ...]
     losses: xr.Dataset
+    accuracies: xr.Dataset
     claims: tuple[ClaimResult, ...]
     surface: SurfacePaths
 
@@ -160,10 +187,27 @@ def summarize(results: StudyResults) -> Summary:
         {network.name: network.measurements() for network in networks},
         np.random.default_rng(results.config.seed),
     )
-    losses = loss_table(
-        {network.name: {name: network.minima(name) for name in WEIGHT_SETS} for network in networks}
+    losses, accuracies = (
+        loss_table({each.name: {name: of(each, name) for name in WEIGHT_SETS} for each in networks})
+        for of in (NetworkSummary.minima, NetworkSummary.accuracies)
     )
-    return Summary(results, networks, losses, claims, paths_on_two_wells(results.config.seed))
+    surface = paths_on_two_wells(results.config.seed)
+    return Summary(results, networks, losses, accuracies, claims, surface)
+
+
+def _tree(paths: list[PathResult]) -> MergeTree:
+    heights: dict[int, float] = {}
+    known = [path for path in paths if np.isfinite(path.profile[[0, -1]]).all()]
+    for path in known:
+        for seed, height in zip(path.seeds, path.profile[[0, -1]].tolist(), strict=True):
+            heights[seed] = min(height, heights.get(seed, np.inf))  # alike but for rounding
+    seeds = sorted(heights)
+    return merge_tree(
+        [heights[seed] for seed in seeds],
+        np.array([[seeds.index(seed) for seed in path.seeds] for path in known], dtype=np.int64)
+        .reshape(-1, 2),
+        [path.height for path in known],
+    )  # fmt: skip
 
 
 def _summarize_network(results: StudyResults, name: str) -> NetworkSummary:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lowroad.analysis.claims import PAPER_CLAIMS
+from lowroad.plotting.barriers import median_course
 from lowroad.plotting.style import scientific, three_figures
 from lowroad.report import paper
 from lowroad.report.summary import OTHER_GAMMA, Summary, other_gamma
@@ -12,6 +14,7 @@ from lowroad.report.words import interval
 from lowroad.study.results import WEIGHT_SET_LABELS, WEIGHT_SETS
 
 __all__ = [
+    "accuracy_table",
     "area_table",
     "distance_table",
     "evidence_table",
@@ -19,6 +22,8 @@ __all__ = [
     "kernel_labels",
     "losses_table",
     "seeds_table",
+    "step_table",
+    "tree_table",
     "weights_table",
 ]
 
@@ -61,6 +66,39 @@ def losses_table(summary: Summary) -> TableView:
         "Lowest loss of each kept run: mean and standard deviation over the n runs, and the "
         "paper’s mean over 48 runs. “Train” is the training loss, “test” the test loss.",
         ["Loss", "Mean", "Deviation", "n", "Paper"],
+        groups,
+    )
+
+
+def accuracy_table(summary: Summary) -> TableView:
+    """Test accuracy of the kept runs; the autoencoder has none."""
+    groups = []
+    for network in summary.networks:
+        rows = []
+        for name in ("lbfgs_train", "sgd_train", "lbfgs_test", "sgd_test"):
+            values = network.accuracies(name)
+            values = values[np.isfinite(values)]
+            if not len(values):
+                continue
+            cell = summary.accuracies.sel(network=network.name, weights=name)
+            numbers = (float(cell["mean"]), values.min(), values.max())
+            deviation = float(cell["deviation"])
+            rows.append(
+                [
+                    WEIGHT_SET_LABELS[name],
+                    *(f"{number:.2%}" for number in numbers[:1]),
+                    "–" if np.isnan(deviation) else f"{deviation:.2%}",
+                    *(f"{number:.2%}" for number in numbers[1:]),
+                    str(len(values)),
+                ]
+            )
+        if rows:
+            groups.append(Group(network.name, rows))
+    return TableView(
+        "Share of the test images that the n kept runs classify rightly, with the weights of the "
+        "lowest training loss (“train”) and of the lowest test loss (“test”). The paper prints no "
+        "accuracies; the autoencoder has none.",
+        ["Weights", "Mean", "Deviation", "Min.", "Max.", "n"],
         groups,
     )
 
@@ -123,6 +161,66 @@ def height_table(summary: Summary, landscape: str) -> TableView:
         "Path heights: number of paths, minimum, quartiles and maximum, and the median height of "
         "the straight lines between the same ends.",
         ["Weights", "n", "Min.", "25%", "50%", "75%", "Max.", "Line"],
+        groups,
+    )
+
+
+def step_table(summary: Summary, landscape: str) -> TableView:
+    """Median heights by steps, and the effect size between the optimizers, in numbers."""
+    groups = []
+    for network in summary.networks:
+        rows = []
+        for name in WEIGHT_SETS:
+            course = network.courses[name, landscape]
+            if not course.sizes["step"]:
+                continue
+            steps, median = course["step"].values, median_course(course)
+            at = [int(np.searchsorted(steps, share * steps[-1])) for share in (0, 0.25, 0.5, 1)]
+            rows.append(
+                [
+                    WEIGHT_SET_LABELS[name],
+                    *(f"{three_figures(float(median[k]))} ({steps[k]})" for k in at),
+                    f"{1 - median[at[3]] / median[at[2]]:.1%}",
+                ]
+            )
+        if rows:
+            groups.append(Group(network.name, rows))
+    return TableView(
+        "Median over the paths of the lowest height so far, in parentheses the step; what the last "
+        "half of the steps lowered it by.",
+        ["Weights", "Straight line", "Quarter", "Half", "All steps", "Last half"],
+        groups,
+    )
+
+
+def tree_table(summary: Summary, landscape: str) -> TableView:
+    """What the disconnectivity graphs hold, in numbers."""
+    groups = []
+    for network in summary.networks:
+        rows = []
+        for name in WEIGHT_SETS:
+            tree = network.trees[name, landscape]
+            if not tree.heights:
+                continue
+            levels = [merge.level for merge in tree.merges]
+            heights = network.heights(name, landscape)
+            rows.append(
+                [
+                    WEIGHT_SET_LABELS[name],
+                    str(len(tree.heights)),
+                    str(int(np.isfinite(heights).sum())),
+                    str(len(tree.roots)),
+                    three_figures(min(tree.heights)),
+                    three_figures(min(levels, default=np.nan)),
+                    three_figures(max(levels, default=np.nan)),
+                ]
+            )
+        if rows:
+            groups.append(Group(network.name, rows))
+    return TableView(
+        "Minima that have a path, paths, and the parts that these hold together; the lowest "
+        "minimum, and the first and the last level at which two parts join.",
+        ["Weights", "Minima", "Paths", "Parts", "Lowest", "First", "Last"],
         groups,
     )
 
@@ -190,6 +288,7 @@ def area_table(summary: Summary, pair: tuple[str, str]) -> TableView:
 def evidence_table(summary: Summary, number: int) -> TableView:
     """The comparisons behind a claim."""
     claim = summary.claims[number - 1]
+    says = "Paper says" if number <= PAPER_CLAIMS else "Claimed"
     rows = []
     for item in claim.evidence:
         found = item.interval
@@ -207,7 +306,7 @@ def evidence_table(summary: Summary, number: int) -> TableView:
     return TableView(
         f"Judged by: {claim.rule}. In brackets the 95% interval; p of the rank test, not "
         "corrected for the number of comparisons.",
-        ["Network", "Comparison", "Measured", "p", "n", "Paper says", "Verdict"],
+        ["Network", "Comparison", "Measured", "p", "n", says, "Verdict"],
         [Group("", rows)],
     )
 
