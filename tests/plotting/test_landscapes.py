@@ -278,6 +278,14 @@ def test_bad_input_is_refused(paths):
     with pytest.raises(ValueError, match="has no window of its own"):
         surface_figure(FunctionLandscape(lambda x: x[:, 0], dimension=2))
     nowhere = FunctionLandscape(lambda x: x[:, 0] * np.nan, dimension=2)
+    for window in ((1.0, 1.0, 0.0, 1.0), (0.0, 1.0, 1.0, 0.0)):
+        with pytest.raises(ValueError, match=r"expected a window .* increasing"):
+            surface_figure(MullerBrown(), window=window)
+    with pytest.raises(ValueError, match="at most 4 kinds of marks"):
+        surface_figure(MullerBrown(), marks={kind: [MullerBrown().ends[0]] for kind in "abcde"})
+    valley = SeparableValley(5)
+    with pytest.raises(ValueError, match="two dimensions, 'line' is in 5"):
+        surface_figure(MullerBrown(), {"line": StraightLine().find(valley, *valley.ends)})
     with pytest.raises(ValueError, match="no height on the grid is finite"):
         surface_scene(nowhere, window=(0, 1, 0, 1))
 
