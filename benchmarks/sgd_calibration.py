@@ -4,9 +4,9 @@
 
 Trains every network with SGD (learning rate 0.1, mini-batches of 64) for 80 epochs from `--seeds`
 starts and keeps each run's curves as a CSV file under `--store`; a run that is there is not
-repeated, and those behind the documentation lie in `benchmarks/sgd_calibration/`. Prints, for each
-number of epochs, the mean training loss beside the paper's, then the mean test minimum and the
-weights' deviation beside the paper's.
+repeated, and those behind the documentation lie in `benchmarks/sgd_calibration/`. Prints the mean
+losses and the weights' deviations beside the paper's, of all runs that are there; `--seeds 0`
+trains nothing, and `--write` puts the table into docs/reproduction.md.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from lowroad.report.paper import LOSSES, WEIGHTS
 from lowroad.study.store import write_atomically
 
 EPOCHS = 80
+SHOWN = (70, 75, 80)  # epochs that the table compares
+DOCS = Path(__file__).parents[1] / "docs" / "reproduction.md"
+BEGIN, END = "<!-- begin sgd_calibration -->", "<!-- end sgd_calibration -->"
 COLUMNS = ("train", "test", "deviation")  # after every epoch
 
 
@@ -59,21 +62,46 @@ def run(name: str, seed: int, learning_rate: float, path: Path) -> None:
     write_atomically(path, ("\n".join([",".join(COLUMNS), *rows]) + "\n").encode())
 
 
-def table(name: str, runs: list[np.ndarray]) -> None:
-    """Print measured against paper for one network, from runs [epochs, columns]."""
+def rows(name: str, runs: list[np.ndarray]) -> list[str]:
+    """Return the table's rows of one network, measured and the paper's, from runs [epochs, 3]."""
     train, test, deviation = np.moveaxis(np.array(runs), 2, 0)
-    print(f"\n{name}, {len(runs)} seeds; paper: train {LOSSES[name]['sgd_train']:.2e}, ", end="")
-    print(f"deviation {WEIGHTS[name]['sgd_train'].deviation:.2e}")
-    for epochs in (30, 40, 50, 60, 65, 70, 75, 80):
-        loss = train[:, :epochs].min(1)
-        at = deviation[:, epochs - 1]
-        print(f"  {epochs} epochs: train {loss.mean():.2e} ± {loss.std():.0e}, ", end="")
-        print(f"deviation {at.mean():.3e}; test minimum {test[:, :epochs].min(1).mean():.2e}")
-    best = test.argmin(1)
-    at_best = np.take_along_axis(deviation, best[:, None], 1)
-    print(f"  test minimum {test.min(1).mean():.2e} ± {test.min(1).std():.0e} at epochs ", end="")
-    print(f"{sorted(best + 1)}, deviation {at_best.mean():.3e}; paper ", end="")
-    print(f"{LOSSES[name]['sgd_test']:.2e}, {WEIGHTS[name]['sgd_test'].deviation:.2e}")
+    paper, weights = LOSSES[name], WEIGHTS[name]
+    lines = []
+    for epochs in SHOWN:
+        loss, best = train[:, :epochs].min(1), test[:, :epochs].argmin(1)
+        at_best = np.take_along_axis(deviation, best[:, None], 1)
+        spread = f" ± {loss.std(ddof=1):.0e}" if len(loss) > 1 else ""
+        cells = (
+            name,
+            str(len(runs)),
+            str(epochs),
+            f"{loss.mean():.2e}{spread}",
+            f"{deviation[:, epochs - 1].mean():.3e}",
+            f"{test[:, :epochs].min(1).mean():.2e}",
+            f"{at_best.mean():.3e}",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    numbers = (
+        f"{paper['sgd_train']:.2e}",
+        f"{weights['sgd_train'].deviation:.2e}",
+        f"{paper['sgd_test']:.2e}",
+        f"{weights['sgd_test'].deviation:.2e}",
+    )
+    lines.append(f"| {name}, the paper | 48 of 75 | ? | " + " | ".join(numbers) + " |")
+    return lines
+
+
+def table(store: Path, networks: list[str], learning_rate: float) -> str:
+    """Return the table of all curves in the store."""
+    lines = [
+        "| network | seeds | epochs | train loss | deviation | test minimum | deviation there |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in networks:
+        paths = sorted(store.glob(f"{name}-{learning_rate:g}-*.csv"))
+        if paths:
+            lines += rows(name, [np.loadtxt(path, delimiter=",", skiprows=1) for path in paths])
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -82,6 +110,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=0.1)
     parser.add_argument("--store", type=Path, default=Path(__file__).with_suffix(""))
+    parser.add_argument("--write", action="store_true", help="put the table into the docs")
     arguments = parser.parse_args()
     arguments.store.mkdir(parents=True, exist_ok=True)
     paths = {
@@ -95,8 +124,13 @@ def main() -> None:
         for name in arguments.networks:
             if not paths[name][seed].exists():
                 run(name, seed, arguments.learning_rate, paths[name][seed])
-    for name in arguments.networks:
-        table(name, [np.loadtxt(path, delimiter=",", skiprows=1) for path in paths[name]])
+    text = table(arguments.store, list(models.MODELS), arguments.learning_rate)
+    print(text)
+    if arguments.write:
+        page = DOCS.read_text()
+        before, rest = page.split(BEGIN)
+        _, after = rest.split(END)
+        DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 if __name__ == "__main__":
