@@ -15,6 +15,7 @@ from lowroad.paths import Path, StraightLine
 from lowroad.paths.basis import BernsteinBasis, HatBasis, SineBasis, SplineBasis
 from lowroad.paths.found_path import refine_maximum
 from lowroad.paths.total import penalty_matrix
+from paths.path_cases import small_network
 
 BASES = [SineBasis(4), BernsteinBasis(4), HatBasis(4), SplineBasis.even(4)]
 
@@ -131,6 +132,15 @@ def test_refinement_at_an_end():
     grid = np.linspace(0, 1, 11)
     t, height = refine_maximum(lambda t: -t, grid, -grid)
     assert (t, height) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("basis", BASES, ids=lambda b: type(b).__name__)
+def test_the_profile_on_any_grid(basis):
+    network = small_network()
+    path = random_path(basis, network.dimension)
+    path = Path(*(rows.float() for rows in (path.start, path.end, path.coefficients)), basis)
+    t = torch.tensor([0.0, 0.07, 0.5, 0.93, 1.0], dtype=torch.float64)
+    assert path.heights(network, t).numpy() == pytest.approx(network.heights(path(t)).numpy())
 
 
 def test_a_constant_profile():

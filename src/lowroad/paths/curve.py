@@ -155,8 +155,7 @@ class _CurveSearch:
         self.step = 0
         self.record = Record(landscape.evaluations, finder.settle_tolerance, finder.settle_steps)
         self.grid = torch.linspace(0, 1, finder.points, dtype=torch.float64).to(path.start.device)
-        ends = path.coordinates(self.grid[[0, -1]]).to(path.start)
-        self._at_ends = landscape.restrict(path.subspace).heights(ends)
+        self._at_ends = path.heights(landscape, self.grid[[0, -1]])
         self._batches = _Batches(landscape, finder.batch_size, generator)
         # Adam moves this leaf in place; paths that are kept are copies of it
         self._leaf = path.coefficients.clone()
@@ -275,8 +274,7 @@ class _CurveSearch:
             t and heights on grid and `inner` together, and the heights on the grid alone.
         """
         t, order = torch.cat([self.grid[1:-1], inner]).sort()
-        coordinates = self.path.coordinates(t).to(self.path.start)
-        heights = self.landscape.restrict(self.path.subspace).heights(coordinates)
+        heights = self.path.heights(self.landscape, t)
         inside = heights[order.argsort()[: len(self.grid) - 2]]
         on_grid = torch.cat([self._at_ends[:1], inside, self._at_ends[1:]])
         self.record.add(self.step, on_grid)

@@ -50,7 +50,7 @@ class FoundPath:
     falls as long as one keeps optimizing. `outcome` says whether it had settled.
 
     Attributes:
-        path: t [n] → points [n, d].
+        path: t [n] → points [n, d]; `path.heights(landscape, t)` is its profile on any grid.
         t: the grid [T].
         profile: L(θ(t_i)) on the grid, [T].
         refined_height: the maximum of the continuous path near the grid's highest points, by
