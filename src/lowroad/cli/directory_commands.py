@@ -95,7 +95,9 @@ def print_status(config: StudyConfig, directory: Path) -> None:
     table = Table(box=None, header_style="bold")
     table.add_column("network")
     table.add_column("optimizer")
-    for title in ("training runs", "paths", "running", "failed", "missing", "one worker's time"):
+    sharpness = any(row.points for row in found.stages)
+    kinds = ("training runs", "paths", *(("sharpness",) if sharpness else ()))
+    for title in (*kinds, "running", "failed", "missing", "one worker's time"):
         table.add_column(title, justify="right")
     for row in found.stages:
         table.add_row(
@@ -103,13 +105,14 @@ def print_status(config: StudyConfig, directory: Path) -> None:
             row.optimizer,
             f"{row.trainings_done} of {row.trainings}",
             f"{row.paths_done} of {row.paths}",
+            *((f"{row.points_done} of {row.points}",) if sharpness else ()),
             str(row.running),
             str(row.failed),
             str(row.missing),
             "?" if math.isnan(row.seconds_left) else clock(row.seconds_left),
         )
-    total = sum(row.trainings + row.paths for row in found.stages)
-    done = sum(row.trainings_done + row.paths_done for row in found.stages)
+    total = sum(row.total for row in found.stages)
+    done = sum(row.done for row in found.stages)
     typer.echo(f"Study {config.name} in {directory}: {done} of {total} tasks stored")
     if found.runs:
         typer.echo(
@@ -123,7 +126,7 @@ def print_status(config: StudyConfig, directory: Path) -> None:
     typer.echo()
     Console(highlight=False).print(table)
     for problem in found.damaged:
-        warn(f"{problem}; `lowroad run` sets it aside and computes it again")
+        warn(f"{problem}; `lowroad run` sets it aside and computes it again if it needs it")
 
 
 def _number(number: int, what: str) -> str:

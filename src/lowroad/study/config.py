@@ -1,8 +1,8 @@
 """A study's configuration: frozen settings with the paper's numbers as defaults.
 
 Every setting has the paper's number as its default (Yu & Morozov 2026, Sections 4 and S1), so a
-study file says only what differs. A table ``[network.NAME]`` overrides ``train`` and ``paths``
-settings for one network.
+study file says only what differs. A table ``[network.NAME]`` overrides the settings of a network
+in ``train``, ``paths``, ``planes`` and ``sharpness``.
 """
 
 from __future__ import annotations
@@ -93,6 +93,33 @@ class PathSettings(Settings):
     batch_size: Count | None = None
 
 
+class PlaneSettings(Settings):
+    """Heights on the planes through two minima and the peak of the path between them.
+
+    ``pairs`` of each weight set's paths on the training landscape get one, the first of the plan;
+    none without it. The heights are those of the first ``images`` training images on a grid of
+    ``resolution`` by ``resolution`` points.
+    """
+
+    pairs: int = Field(default=0, ge=0, le=1_000_000)
+    resolution: int = Field(default=21, ge=2, le=1001)
+    images: Count = 1000
+
+
+class SharpnessSettings(Settings):
+    """Curvature of the training loss at the kept minima: needs the extra ``hessian``.
+
+    The ``runs`` of lowest training loss of each optimizer are measured, at both of their points;
+    none without it. The Hessian is that of the first ``images`` training images. ``samples``
+    random vectors estimate its trace.
+    """
+
+    runs: int = Field(default=0, ge=0, le=100_000)
+    images: Count = 2000
+    eigenvalues: int = Field(default=5, ge=1, le=100)
+    samples: int = Field(default=20, ge=2, le=100_000)
+
+
 def _gamma(value: Any) -> float | str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if value in ("1/D", "median") or (number and 0 < value < float("inf")):
@@ -111,10 +138,12 @@ class AnalysisSettings(Settings):
 
 
 class NetworkSettings(Settings):
-    """What holds for one network: the study's ``train`` and ``paths`` with its overrides."""
+    """What holds for one network: the study's settings with its overrides."""
 
     train: TrainSettings = TrainSettings()
     paths: PathSettings = PathSettings()
+    planes: PlaneSettings = PlaneSettings()
+    sharpness: SharpnessSettings = SharpnessSettings()
 
 
 class StudyConfig(Settings):
@@ -135,6 +164,8 @@ class StudyConfig(Settings):
     data: DataSettings = DataSettings()
     train: TrainSettings = TrainSettings()
     paths: PathSettings = PathSettings()
+    planes: PlaneSettings = PlaneSettings()
+    sharpness: SharpnessSettings = SharpnessSettings()
     analysis: AnalysisSettings = AnalysisSettings()
     network: dict[NetworkName, NetworkSettings] = {}
 
@@ -162,14 +193,21 @@ class StudyConfig(Settings):
     def settings(self, network: str) -> NetworkSettings:
         """Settings that hold for ``network``."""
         own = self.network.get(network)  # type: ignore[call-overload]
-        return own or NetworkSettings(train=self.train, paths=self.paths)
+        return own or self._base
+
+    @property
+    def _base(self) -> NetworkSettings:
+        """The study's own settings, for a network without a table."""
+        return NetworkSettings(
+            **{name: getattr(self, name) for name in NetworkSettings.model_fields}
+        )
 
 
 def _conflicts(config: StudyConfig) -> Iterable[str]:
     """Settings that are each allowed but do not fit together."""
     if len(set(config.networks)) < len(config.networks):
         yield f"networks: expected each network once, got {list(config.networks)}"
-    base = list(_misfits(NetworkSettings(train=config.train, paths=config.paths), config.data))
+    base = list(_misfits(config._base, config.data))
     for name in config.networks:
         for problem in _misfits(config.settings(name), config.data):
             yield problem if problem in base else f"network.{name}.{problem}"
@@ -199,6 +237,20 @@ def _misfits(settings: NetworkSettings, data: DataSettings) -> Iterable[str]:
             f"paths.batch_size: expected at most {smallest}, the smaller of data.train and "
             f"data.test, got {paths.batch_size}"
         )
+    planes, sharpness = settings.planes, settings.sharpness
+    if planes.pairs > paths.pairs:
+        yield (
+            f"planes.pairs: expected at most paths.pairs = {paths.pairs} (a plane goes through a "
+            f"path's peak), got {planes.pairs}"
+        )
+    if sharpness.runs > train.keep:
+        yield (f"sharpness.runs: expected at most train.keep = {train.keep}, got {sharpness.runs}")
+    for table, wanted, images in (
+        ("planes", planes.pairs, planes.images),
+        ("sharpness", sharpness.runs, sharpness.images),
+    ):
+        if wanted and images > data.train:
+            yield f"{table}.images: expected at most data.train = {data.train}, got {images}"
     if paths.terms > paths.points - 2:
         yield (
             f"paths.terms: expected at most paths.points - 2 = {paths.points - 2} (more sine terms "

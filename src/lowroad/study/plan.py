@@ -13,12 +13,13 @@ from lowroad.study.tasks import (
     WEIGHT_SETS,
     Optimizer,
     PathTask,
+    SharpnessTask,
     Task,
     TrainingTask,
 )
 
 Stage = tuple[str, Optimizer]
-"""The training runs of one network with one optimizer; its paths wait for all of them."""
+"""The training runs of one network with one optimizer; what follows waits for all of them."""
 
 COST = {"FCP": 1.0, "Autoencoder": 2.0, "LSTM": 13.0, "LeNet": 27.0}
 """Rough cost of one image's loss; a gradient costs about three losses."""
@@ -67,6 +68,7 @@ def path_tasks(
     """
     network, optimizer = stage
     settings = config.settings(network)
+    planes = settings.planes
     kept = kept_seeds(train_heights, settings.train.keep)
     hashes = {task.seed: task.hash for task in training_tasks(config, stage) if task.seed in kept}
     return [
@@ -80,22 +82,51 @@ def path_tasks(
             seeds=(i, j),
             records=(hashes[i], hashes[j]),
             settings=settings.paths,
+            plane=planes if number < planes.pairs and landscape == "train" else None,
         )
-        for i, j in random_pairs(kept, settings.paths.pairs, config.seed, network)
+        for number, (i, j) in enumerate(
+            random_pairs(kept, settings.paths.pairs, config.seed, network)
+        )
         for weights in WEIGHT_SETS
         if weights.startswith(optimizer)
         for landscape in SIDES
     ]
 
 
-def number_of_tasks(config: StudyConfig) -> tuple[int, int]:
-    """Numbers of training runs and of paths."""
-    trainings = paths = 0
+def sharpness_tasks(
+    config: StudyConfig, stage: Stage, train_heights: dict[int, float]
+) -> list[SharpnessTask]:
+    """The points of a stage whose sharpness is measured; arguments as of :func:`path_tasks`."""
+    network, optimizer = stage
+    settings = config.settings(network).sharpness
+    kept = kept_seeds(train_heights, settings.runs)
+    hashes = {task.seed: task.hash for task in training_tasks(config, stage) if task.seed in kept}
+    return [
+        SharpnessTask(
+            network=network,  # type: ignore[arg-type]
+            activation=config.activation,
+            data=config.data,
+            study_seed=config.seed,
+            weights=weights,
+            seed=seed,
+            record=hashes[seed],
+            settings=settings,
+        )
+        for seed in kept
+        for weights in WEIGHT_SETS
+        if weights.startswith(optimizer)
+    ]
+
+
+def number_of_tasks(config: StudyConfig) -> tuple[int, int, int]:
+    """Numbers of training runs, of paths, and of points whose sharpness is measured."""
+    trainings = paths = points = 0
     for network in config.networks:
         settings = config.settings(network)
         trainings += len(OPTIMIZERS) * settings.train.seeds
         paths += len(WEIGHT_SETS) * len(SIDES) * settings.paths.pairs
-    return trainings, paths
+        points += len(WEIGHT_SETS) * settings.sharpness.runs
+    return trainings, paths, points
 
 
 class Agenda:
@@ -106,12 +137,12 @@ class Agenda:
         store: where the records are.
         repair: set damaged records aside, to be done anew; without it they stay where they are and
             count as missing.
-        share: (i, n): of each stage's training runs and paths only every n-th is to be done here,
-            beginning with the i-th; others do the rest.
+        share: (i, n): of each stage's training runs and of what follows them only every n-th is to
+            be done here, beginning with the i-th; others do the rest.
 
     Attributes:
         done: the tasks known to be stored.
-        known: the tasks whose hash is known; paths are known once their stage is trained.
+        known: the tasks whose hash is known; others are known once their stage is trained.
         damaged: which records are damaged, why, and where they are now if they were set aside.
     """
 
@@ -134,7 +165,7 @@ class Agenda:
     def begin(self) -> list[Task]:
         """All tasks that are not stored and can begin now."""
         missing: list[Task] = []
-        paths: list[Task] = []
+        later: list[Task] = []
         for stage in stages(self.config):
             tasks = self._trainings[stage] = training_tasks(self.config, stage)
             new = self._missing(tasks)
@@ -142,24 +173,24 @@ class Agenda:
             self._stage_of |= {task.hash: stage for task in tasks}
             missing += self._ours(tasks, new)
             if not new:
-                paths += self._paths(stage)
-        return missing + paths
+                later += self._following(stage)
+        return missing + later
 
     def finished(self, task: Task) -> list[Task]:
         """Note that a task is stored; the tasks that can begin now because of it."""
         self.done[task.hash] = task
-        if isinstance(task, PathTask):
+        if not isinstance(task, TrainingTask):
             return []
         stage = self._stage_of[task.hash]
         self._untrained[stage].discard(task.hash)
-        return [] if self._untrained[stage] else self._paths(stage)
+        return [] if self._untrained[stage] else self._following(stage)
 
     @property
     def total(self) -> int:
         """How many tasks the study has."""
         return sum(number_of_tasks(self.config))
 
-    def _paths(self, stage: Stage) -> list[Task]:
+    def _following(self, stage: Stage) -> list[Task]:
         try:
             heights = {
                 task.seed: float(self.store.read_attributes(task.hash)["train_height"])
@@ -169,7 +200,8 @@ class Agenda:
             # Damaged since it was verified a moment ago: the next run finds and repairs it.
             self.damaged.append(str(error))
             return []
-        tasks = path_tasks(self.config, stage, heights)
+        tasks: list[Task] = [*path_tasks(self.config, stage, heights)]
+        tasks += sharpness_tasks(self.config, stage, heights)
         return self._ours(tasks, self._missing(tasks))
 
     def _ours(self, tasks: Sequence[Task], missing: Sequence[Task]) -> list[Task]:

@@ -126,6 +126,10 @@ def _groups(config: StudyConfig) -> Iterator[tuple[str, int, float]]:
             batch = paths.batch_size or images
             work = paths.points * (4 * batch * paths.steps + 2 * images)
             yield f"path {network} on {side}", len(WEIGHT_SETS) * paths.pairs, cost * work
+        sharpness = settings.sharpness
+        products = sharpness.samples + 40  # of about twelve losses each
+        points = len(WEIGHT_SETS) * sharpness.runs
+        yield f"sharpness {network}", points, cost * 12 * products * sharpness.images
 
 
 class PlainDisplay:

@@ -15,12 +15,22 @@ from lowroad.study.plan import Agenda
 from lowroad.study.selection import kept_seeds
 from lowroad.study.store import DamagedRecordError, Record, Store
 from lowroad.study.study_file import read_study
-from lowroad.study.tasks import WEIGHT_SETS, Optimizer, PathTask, Side, TrainingTask, WeightSet
+from lowroad.study.tasks import (
+    WEIGHT_SETS,
+    Optimizer,
+    PathTask,
+    SharpnessTask,
+    Side,
+    TrainingTask,
+    WeightSet,
+)
 
 __all__ = [
     "WEIGHT_SETS",
     "WEIGHT_SET_LABELS",
     "PathResult",
+    "PlaneResult",
+    "SharpnessResult",
     "StudyResults",
     "TrainingResult",
     "load_results",
@@ -74,6 +84,51 @@ class TrainingResult:
 
 
 @dataclass(frozen=True, eq=False)
+class PlaneResult:
+    """Heights on the plane through a path's start, end and peak.
+
+    Attributes:
+        images: how many training images the heights are means over.
+        u, v, heights: float64 [m], [m] and [m over v, m over u], a grid and the heights on it.
+        corners, corner_heights: float64 [3, 2] and [3], places and heights of start, end and peak.
+        places, distances, below: float64 [T, 2], [T] and [T], where the path's points are on the
+            plane, how far from it, and the heights there.
+    """
+
+    images: int
+    u: NDArray[np.float64]
+    v: NDArray[np.float64]
+    heights: NDArray[np.float64]
+    corners: NDArray[np.float64]
+    corner_heights: NDArray[np.float64]
+    places: NDArray[np.float64]
+    distances: NDArray[np.float64]
+    below: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SharpnessResult:
+    """Curvature of the training loss at a point of a training run.
+
+    Attributes:
+        network, weights, seed: which point.
+        eigenvalues: float64 [k], the largest of the Hessian, the largest first.
+        trace, trace_error: of the Hessian, with the estimate's standard error.
+        products: how many products with the Hessian were taken.
+        seconds: how long it took.
+    """
+
+    network: str
+    weights: WeightSet
+    seed: int
+    eigenvalues: NDArray[np.float64]
+    trace: float
+    trace_error: float
+    products: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
 class PathResult:
     """One path between two kept runs.
 
@@ -88,6 +143,7 @@ class PathResult:
         outcome: how the search ended, in words.
         heights_evaluated, gradients_evaluated: what it cost, in full evaluations.
         seconds: how long it took.
+        plane: heights on the plane through its ends and its peak, where that was measured.
     """
 
     network: str
@@ -108,6 +164,7 @@ class PathResult:
     heights_evaluated: float
     gradients_evaluated: float
     seconds: float
+    plane: PlaneResult | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +175,7 @@ class StudyResults:
         config: the study.
         trainings: all stored training runs.
         paths: all stored paths of the study's pairs.
+        sharpness: what is stored on the sharpness of kept runs.
         missing: how many of the study's tasks are not stored.
         provenance: versions, machine and dates.
         damaged: what is wrong with records that were not used.
@@ -129,6 +187,7 @@ class StudyResults:
     missing: int
     provenance: dict[str, str]
     damaged: tuple[str, ...] = ()
+    sharpness: tuple[SharpnessResult, ...] = ()
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -175,6 +234,7 @@ def load_results(directory: Path) -> StudyResults:
     agenda.begin()
     trainings: list[TrainingResult] = []
     paths: list[PathResult] = []
+    sharpness: list[SharpnessResult] = []
     created: list[str] = []
     origins: dict[str, set[str]] = {"versions": set(), "machine": set()}
     damaged = list(agenda.damaged)
@@ -191,15 +251,17 @@ def load_results(directory: Path) -> StudyResults:
             values.add(record.attributes[name])
         if isinstance(task, TrainingTask):
             trainings.append(_training_result(task, record))
-        else:
+        elif isinstance(task, PathTask):
             paths.append(_path_result(task, record))
+        else:
+            sharpness.append(_sharpness_result(task, record))
     provenance = {name: "; ".join(sorted(values)) for name, values in origins.items() if values}
     if created:
         provenance["computed"] = f"{min(created)} to {max(created)}"
     provenance["read"] = datetime.now(UTC).isoformat(timespec="seconds")
-    missing = agenda.total - len(trainings) - len(paths)
+    missing = agenda.total - len(trainings) - len(paths) - len(sharpness)
     problems = tuple(dict.fromkeys(damaged))
-    return StudyResults(config, trainings, paths, missing, provenance, problems)
+    return StudyResults(config, trainings, paths, missing, provenance, problems, tuple(sharpness))
 
 
 def _training_result(task: TrainingTask, record: Record) -> TrainingResult:
@@ -234,7 +296,36 @@ def _path_result(task: PathTask, record: Record) -> PathResult:
         history_totals=arrays["totals"],
         history_heights=arrays["heights"],
         peak_point=arrays["peak_point"],
+        plane=_plane_result(task, record),
         **_numbers(record, "height", "straight_height", "length", "straight_length"),
+    )
+
+
+def _plane_result(task: PathTask, record: Record) -> PlaneResult | None:
+    arrays = record.arrays
+    if task.plane is None or "plane_height" not in arrays:
+        return None
+    return PlaneResult(
+        images=task.plane.images,
+        u=arrays["plane_u"],
+        v=arrays["plane_v"],
+        heights=arrays["plane_height"],
+        corners=arrays["plane_position"],
+        corner_heights=arrays["plane_point_height"],
+        places=arrays["plane_place"],
+        distances=arrays["plane_distance"],
+        below=arrays["plane_below"],
+    )
+
+
+def _sharpness_result(task: SharpnessTask, record: Record) -> SharpnessResult:
+    names = ("trace", "trace_error", "products", "seconds")
+    return SharpnessResult(
+        network=task.network,
+        weights=task.weights,
+        seed=task.seed,
+        eigenvalues=record.arrays["eigenvalues"],
+        **{name: record.attributes[name] for name in names},
     )
 
 

@@ -12,7 +12,7 @@ from lowroad.study.config import StudyConfig
 from lowroad.study.heartbeat import alive
 from lowroad.study.plan import Agenda, Stage, stage_of, stages
 from lowroad.study.store import DamagedRecordError, Store
-from lowroad.study.tasks import SIDES, WEIGHT_SETS, PathTask, Task
+from lowroad.study.tasks import SIDES, WEIGHT_SETS, PathTask, SharpnessTask, Task, TrainingTask
 
 SAMPLE = 20  # records of a kind whose times are looked up
 
@@ -24,6 +24,7 @@ class StageStatus:
     Attributes:
         network, optimizer: which stage.
         trainings_done, trainings, paths_done, paths: how many are stored, and how many there are.
+        points_done, points: the same of the points whose sharpness is measured.
         running: how many tasks are under way.
         failed: how many failed when they were tried last, and are not under way again.
         seconds_left: what is left, in seconds of one worker, if each task takes as long as those of
@@ -36,6 +37,8 @@ class StageStatus:
     trainings: int
     paths_done: int
     paths: int
+    points_done: int
+    points: int
     running: int
     failed: int
     seconds_left: float
@@ -43,8 +46,17 @@ class StageStatus:
     @property
     def missing(self) -> int:
         """How many tasks are neither stored, nor under way, nor failed."""
-        done = self.trainings_done + self.paths_done
-        return self.trainings + self.paths - done - self.running - self.failed
+        return self.total - self.done - self.running - self.failed
+
+    @property
+    def done(self) -> int:
+        """How many tasks are stored."""
+        return self.trainings_done + self.paths_done + self.points_done
+
+    @property
+    def total(self) -> int:
+        """How many tasks there are."""
+        return self.trainings + self.paths + self.points
 
 
 @dataclass(frozen=True)
@@ -88,20 +100,23 @@ def status(config: StudyConfig, directory: Path) -> Status:
         left = Counter({f"training {network} {optimizer}": settings.train.seeds})
         for side in SIDES:
             left[f"path {network} on {side}"] = len(WEIGHT_SETS) // 2 * settings.paths.pairs
+        left[f"sharpness {network}"] = len(WEIGHT_SETS) // 2 * settings.sharpness.runs
         left.subtract(task.group for task in done[stage])
         work = sum(seconds.get(group, math.nan) * n for group, n in left.items() if n)
         for task in busy[stage]:
             expected = seconds.get(task.group, math.nan)
             work -= min(running.seconds[task.hash], expected)
-        paths_done = sum(isinstance(task, PathTask) for task in done[stage])
+        kinds = Counter(type(task) for task in done[stage])
         rows.append(
             StageStatus(
                 network=network,
                 optimizer=optimizer,
-                trainings_done=len(done[stage]) - paths_done,
+                trainings_done=kinds[TrainingTask],
                 trainings=settings.train.seeds,
-                paths_done=paths_done,
+                paths_done=kinds[PathTask],
                 paths=len(WEIGHT_SETS) // 2 * len(SIDES) * settings.paths.pairs,
+                points_done=kinds[SharpnessTask],
+                points=len(WEIGHT_SETS) // 2 * settings.sharpness.runs,
                 running=len(busy[stage]),
                 failed=len(failed[stage]),
                 seconds_left=work,

@@ -1,4 +1,4 @@
-"""The two kinds of task, one training run and one path, and the hash of what determines each."""
+"""The kinds of task, training run, path and sharpness, and the hash of what determines each."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from lowroad.study.config import (
     LbfgsSettings,
     NetworkName,
     PathSettings,
+    PlaneSettings,
     Settings,
     SgdSettings,
+    SharpnessSettings,
 )
 
 Optimizer = Literal["sgd", "lbfgs"]
@@ -93,7 +95,10 @@ class TrainingTask(_Task):
 
 
 class PathTask(_Task):
-    """One path between the weights of two training runs, on one landscape."""
+    """One path between the weights of two training runs, on one landscape.
+
+    With ``plane`` the heights on the plane through its ends and its peak are part of the record.
+    """
 
     network: NetworkName
     activation: Literal["softplus", "relu"]
@@ -104,6 +109,7 @@ class PathTask(_Task):
     seeds: tuple[int, int]
     records: tuple[str, str]
     settings: PathSettings
+    plane: PlaneSettings | None = None
 
     @property
     def group(self) -> str:
@@ -118,7 +124,9 @@ class PathTask(_Task):
 
         The number of pairs is not part of it: other pairs do not change this path.
         """
+        plane = self.plane and {"plane": self.plane.model_dump(mode="json", exclude={"pairs"})}
         return {
+            **(plane or {}),
             "task": "path",
             "version": VERSION,
             "records": self.records,
@@ -132,7 +140,42 @@ class PathTask(_Task):
         return derived_seed("path", *self.records, self.weights, self.landscape)
 
 
-Task = TrainingTask | PathTask
+class SharpnessTask(_Task):
+    """The curvature of the training loss at one point of a training run."""
+
+    network: NetworkName
+    activation: Literal["softplus", "relu"]
+    data: DataSettings
+    study_seed: int
+    weights: WeightSet
+    seed: int
+    record: str
+    settings: SharpnessSettings
+
+    @property
+    def group(self) -> str:
+        """Name of the tasks that take about as long as this one."""
+        return f"sharpness {self.network}"
+
+    def __str__(self) -> str:
+        return f"{self.group}, {self.weights} seed {self.seed}"
+
+    def determinants(self) -> dict[str, Any]:
+        """Everything that determines the record; network, data and seed are in the run's name."""
+        return {
+            "task": "sharpness",
+            "version": VERSION,
+            "record": self.record,
+            "weights": self.weights,
+            "settings": self.settings.model_dump(mode="json", exclude={"runs"}),
+        }
+
+    def generator_seed(self) -> int:
+        """Seed for the iteration's first vector and the trace's random vectors."""
+        return derived_seed("sharpness", self.record, self.weights)
+
+
+Task = TrainingTask | PathTask | SharpnessTask
 
 
 def canonical_json(value: Any) -> str:

@@ -16,24 +16,25 @@ import xarray as xr
 from torch import Tensor
 
 import lowroad
+from lowroad.analysis import plane_axes, plane_through, sharpness
 from lowroad.execution.clusters import ClusterError
 from lowroad.execution.executor import Report
 from lowroad.landscapes import NetworkLandscape
 from lowroad.mnist import Images, Mnist, load_mnist
 from lowroad.models import MODELS
 from lowroad.optimizers import GoldenSection, Minimum, Progress, lbfgs, sgd
-from lowroad.paths import FourierPathFinder
+from lowroad.paths import FoundPath, FourierPathFinder
 from lowroad.study.checkpoint import Checkpoint
 from lowroad.study.config import LbfgsSettings, SgdSettings
 from lowroad.study.store import Record, Store
-from lowroad.study.tasks import PathTask, Task, TrainingTask, canonical_json
+from lowroad.study.tasks import PathTask, SharpnessTask, Task, TrainingTask, canonical_json
 
 
 def perform(directory: Path, task: Task, report: Report) -> dict[str, float]:
     """Do a task with one thread and write its record; what a worker is told to do.
 
     Returns:
-        The numbers that progress shows: ``{"train loss": …}`` or ``{"path height": …}``.
+        The numbers that progress shows, such as ``{"train loss": …}`` or ``{"path height": …}``.
 
     Raises:
         ClusterError: this process does not see the study's directory.
@@ -51,6 +52,9 @@ def perform(directory: Path, task: Task, report: Report) -> dict[str, float]:
         if isinstance(task, TrainingTask):
             dataset = run_training(task, data, report, checkpoint)
             shown = {"train loss": "train_height", "test loss": "test_height"}
+        elif isinstance(task, SharpnessTask):
+            dataset = run_sharpness(task, store.read(task.record), data)
+            shown = {"largest eigenvalue": "largest_eigenvalue"}
         else:
             records = [store.read(name) for name in task.records]
             dataset = run_path(task, records, data, report)
@@ -214,11 +218,15 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
     finder saw; ``peak_point`` [parameter]. Numbers are attributes: ``height`` (Eq. 5),
     ``length``, ``straight_height``, ``straight_length``, and so on. All heights are those on the
     grid of ``points``, as in the paper.
+
+    With a plane also what :func:`~lowroad.analysis.plane_through` gives, names beginning with
+    ``plane_``: heights [plane_v, plane_u] on the first images alone, and over t the path's place
+    on the plane, its distance from it, and the height below it; nothing of it where the peak is
+    an end of the path and there is no plane.
     """
     images = data.train if task.landscape == "train" else data.test
     landscape = network_landscape(task, images)
-    name = "train_point" if task.weights.endswith("_train") else "test_point"
-    start, end = (torch.from_numpy(record.arrays[name]) for record in records)
+    start, end = (_point(record, task.weights) for record in records)
     settings = task.settings
     found = FourierPathFinder(
         terms=settings.terms,
@@ -237,7 +245,7 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
     )
     history = found.history
     assert history.steps[0] == 0  # the search begins with the straight line
-    return xr.Dataset(
+    dataset = xr.Dataset(
         {
             "profile": ("t", found.profile, {"long_name": "loss along the path"}),
             "totals": ("step", history.totals, {"long_name": "cumulative loss"}),
@@ -264,3 +272,74 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
             "gradients_evaluated": found.evaluations.gradients,
         },
     )
+    if task.plane is None:
+        return dataset
+    return dataset.merge(_plane(task, images, found))
+
+
+def _plane(task: PathTask, images: Images, found: FoundPath) -> xr.Dataset:
+    """The plane through a path's ends and its peak, on the first images."""
+    settings = task.plane
+    assert settings is not None
+    part = Images(images.images[: settings.images], images.labels[: settings.images])
+    corners = {"start": found.path.start, "end": found.path.end, "peak": found.peak_point}
+    try:
+        plane_axes(*corners.values())
+    except ValueError:  # the peak is one of the ends, or on the line between them
+        return xr.Dataset()
+    plane = plane_through(
+        network_landscape(task, part), corners, {"path": found}, resolution=settings.resolution
+    )
+    along = plane.sel(path="path")
+    return xr.Dataset(
+        {
+            "plane_height": (
+                ("plane_v", "plane_u"),
+                plane["height"].transpose("v", "u").values,
+                {"long_name": "loss on the plane"},
+            ),
+            "plane_position": (("corner", "plane_axis"), plane["position"].values),
+            "plane_point_height": ("corner", plane["point_height"].values),
+            "plane_place": (("t", "plane_axis"), along["projection"].values),
+            "plane_distance": ("t", along["distance"].values),
+            "plane_below": ("t", along["projected_height"].values),
+        },
+        coords={"plane_u": plane["u"].values, "plane_v": plane["v"].values},
+    )
+
+
+def run_sharpness(task: SharpnessTask, record: Record, data: Mnist) -> xr.Dataset:
+    """Top eigenvalues and trace of the training loss's Hessian at a point of a training run.
+
+    Variable ``eigenvalues`` [rank], the largest first; attributes ``trace``, ``trace_error`` and
+    ``products``, how many products with the Hessian were taken.
+    """
+    settings = task.settings
+    images = Images(data.train.images[: settings.images], data.train.labels[: settings.images])
+    found = sharpness(
+        network_landscape(task, images),
+        _point(record, task.weights),
+        eigenvalues=settings.eigenvalues,
+        samples=settings.samples,
+        generator=torch.Generator().manual_seed(task.generator_seed()),
+    )
+    return xr.Dataset(
+        {"eigenvalues": ("rank", found.eigenvalues, {"long_name": "eigenvalues of the Hessian"})},
+        coords={"rank": np.arange(1, len(found.eigenvalues) + 1)},
+        attrs={
+            "title": str(task),
+            "network": task.network,
+            "weights": task.weights,
+            "seed": task.seed,
+            "largest_eigenvalue": float(found.eigenvalues[0]),
+            "trace": found.trace,
+            "trace_error": found.trace_error,
+            "products": found.products,
+        },
+    )
+
+
+def _point(record: Record, weights: str) -> Tensor:
+    """The weights of a training run that belong to a set."""
+    side = weights.partition("_")[2]
+    return torch.from_numpy(record.arrays[f"{side}_point"])
