@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lowroad.study.config import StudyConfig
 from lowroad.study.run import RunSummary, prepare_run
+from lowroad.study.status import status
 from lowroad.study.store import Store
 from lowroad.study.study_file import to_toml
+from lowroad.study.verify import verify
 
 from .conftest import Finished, digests
 
@@ -25,10 +29,10 @@ def study_file(tiny: StudyConfig, tmp_path: Path) -> Path:
     return path
 
 
-def start(study_file: Path, directory: Path, workers: int) -> subprocess.Popen[str]:
+def start(study_file: Path, directory: Path, workers: int, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "lowroad.cli", "run", str(study_file)]
     return subprocess.Popen(
-        [*command, "--out", str(directory), "--workers", str(workers)],
+        [*command, "--out", str(directory), "--workers", str(workers), *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -87,3 +91,58 @@ def test_an_interrupt_says_how_to_go_on(study_file: Path, tmp_path: Path, worker
     assert "of 14 tasks are stored, nothing finished is lost" in errors
     assert f"To go on: lowroad run {study_file} --out {directory} --workers {workers}" in errors
     assert "Traceback" not in errors
+
+
+NO_REPORT = ("--shard", "1/1")
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_nothing_but_time(
+    study_file: Path, finished: Finished, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out"
+    run = start(study_file, directory, 2, *NO_REPORT)
+    wait_for_records(Store(directory), 2, run)
+    children = psutil.Process(run.pid).children(recursive=True)
+    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    assert len(workers) == 2
+    workers[0].kill()
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+    assert digests(directory) == finished.digests
+    assert verify(directory).damaged == []
+
+
+@pytest.mark.slow
+def test_driver_and_workers_killed_at_once(
+    study_file: Path, tiny: StudyConfig, finished: Finished, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out"
+    store = Store(directory)
+    run = start(study_file, directory, 2, *NO_REPORT)
+    wait_for_records(store, 3, run)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    stored = len(store.hashes())
+    assert stored < len(finished.digests)
+    assert status(tiny, directory).runs == 0  # though its heartbeat is there
+    assert len(list(store.running.iterdir())) >= 1
+    summary = prepare_run(tiny, directory).perform(1, lambda tally, event: None)
+    assert summary.performed == len(finished.digests) - stored
+    assert digests(directory) == finished.digests
+    assert verify(directory).damaged == []
+    assert list(store.running.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_two_runs_in_one_directory_at_once(
+    study_file: Path, finished: Finished, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out"
+    runs = [start(study_file, directory, 1, *NO_REPORT) for _ in range(2)]
+    for run in runs:
+        _, errors = run.communicate(timeout=120)
+        assert (run.returncode, errors) == (0, "")
+    assert digests(directory) == finished.digests
+    assert verify(directory).damaged == []
+    assert not list(directory.rglob(".*"))

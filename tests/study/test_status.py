@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -45,7 +46,8 @@ def record_of(directory: Path, config: StudyConfig, kind: type) -> str:
 
 
 def state(directory: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
+    files = (path for path in directory.rglob("*") if path.name != "index.csv")
+    return {path: path.stat().st_mtime_ns for path in files}
 
 
 @pytest.mark.parametrize("kind", [TrainingTask, PathTask])
@@ -64,6 +66,46 @@ def test_status_changes_nothing_and_names_damage(tiny: StudyConfig, copy: Path, 
     assert sum(row.missing for row in nowhere.stages) == 14
     assert all(math.isnan(row.seconds_left) for row in nowhere.stages)
     assert not (copy / "nowhere").exists()
+
+
+def test_the_index_spares_reading_and_is_rebuilt(
+    tiny: StudyConfig, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(copy)
+    read: list[str] = []
+    real = Store.read_attributes
+
+    def read_attributes(store: Store, name: str) -> dict[str, Any]:
+        read.append(name)
+        return real(store, name)
+
+    monkeypatch.setattr(Store, "read_attributes", read_attributes)
+    first = status(tiny, copy)
+    assert sorted(read) == sorted(store.hashes())
+    table = pd.read_csv(store.index_file).set_index("record")
+    assert len(table) == 14
+    for name, row in table.iterrows():
+        attributes = real(store, str(name))
+        assert (row["title"], row["seconds"]) == (attributes["title"], attributes["seconds"])
+        assert row["bytes"] == store.path(str(name)).stat().st_size
+        assert attributes.get("train_height", "none") in (row["train_height"], "none")
+    read.clear()
+    assert status(tiny, copy) == first
+    assert read == []
+    # a record that is written again is read again, and only that one
+    name = str(table.index[0])
+    os.utime(store.path(name), (0, 0))
+    assert status(tiny, copy) == first
+    assert read == [name]
+    # damaged or gone, the index is made anew
+    whole = store.index_file.read_bytes()
+    for content in (b"", whole[:-40], b"record,title\n1,2,3\n", b"\xff", whole[:50] + b"\0"):
+        store.index_file.write_bytes(content)
+        assert status(tiny, copy) == first
+        assert store.index_file.read_bytes() == whole
+    store.index_file.unlink()
+    assert status(tiny, copy) == first
+    assert store.index_file.read_bytes() == whole
 
 
 def store_with_seconds(store: Store, task: Task, seconds: float) -> None:

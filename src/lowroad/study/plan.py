@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lowroad.study.config import StudyConfig
+from lowroad.study.index import IndexRow
 from lowroad.study.selection import kept_seeds, random_pairs
 from lowroad.study.store import DamagedRecordError, Store
 from lowroad.study.tasks import (
@@ -139,6 +140,7 @@ class Agenda:
             count as missing.
         share: (i, n): of each stage's training runs and of what follows them only every n-th is to
             be done here, beginning with the i-th; others do the rest.
+        index: the rows of an index, taken for true; without it every record is verified.
 
     Attributes:
         done: the tasks known to be stored.
@@ -152,12 +154,15 @@ class Agenda:
         store: Store,
         repair: bool = False,
         share: tuple[int, int] = (0, 1),
+        index: Mapping[str, IndexRow] | None = None,
     ) -> None:
         self.config, self.store, self.repair, self.share = config, store, repair, share
         self.done: dict[str, Task] = {}
         self.known: dict[str, Task] = {}
         self.damaged: list[str] = []
-        self._stored = store.hashes()
+        self._stored = store.hashes() if index is None else index.keys()
+        self._index = index
+        self._train_heights: dict[str, float] = {}
         self._untrained: dict[Stage, set[str]] = {}
         self._stage_of: dict[str, Stage] = {}
         self._trainings: dict[Stage, list[TrainingTask]] = {}
@@ -192,10 +197,7 @@ class Agenda:
 
     def _following(self, stage: Stage) -> list[Task]:
         try:
-            heights = {
-                task.seed: float(self.store.read_attributes(task.hash)["train_height"])
-                for task in self._trainings[stage]
-            }
+            heights = {task.seed: self._train_height(task.hash) for task in self._trainings[stage]}
         except DamagedRecordError as error:
             # Damaged since it was verified a moment ago: the next run finds and repairs it.
             self.damaged.append(str(error))
@@ -214,19 +216,33 @@ class Agenda:
         missing = []
         for task in tasks:
             self.known[task.hash] = task
-            if task.hash in self._stored and self._is_sound(task.hash):
+            if task.hash in self._stored and self._is_sound(task):
                 self.done[task.hash] = task
             else:
                 missing.append(task)
         return missing
 
-    def _is_sound(self, task_hash: str) -> bool:
+    def _is_sound(self, task: Task) -> bool:
+        if self._index is not None:
+            return True
         try:
-            self.store.verify(task_hash)
+            if isinstance(task, TrainingTask):
+                self._train_height(task.hash)  # verifies it too: the file is read once
+            else:
+                self.store.verify(task.hash)
         except FileNotFoundError:
             return False
         except DamagedRecordError as error:
-            aside = f"; set aside as {self.store.set_aside(task_hash)}" if self.repair else ""
+            aside = f"; set aside as {self.store.set_aside(task.hash)}" if self.repair else ""
             self.damaged.append(f"{error}{aside}")
             return False
         return True
+
+    def _train_height(self, task_hash: str) -> float:
+        if task_hash not in self._train_heights:
+            if self._index is not None:
+                height = self._index[task_hash].train_height
+            else:
+                height = float(self.store.read_attributes(task_hash)["train_height"])
+            self._train_heights[task_hash] = height
+        return self._train_heights[task_hash]

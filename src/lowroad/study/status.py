@@ -10,11 +10,10 @@ from pathlib import Path
 
 from lowroad.study.config import StudyConfig
 from lowroad.study.heartbeat import alive
+from lowroad.study.index import Index, read_index
 from lowroad.study.plan import Agenda, Stage, stage_of, stages
-from lowroad.study.store import DamagedRecordError, Store
+from lowroad.study.store import Store
 from lowroad.study.tasks import SIDES, WEIGHT_SETS, PathTask, SharpnessTask, Task, TrainingTask
-
-SAMPLE = 20  # records of a kind whose times are looked up
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Status:
     Attributes:
         stages: in the order of the study's networks.
         runs, workers: how many runs are alive in the directory, and their tasks under way.
-        damaged: a line for each damaged record met on the way.
+        damaged: a line for each record, of this study or another, that was found damaged.
     """
 
     stages: list[StageStatus]
@@ -82,9 +81,13 @@ class Status:
 
 
 def status(config: StudyConfig, directory: Path) -> Status:
-    """How far a study is, without changing anything."""
+    """How far a study is; nothing is changed but the index.
+
+    Records that the index knows are not read: :func:`lowroad.study.verify.verify` does that.
+    """
     store = Store(directory)
-    agenda = Agenda(config, store)
+    index = read_index(store)
+    agenda = Agenda(config, store, index=index.rows)
     agenda.begin()
     running = alive(store)
     under_way = running.seconds.keys() & agenda.known.keys() - agenda.done.keys()
@@ -92,7 +95,7 @@ def status(config: StudyConfig, directory: Path) -> Status:
     done = _by_stage(agenda.done.values())
     busy = _by_stage(agenda.known[name] for name in under_way)
     failed = _by_stage(agenda.known[name] for name in failures)
-    seconds = _mean_seconds(store, agenda.done.values())
+    seconds = _mean_seconds(index, agenda.done.values())
     rows = []
     for network, optimizer in sorted(stages(config), key=lambda s: config.networks.index(s[0])):
         stage = network, optimizer
@@ -122,7 +125,7 @@ def status(config: StudyConfig, directory: Path) -> Status:
                 seconds_left=work,
             )
         )
-    return Status(rows, running.runs, running.workers, agenda.damaged)
+    return Status(rows, running.runs, running.workers, index.damaged)
 
 
 def _by_stage(tasks: Iterable[Task]) -> defaultdict[Stage, list[Task]]:
@@ -132,13 +135,9 @@ def _by_stage(tasks: Iterable[Task]) -> defaultdict[Stage, list[Task]]:
     return by_stage
 
 
-def _mean_seconds(store: Store, tasks: Iterable[Task]) -> dict[str, float]:
-    """How long a task of each group took, from some stored ones."""
+def _mean_seconds(index: Index, tasks: Iterable[Task]) -> dict[str, float]:
+    """How long a task of each group took."""
     times: dict[str, list[float]] = defaultdict(list)
     for task in tasks:
-        if len(times[task.group]) < SAMPLE:
-            try:
-                times[task.group].append(float(store.read_attributes(task.hash)["seconds"]))
-            except (DamagedRecordError, FileNotFoundError, KeyError):
-                continue
-    return {group: sum(each) / len(each) for group, each in times.items() if each}
+        times[task.group].append(index.rows[task.hash].seconds)
+    return {group: sum(each) / len(each) for group, each in times.items()}

@@ -8,6 +8,7 @@ Layout of a store ``DIR``::
     DIR/damaged/abcd….nc     records that were found damaged and set aside
     DIR/checkpoints/abcd….pt where a long training run is, until its record is there
     DIR/running/HOST.PID.json  what a run is doing, as long as it lives
+    DIR/index.csv            which record is which; derived, see ``index.py``
 
 A record ends with its *seal*, a line with the SHA-256 of all bytes before it. HDF5 ignores what
 follows its own end of file, so other programs do not see the seal; the store verifies it before it
@@ -71,6 +72,7 @@ class Store:
         self.records = self.directory / "records"
         self.study_file = self.directory / "study.toml"
         self.running = self.directory / "running"
+        self.index_file = self.directory / "index.csv"
 
     def path(self, task_hash: str) -> Path:
         """Where the record of a task is, or would be."""
@@ -249,7 +251,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):  # one of `write` names no file, others the temporary one
-            error.filename, error.filename2 = str(path), None
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:

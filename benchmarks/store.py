@@ -1,0 +1,155 @@
+"""What the store costs at the size of a large study, on made-up records.
+
+    python benchmarks/store.py [--records 10000] [--parameters 42200] [--directory DIR]
+
+Plans 100,000 tasks of an empty store, makes a finished study of FCP with that many records and
+weight vectors of that length (an FCP has 42,200; 2.4 GB in all) in DIR or in a temporary folder,
+and times what the commands do with it. Prints a table of seconds, and of the memory at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import xarray as xr
+
+from lowroad.study.config import StudyConfig
+from lowroad.study.plan import Agenda, number_of_tasks, path_tasks, stages
+from lowroad.study.results import load_results
+from lowroad.study.run import prepare_run
+from lowroad.study.status import status
+from lowroad.study.store import Store
+from lowroad.study.study_file import parse_study
+from lowroad.study.tasks import PathTask, Task, canonical_json
+from lowroad.study.verify import verify
+
+PLANNED = {"name": "planned", "train": {"seeds": 8000, "keep": 48}, "paths": {"pairs": 1128}}
+
+
+def plan(directory: Path) -> str:
+    """All training runs, and all paths as if the runs were done."""
+    config = parse_study(PLANNED)
+    tasks = len(Agenda(config, Store(directory)).begin())
+    for stage in stages(config):
+        tasks += len(path_tasks(config, stage, {seed: float(seed) for seed in range(8000)}))
+    assert tasks == sum(number_of_tasks(config)) >= 100_000
+    return f"{tasks:,} tasks"
+
+
+def study(records: int) -> StudyConfig:
+    """FCP, with a fifth of the records training runs and the others paths between 48 of them."""
+    pairs = records // 10
+    return parse_study(
+        {
+            "name": "store",
+            "networks": ["FCP"],
+            "train": {"seeds": max(records // 10, 48)},
+            "paths": {"pairs": min(pairs, 1128)},
+        }
+    )
+
+
+def make(directory: Path, config: StudyConfig, parameters: int) -> str:
+    """A record for every task, with random numbers of the right shapes."""
+    generator = np.random.default_rng(0)
+    run = prepare_run(config, directory)
+    waiting, made = run.tasks, 0
+    with mock.patch("os.fsync"):  # ten thousand of them take minutes
+        while waiting:
+            task = waiting.pop()
+            run.agenda.store.write(task.hash, record(task, parameters, generator))
+            waiting += run.agenda.finished(task)
+            made += 1
+    return f"{made:,} records"
+
+
+def record(task: Task, parameters: int, generator: np.random.Generator) -> xr.Dataset:
+    def numbers(*shape: int) -> Any:
+        return generator.random(shape)
+
+    point = "parameter", numbers(parameters).astype(np.float32)
+    common = {
+        "task": canonical_json(task.determinants()),
+        "title": str(task),
+        "network": task.network,
+        "outcome": "out of steps",
+        "heights_evaluated": 1.0,
+        "gradients_evaluated": 1.0,
+        "seconds": 1.0,
+        "created": "2026-01-01T00:00:00+00:00",
+        "machine": "none",
+        "versions": "none",
+    }
+    if isinstance(task, PathTask):
+        return xr.Dataset(
+            {
+                "profile": ("t", numbers(51)),
+                "totals": ("step", numbers(101)),
+                "heights": ("step", numbers(101)),
+                "peak_point": point,
+            },
+            coords={"t": np.linspace(0, 1, 51), "step": np.arange(101)},
+            attrs=common
+            | {"height": 1.0, "straight_height": 2.0, "length": 3.0, "straight_length": 2.0},
+        )
+    return xr.Dataset(
+        {
+            "train_heights": ("step", numbers(81)),
+            "test_heights": ("step", numbers(81)),
+            "train_point": point,
+            "test_point": point,
+        },
+        coords={"step": np.arange(81)},
+        attrs=common
+        | {
+            "train_height": float(generator.random()),
+            "test_height": 1.0,
+            "train_step": 80,
+            "test_step": 80,
+            "train_point_accuracy": 1.0,
+            "test_point_accuracy": 1.0,
+        },
+    )
+
+
+def resume(directory: Path, config: StudyConfig) -> str:
+    run = prepare_run(config, directory)
+    assert run.tasks == []
+    return f"{len(run.agenda.done):,} stored"
+
+
+def timed(name: str, function: Callable[..., str], *arguments: Any) -> None:
+    start = time.perf_counter()
+    what = function(*arguments)
+    seconds = time.perf_counter() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{name:<10} {what:<20} {seconds:7.1f} s   at most {memory:,.0f} MB so far", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=10_000)
+    parser.add_argument("--parameters", type=int, default=42_200)
+    parser.add_argument("--directory", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.directory) as folder:
+        directory, config = Path(folder), study(arguments.records)
+        timed("plan", plan, directory / "empty")
+        timed("make", make, directory, config, arguments.parameters)
+        for _ in range(2):  # the second time the index is there
+            timed("resume", resume, directory, config)
+            timed("status", lambda: f"{len(status(config, directory).stages)} stages")
+            timed("verify", lambda: f"{verify(directory).records:,} sound")
+        timed("results", lambda: f"{len(load_results(directory).paths):,} paths")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""What can happen to a study: processes killed, disks that are full or read-only, two at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import deadly_work
+from lowroad.execution.executor import Event
+from lowroad.study import store as store_module
+from lowroad.study import work
+from lowroad.study.config import StudyConfig
+from lowroad.study.progress import Tally
+from lowroad.study.run import RunSummary, prepare_run
+from lowroad.study.status import status
+from lowroad.study.store import Store
+from lowroad.study.verify import verify
+
+from .conftest import Finished, digests
+
+MEGABYTE = 2**20
+
+
+def go_on(config: StudyConfig, directory: Path, workers: int = 1) -> RunSummary:
+    return prepare_run(config, directory).perform(workers, lambda tally, event: None)
+
+
+def check_whole(directory: Path, records: int | None = None) -> None:
+    """Every record is sound, and nothing lies about that a writer has left."""
+    found = verify(directory)
+    assert found.damaged == []
+    if records is not None:
+        assert (found.records, found.checkpoints) == (records, 0)
+    assert not list(directory.rglob(".*"))
+
+
+@pytest.mark.slow
+def test_twenty_resumptions_give_the_same_store_as_none(
+    tiny: StudyConfig, finished: Finished, tmp_path: Path
+) -> None:
+    """Killed 20 times, each time within a few steps, at moments drawn at random."""
+    draw = random.Random(0)
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["lowroad.study.run", "lowroad.study.work"])
+    stored = 0
+    for _ in range(20):
+        moment = draw.randint(1, 4), draw.uniform(0, 0.01)
+        run = processes.Process(
+            target=deadly_work.run_and_die, args=(tiny, tmp_path, *moment), daemon=True
+        )
+        run.start()
+        run.join(60)
+        assert run.exitcode == -signal.SIGKILL
+        now = verify(tmp_path)
+        assert now.damaged == []
+        assert now.records >= stored
+        stored = now.records
+    assert 0 < stored < len(finished.digests)
+    assert go_on(tiny, tmp_path).performed == len(finished.digests) - stored
+    assert digests(tmp_path) == finished.digests
+    check_whole(tmp_path, len(finished.digests))
+
+
+@pytest.mark.slow
+def test_a_worker_killed_on_every_third_task(
+    tiny: StudyConfig, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "perform", deadly_work.perform_or_die)
+    directory = tmp_path / "out"
+    summary = go_on(tiny, directory, workers=2)
+    assert (summary.performed, summary.failed) == (len(finished.digests), [])
+    assert len(list(tmp_path.glob("died-*"))) >= len(finished.digests) // 3 - 1
+    assert digests(directory) == finished.digests
+    check_whole(directory, len(finished.digests))
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[..., None]]:
+    """Mounts something as ``mount`` does; without the right to do so the test is skipped."""
+    mounted: list[Path] = []
+
+    def do(*arguments: str, at: Path) -> None:
+        done = subprocess.run(["mount", *arguments, str(at)], capture_output=True)
+        if done.returncode:
+            pytest.skip("needs the right to mount")
+        mounted.append(at)
+
+    yield do
+    for path in dict.fromkeys(mounted):
+        subprocess.run(["umount", str(path)], check=True)
+
+
+@pytest.fixture(params=["tmpfs", "faked"])
+def small_disk(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Callable[[], None]]:
+    """A directory with room for a few records, and a way to make more room."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if request.param == "tmpfs":
+        mount = request.getfixturevalue("mount")
+        mount("-t", "tmpfs", "-o", "size=2m", "none", at=folder)
+        return folder / "out", lambda: mount("-o", "remount,size=50m", at=folder)
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        full = sum(path.stat().st_size for path in folder.rglob("*")) > 2 * MEGABYTE
+        if full and os.fstat(file).st_size > 100_000:  # a few small files always fit
+            raise OSError(28, "No space left on device")
+        real(file)
+
+    monkeypatch.setattr(store_module.os, "fsync", fsync)
+    return folder / "out", lambda: monkeypatch.setattr(store_module.os, "fsync", real)
+
+
+def test_a_disk_that_runs_full(
+    tiny: StudyConfig, finished: Finished, small_disk: tuple[Path, Callable[[], None]]
+) -> None:
+    directory, make_room = small_disk
+    summary = go_on(tiny, directory)
+    assert summary.performed > 0
+    assert summary.failed
+    for task, error in summary.failed:
+        path = Store(directory).path(task.hash)
+        assert error == f"OSError: [Errno 28] No space left on device: '{path}'"
+    assert Store(directory).failures() == {task.hash for task, _ in summary.failed}
+    check_whole(directory, summary.performed)
+    make_room()
+    assert go_on(tiny, directory).performed == len(finished.digests) - summary.performed
+    assert digests(directory) == finished.digests
+    check_whole(directory, len(finished.digests))
+
+
+@pytest.fixture
+def read_only(
+    request: pytest.FixtureRequest, finished: Finished, tmp_path: Path
+) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """A copy of the finished store, and what makes it read-only."""
+    directory = Path(shutil.copytree(finished.directory, tmp_path / "copy"))
+    folders = [directory, *(path for path in directory.rglob("*") if path.is_dir())]
+
+    def close() -> None:
+        if os.geteuid() == 0:  # whom permissions do not stop
+            mount = request.getfixturevalue("mount")
+            mount("--bind", str(directory), at=directory)
+            mount("-o", "remount,ro,bind", at=directory)
+        for folder in () if os.geteuid() == 0 else folders:
+            folder.chmod(0o555)
+
+    yield directory, close
+    for folder in () if os.geteuid() == 0 else folders:
+        folder.chmod(0o755)
+
+
+def test_a_read_only_directory_can_be_looked_at(
+    tiny: StudyConfig, read_only: tuple[Path, Callable[[], None]]
+) -> None:
+    directory, close = read_only
+    close()
+    assert all(row.missing == 0 for row in status(tiny, directory).stages)
+    assert verify(directory).damaged == []
+    assert go_on(tiny, directory) == RunSummary(performed=0, failed=[], waiting=0)
+
+
+def test_a_run_in_a_read_only_directory_ends_before_its_first_task(
+    tiny: StudyConfig, read_only: tuple[Path, Callable[[], None]]
+) -> None:
+    directory, close = read_only
+    store = Store(directory)
+    store.path(min(store.hashes())).unlink()
+    close()
+    events: list[Event] = []
+
+    def watch(tally: Tally, event: Event) -> None:
+        events.append(event)
+
+    with pytest.raises(OSError, match=rf"(Read-only|Permission denied).*{directory}"):
+        prepare_run(tiny, directory).perform(1, watch)
+    assert events == []
