@@ -129,7 +129,7 @@ class PathFinder(ABC):
         generators: Sequence[torch.Generator] | None = None,
         callback: PairCallback | None = None,
     ) -> list[FoundPath]:
-        """Return a low path for each pair of ends: what `find` returns for it.
+        """Return a low path for each pair of ends: what `find` returns for it, but for rounding.
 
         On a landscape whose cost is mostly by the call (`batched`), the searches advance together
         and share their calls (see `run_together`); on others, such as a network whose steps share
