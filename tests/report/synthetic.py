@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
-from lowroad.study.results import WEIGHT_SETS, PathResult, StudyResults, TrainingResult
+from lowroad.study.results import (
+    WEIGHT_SETS,
+    PathResult,
+    PlaneResult,
+    SharpnessResult,
+    StudyResults,
+    TrainingResult,
+)
 from lowroad.study.study_file import parse_study
 
 DIMENSION = 400
@@ -32,6 +40,8 @@ def make_results(
             "data": {"train": 5000, "test": 2000},
             "train": {"seeds": seeds, "keep": keep, "sgd": {"epochs": steps}},
             "paths": {"pairs": pairs},
+            "planes": {"pairs": 1, "resolution": 11, "images": 1000},
+            "sharpness": {"runs": 3, "images": 1000, "eigenvalues": 2},
             "analysis": {"gamma": gamma},
             "network": {"LeNet": {"train": {"lbfgs": {"iterations": 60}}}},
         }
@@ -59,10 +69,33 @@ def make_results(
             kept = sorted(run.seed for run in results.kept(network, weights.partition("_")[0]))
             for landscape in ("train", "test"):
                 results.paths.extend(
-                    make_path(network, weights, landscape, pair, generator)
-                    for pair in list(combinations(kept, 2))[:pairs]
+                    make_path(network, weights, landscape, pair, generator, plane=number == 0)
+                    for number, pair in enumerate(list(combinations(kept, 2))[:pairs])
                 )
-    return results
+    sharpness = [
+        make_sharpness(network, weights, run.seed, generator)
+        for network in networks
+        for weights in WEIGHT_SETS
+        for run in results.kept(network, weights.partition("_")[0])[:3]
+    ]
+    return replace(results, sharpness=tuple(sharpness))
+
+
+def make_sharpness(
+    network: str, weights: str, seed: int, generator: np.random.Generator
+) -> SharpnessResult:
+    """A minimum that is sharper where L-BFGS found it."""
+    largest = (40.0 if weights.startswith("lbfgs") else 8.0) * generator.lognormal(0, 0.2)
+    return SharpnessResult(
+        network=network,
+        weights=weights,
+        seed=seed,
+        eigenvalues=np.array([largest, largest / 2]),
+        trace=6 * largest,
+        trace_error=0.1 * largest,
+        products=55,
+        seconds=3.0,
+    )
 
 
 def make_training(
@@ -94,8 +127,8 @@ def make_training(
         test_height=float(test.min()),
         train_step=int(train.argmin()),
         test_step=int(test.argmin()),
-        train_point_accuracy=0.97,
-        test_point_accuracy=0.975,
+        train_point_accuracy=np.nan if network == "Autoencoder" else 0.97 + 0.001 * seed,
+        test_point_accuracy=np.nan if network == "Autoencoder" else 0.975 + 0.001 * seed,
         outcome="budget spent",
         heights_evaluated=6.0 * steps,
         gradients_evaluated=1.0 * steps,
@@ -109,8 +142,9 @@ def make_path(
     landscape: str,
     seeds: tuple[int, int],
     generator: np.random.Generator,
+    plane: bool,
 ) -> PathResult:
-    """A path with one hump."""
+    """A path with one hump, on request with a plane through a bowl's rim."""
     height = HEIGHTS[weights] * generator.lognormal(0, 0.15) * (1.2 if landscape == "test" else 1)
     t = np.linspace(0, 1, 51)
     return PathResult(
@@ -132,4 +166,27 @@ def make_path(
         heights_evaluated=51.0,
         gradients_evaluated=5100.0,
         seconds=2.0,
+        plane=make_plane(t, height) if plane and landscape == "train" else None,
+    )
+
+
+def make_plane(t: np.ndarray, height: float) -> PlaneResult:
+    """Two wells at distance 12, and a path that bulges by 5 to its peak between them."""
+    u, v = np.linspace(-3, 15, 11), np.linspace(-3, 8, 11)
+
+    def heights(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return height * (0.2 + np.sin(np.pi * x / 12) ** 2 * (0.8 + 0.1 * (y - 5) ** 2))
+
+    corners = np.array([[0.0, 0.0], [12.0, 0.0], [6.0, 5.0]])
+    places = np.stack([12 * t, 5 * np.sin(np.pi * t)], axis=1)
+    return PlaneResult(
+        images=1000,
+        u=u,
+        v=v,
+        heights=heights(u[None, :], v[:, None]),
+        corners=corners,
+        corner_heights=heights(*corners.T),
+        places=places,
+        distances=np.abs(np.sin(2 * np.pi * t)),
+        below=heights(*places.T),
     )

@@ -25,6 +25,8 @@ DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 
 UNDRAWN = """() => [...document.querySelectorAll(".chart")].filter((chart) => {
   const box = chart.getBoundingClientRect();
+  const scene = chart.querySelector(".gl-container canvas");
+  if (scene && !scene.getContext("webgl").isContextLost()) return box.height < 100;
   const marks = chart.querySelectorAll(".scatterlayer path, .contourlayer path, .points path");
   return box.height < 100 || !chart.querySelector("svg.main-svg") || marks.length === 0;
 }).map((chart) => chart.id)"""
@@ -55,7 +57,8 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"],
         )
         yield browser
         browser.close()

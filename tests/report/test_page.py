@@ -33,6 +33,7 @@ FIGURES = [
     "figure-S4-kernels",
     "heights-by-steps-test",
     "heights-by-steps-train",
+    "sharpness",
 ]
 
 
@@ -138,8 +139,9 @@ def test_every_chart_is_there_with_a_text(page):
     assert embedded is not None
     charts = json.loads(embedded.group(1))
     assert list(charts) == keys
-    # Curves 8, surface 2, heights, steps and trees 6 × 4, distances 2 × 4, kernel PCA 4 × 4.
-    assert len(keys) == 8 + 2 + 24 + 8 + 16
+    # Curves 8, surface 2, heights, steps and trees 6 × 4, planes 4 × 4, sharpness 4 × 2,
+    # distances 2 × 4, kernel PCA 4 × 4.
+    assert len(keys) == 8 + 2 + 24 + 16 + 8 + 8 + 16
     assert all(chart["data"] for chart in charts.values())
 
 
@@ -189,6 +191,29 @@ def broken(results: StudyResults) -> StudyResults:
         ],
         paths=[replace(path, height=np.nan, straight_height=np.inf) for path in results.paths],
     )
+
+
+def test_accuracy_sharpness_and_heights_by_steps_are_said_in_numbers(page, results):
+    spaced = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    values = np.array([run.test_point_accuracy for run in results.kept("FCP", "sgd")])
+    shares = [values.mean(), values.std(ddof=1), values.min(), values.max()]
+    assert f"SGD test {' '.join(f'{share:.2%}' for share in shares)} 4" in spaced
+    largest = [e.eigenvalues[0] for e in results.sharpness if e.weights == "lbfgs_train"][:3]
+    numbers = [np.median(largest), min(largest), max(largest)]
+    assert f"BFGS train 3 {' '.join(f'{number:#.3g}' for number in numbers)} " in spaced
+    assert "1.00 [1.00, 1.00], p = 0.100" in spaced
+    # the synthetic paths fall by a constant factor each step, by sqrt(10) in the second half
+    assert spaced.count(f"{1 - 10**-0.5:.1%}") == 2 * 16
+
+
+def test_without_measurements_their_figures_are_left_out(results, tmp_path, monkeypatch):
+    monkeypatch.setattr("lowroad.report.page.save_figures", lambda *_: [])
+    bare = replace(
+        results, sharpness=(), paths=[replace(path, plane=None) for path in results.paths]
+    )
+    outline = Outline(write_report(bare, tmp_path).read_text(encoding="utf-8"))
+    assert not {"planes", "sharpness"} & set(outline.ids)
+    assert "the sharpness of 12 of 12 points" in outline.text
 
 
 INCOMPLETE = {

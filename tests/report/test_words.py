@@ -115,8 +115,8 @@ def test_what_stands_behind(summary):
     assert "0 paths of each weight set (FCP)" in words.runs_behind(behind, "test")
     assert words.missing_parts(summary) == []
     assert words.missing_parts(behind) == [
-        "FCP: 5 of 6 SGD runs, 20 of 20 paths on the training landscape and 20 of 20 paths on the "
-        "test landscape"
+        "FCP: 5 of 6 SGD runs, 20 of 20 paths on the training landscape, 20 of 20 paths on the "
+        "test landscape and the sharpness of 6 of 12 points"
     ]
 
 

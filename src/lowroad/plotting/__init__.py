@@ -25,6 +25,7 @@ from lowroad.plotting.paths import (
     path_profiles,
     surface_paths,
 )
+from lowroad.plotting.sharpness import sharpness_histograms
 
 __all__ = [
     "LossCurve",
@@ -42,6 +43,7 @@ __all__ = [
     "plane_scene",
     "profile_chart",
     "profile_figure",
+    "sharpness_histograms",
     "surface_chart",
     "surface_figure",
     "surface_paths",

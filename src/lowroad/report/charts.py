@@ -26,6 +26,7 @@ __all__ = [
     "kernels_chart",
     "layout",
     "projection_chart",
+    "ridge_chart",
     "shared_loss_range",
     "surface_chart",
     "surface_profile_chart",
@@ -174,25 +175,26 @@ def height_chart(
     heights: Mapping[str, ArrayLike], straight: Mapping[str, ArrayLike]
 ) -> go.Figure | None:
     """Path heights of each weight set as rows; None where there is none."""
-    return _ridge_chart(heights, straight, "path height")
+    return ridge_chart(heights, straight, "path height")
 
 
 def distance_chart(table: xr.Dataset) -> go.Figure | None:
     """Distances from the common origin as rows, the centroids' distance as a dotted line."""
     label = "distance from the common origin"
-    figure = _ridge_chart(samples_of(table, "distance"), {}, label, log=False)
+    figure = ridge_chart(samples_of(table, "distance"), {}, label, log=False)
     if figure is not None:
         figure.update_xaxes(rangemode="tozero")
         figure.add_vline(x=float(table["centroid_distance"].values[0]), line_dash="dot")
     return figure
 
 
-def _ridge_chart(
+def ridge_chart(
     samples: Mapping[str, ArrayLike],
     straight: Mapping[str, ArrayLike],
     label: str,
     log: bool | None = None,
 ) -> go.Figure | None:
+    """Samples of weight sets as rows of points and bars; see `plotting.paths.draw_ridges`."""
     medians = {
         name: float(np.median(values))
         for name, sample in straight.items()

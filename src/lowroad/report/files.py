@@ -15,6 +15,7 @@ from lowroad.plotting import (
     loss_curves,
     path_height_histograms,
     path_profiles,
+    sharpness_histograms,
     surface_paths,
 )
 from lowroad.plotting.style import drawing
@@ -65,6 +66,17 @@ def _figures(summary: Summary) -> dict[str, Figure]:
         )
         figures[f"disconnectivity-{side}"] = disconnectivity_graphs(
             {n.name: {str(s): n.trees[s, side] for s in WEIGHT_SETS} for n in networks}
+        )
+    if any(found for n in networks for found in n.sharpness.values()):
+        figures["sharpness"] = sharpness_histograms(
+            {
+                n.name: {s: [e.eigenvalues[0] for e in found] for s, found in n.sharpness.items()}
+                for n in networks
+            },
+            {
+                n.name: {s: [e.trace for e in found] for s, found in n.sharpness.items()}
+                for n in networks
+            },
         )
     for pair, (spread, components) in zip(PAIRS, (("5", "6"), ("S3", "S4")), strict=True):
         figures[f"figure-{spread}-distances"] = distance_histograms(

@@ -21,6 +21,7 @@ from lowroad.report import page_figures as figures
 from lowroad.report import paper, tables, words
 from lowroad.report.barrier_figures import course_figure, tree_figure
 from lowroad.report.files import save_figures
+from lowroad.report.measured_figures import plane_figure, sharpness_figure
 from lowroad.report.summary import Summary, summarize
 from lowroad.report.views import Charts
 from lowroad.study.results import StudyResults
@@ -90,6 +91,8 @@ def _render(summary: Summary) -> str:
         "heights": [figures.height_figure(summary, charts, side) for side in ("train", "test")],
         "steps": [course_figure(summary, charts, side) for side in ("train", "test")],
         "trees": [tree_figure(summary, charts, side) for side in ("train", "test")],
+        "planes": plane_figure(summary, charts),
+        "sharpness": sharpness_figure(summary, charts),
         "distances": [
             figures.distance_figure(summary, charts, pair, number)
             for pair, number in ((first, "5"), (second, "S3"))
@@ -102,6 +105,7 @@ def _render(summary: Summary) -> str:
     }
     seconds = sum(run.seconds for run in results.trainings)
     seconds += sum(path.seconds for path in results.paths)
+    seconds += sum(each.seconds for each in results.sharpness)
     return environment.get_template("report.html.j2").render(
         **sections,
         config=config,

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from lowroad.analysis import (
     KERNELS,
     ClaimResult,
+    Comparison,
     Measurements,
     MergeTree,
     centroid_distances,
+    compare,
     heights_by_step,
     judge_claims,
     kernel_pca,
@@ -30,7 +32,13 @@ from lowroad.landscapes import TwoWells
 from lowroad.paths import FoundPath, FourierPathFinder, StraightLine
 from lowroad.plotting import SurfacePath, SurfacePaths
 from lowroad.report.paper import PAIRS
-from lowroad.study.results import WEIGHT_SETS, PathResult, StudyResults, TrainingResult
+from lowroad.study.results import (
+    WEIGHT_SETS,
+    PathResult,
+    SharpnessResult,
+    StudyResults,
+    TrainingResult,
+)
 
 __all__ = [
     "LANDSCAPES",
@@ -69,6 +77,9 @@ class NetworkSummary:
         distances: `centroid_distances` of `PAIRS`, as far as both sets hold vectors.
         projections: `kernel_pca` of `PAIRS` by the two sets and a kernel or `OTHER_GAMMA`, as far
             as there are three vectors, with both sets among them.
+        sharpness: What is measured of it, by weight set, lowest training loss first.
+        sharper: Comparisons of the largest eigenvalues of BFGS with those of SGD, by "train" and
+            "test" weights, as far as both are measured.
     """
 
     name: str
@@ -80,6 +91,8 @@ class NetworkSummary:
     paths: dict[Place, list[PathResult]]
     distances: dict[Pair, xr.Dataset]
     projections: dict[tuple[str, str, str], xr.Dataset]
+    sharpness: dict[str, list[SharpnessResult]]
+    sharper: dict[str, Comparison]
 
     def minima(self, weight_set: str) -> NDArray[np.float64]:
         """Lowest losses [n] of the kept runs of a weight set, on the set's own landscape."""
@@ -219,6 +232,8 @@ def _summarize_network(results: StudyResults, name: str) -> NetworkSummary:
     filled = {weight_set: vectors for weight_set, vectors in sets.items() if len(vectors)}
     distances, projections = {}, {}
     gamma = results.config.analysis.gamma
+    runs = {optimizer: results.kept(name, optimizer) for optimizer in ("sgd", "lbfgs")}
+    sharpness = _sharpness(results, name, runs)
     for pair in PAIRS:
         two = {weight_set: sets[weight_set] for weight_set in pair}
         sizes = [len(vectors) for vectors in two.values()]
@@ -232,7 +247,7 @@ def _summarize_network(results: StudyResults, name: str) -> NetworkSummary:
         projections[*pair, OTHER_GAMMA] = kernel_pca(two, "rbf", other_gamma(gamma))
     return NetworkSummary(
         name=name,
-        runs={optimizer: results.kept(name, optimizer) for optimizer in ("sgd", "lbfgs")},
+        runs=runs,
         trained=_count_trained(results, name),
         vectors={weight_set: len(vectors) for weight_set, vectors in sets.items()},
         dimension=next((vectors.shape[1] for vectors in filled.values()), None),
@@ -244,7 +259,37 @@ def _summarize_network(results: StudyResults, name: str) -> NetworkSummary:
         },
         distances=distances,
         projections=projections,
+        sharpness=sharpness,
+        sharper=_compared(sharpness, np.random.default_rng(results.config.seed)),
     )
+
+
+def _sharpness(
+    results: StudyResults, name: str, runs: dict[str, list[TrainingResult]]
+) -> dict[str, list[SharpnessResult]]:
+    found = {(each.weights, each.seed): each for each in results.sharpness if each.network == name}
+    return {
+        weights: [
+            found[weights, run.seed]
+            for run in runs[weights.partition("_")[0]]
+            if (weights, run.seed) in found
+        ]
+        for weights in WEIGHT_SETS
+    }
+
+
+def _compared(
+    sharpness: dict[str, list[SharpnessResult]], generator: np.random.Generator
+) -> dict[str, Comparison]:
+    comparisons = {}
+    for kind in LANDSCAPES:
+        bfgs, sgd = (
+            [float(each.eigenvalues[0]) for each in sharpness[f"{optimizer}_{kind}"]]
+            for optimizer in ("lbfgs", "sgd")
+        )
+        if bfgs and sgd:
+            comparisons[kind] = compare(bfgs, sgd, generator=generator)
+    return comparisons
 
 
 def other_gamma(gamma: str | float) -> str:

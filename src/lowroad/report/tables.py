@@ -22,6 +22,7 @@ __all__ = [
     "kernel_labels",
     "losses_table",
     "seeds_table",
+    "sharpness_table",
     "step_table",
     "tree_table",
     "weights_table",
@@ -308,6 +309,47 @@ def evidence_table(summary: Summary, number: int) -> TableView:
         "corrected for the number of comparisons.",
         ["Network", "Comparison", "Measured", "p", "n", says, "Verdict"],
         [Group("", rows)],
+    )
+
+
+def sharpness_table(summary: Summary) -> TableView:
+    """Curvature at the kept minima in numbers."""
+    groups = []
+    for network in summary.networks:
+        rows = []
+        for name in WEIGHT_SETS:
+            found = network.sharpness[name]
+            if not found:
+                continue
+            largest = [float(each.eigenvalues[0]) for each in found]
+            optimizer, _, kind = name.partition("_")
+            against = network.sharper.get(kind) if optimizer == "lbfgs" else None
+            delta = "–"
+            if against is not None:
+                ends = against.delta
+                delta = f"{interval(ends.estimate, ends.low, ends.high)}, "
+                delta += f"p = {three_figures(against.p_value)}"
+            rows.append(
+                [
+                    WEIGHT_SET_LABELS[name],
+                    str(len(found)),
+                    three_figures(float(np.median(largest))),
+                    three_figures(min(largest)),
+                    three_figures(max(largest)),
+                    three_figures(float(np.median([each.trace for each in found]))),
+                    three_figures(float(np.median([each.trace_error for each in found]))),
+                    delta,
+                ]
+            )
+        if rows:
+            groups.append(Group(network.name, rows))
+    return TableView(
+        "Largest eigenvalue λ₁ of the Hessian over the n minima, median of the traces and of their "
+        "estimates’ standard errors. δ: Cliff’s δ of λ₁ against SGD’s minima of the same kind, "
+        "positive where BFGS’s are the sharper, with its 95% bootstrap interval and the rank "
+        "test’s p.",
+        ["Weights", "n", "λ₁", "Min.", "Max.", "Trace", "±", "δ"],
+        groups,
     )
 
 

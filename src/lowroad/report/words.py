@@ -16,6 +16,7 @@ from lowroad.study.results import WEIGHT_SET_LABELS, WEIGHT_SETS
 __all__ = [
     "LANDSCAPE_NAMES",
     "budget",
+    "by_value",
     "claim_summary",
     "counted",
     "duration",
@@ -218,7 +219,7 @@ def claim_summary(claim: ClaimResult) -> str:
     return "; ".join(parts) + "."
 
 
-def _by_value(values: dict[str, str]) -> str:
+def by_value(values: dict[str, str]) -> str:
     """Say a value once where all networks share it, else name by name."""
     if len(set(values.values())) == 1:
         return next(iter(values.values()))
@@ -231,7 +232,7 @@ def _by_value(values: dict[str, str]) -> str:
 def budget(summary: Summary) -> str:
     """What each path was given, which its height belongs to."""
     config = summary.results.config
-    return _by_value({name: _budget(config.settings(name).paths) for name in config.networks})
+    return by_value({name: _budget(config.settings(name).paths) for name in config.networks})
 
 
 def _budget(paths: PathSettings) -> str:
@@ -260,7 +261,7 @@ def runs_behind(summary: Summary, landscape: str | None = None) -> str:
         else:
             parts = [f"{number} {name}" for number, name in zip(numbers, names, strict=True)]
             values[network.name] = f"{noun}s: {listing(parts)}"
-    return _by_value(values)
+    return by_value(values)
 
 
 def gamma_words(summary: Summary, pair: tuple[str, str]) -> str:
@@ -300,6 +301,11 @@ def missing_parts(summary: Summary) -> list[str]:
                 parts.append(
                     f"{planned - have} of {counted(planned, 'path')} on the {name} landscape"
                 )
+        have = sum(len(found) for found in network.sharpness.values())
+        planned = settings.sharpness.runs * len(WEIGHT_SETS)
+        if have < planned:
+            points = counted(planned, "point")
+            parts.append(f"the sharpness of {planned - have} of {points}")
         if parts:
             lines.append(f"{network.name}: {listing(parts)}")
     return lines
@@ -318,7 +324,7 @@ def runs_trained(summary: Summary) -> str:
             values[network.name] = f"{next(iter(parts))}, for each optimizer"
         else:
             values[network.name] = "; ".join(f"{label}: {text}" for text, label in parts.items())
-    return _by_value(values)
+    return by_value(values)
 
 
 def training_settings(summary: Summary) -> str:
@@ -333,7 +339,7 @@ def training_settings(summary: Summary) -> str:
             f"{counted(train.lbfgs.iterations, 'iteration')}, history {train.lbfgs.history}, "
             f"{train.lbfgs.evaluations} losses a line search"
         )
-    return _by_value(values)
+    return by_value(values)
 
 
 def paths_behind(summary: Summary) -> str:
@@ -343,7 +349,7 @@ def paths_behind(summary: Summary) -> str:
         numbers = sorted({len(paths) for paths in network.paths.values()})
         each = " to ".join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))
         values[network.name] = f"{each} for each weight set on each landscape"
-    return _by_value(values)
+    return by_value(values)
 
 
 def duration(seconds: float) -> str:

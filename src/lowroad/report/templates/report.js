@@ -34,24 +34,39 @@
     for (const key of Object.keys(layout).filter((name) => /^[xy]axis/.test(name))) {
       Object.assign(layout[key], { gridcolor: color("--grid"), linecolor: color("--line"), fixedrange: touch });
     }
+    for (const key of Object.keys(layout).filter((name) => /^scene/.test(name))) {
+      for (const axis of ["xaxis", "yaxis", "zaxis"]) {
+        Object.assign(layout[key][axis], {
+          color: ink, gridcolor: color("--grid"), zerolinecolor: color("--grid"), showspikes: false,
+        });
+      }
+      if (touch) layout[key].dragmode = "turntable";
+    }
     for (const shape of layout.shapes ?? []) shape.line = { ...shape.line, color: ink };
     return [data, layout];
   }
 
   const drawn = new Set();
+  const isScene = (element) => "scene" in specs[element.id].layout;
   function draw(element) {
     if (drawn.has(element)) return;
     drawn.add(element);
     Plotly.newPlot(element, ...themed(specs[element.id]), options);
+  }
+  // A browser keeps a handful of 3-D drawings alive at once: those far from the screen are let go.
+  function letGo(element) {
+    if (!drawn.delete(element)) return;
+    Plotly.purge(element);
   }
 
   const charts = [...document.querySelectorAll(".chart")];
   const observer = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
-        if (!entry.isIntersecting) continue;
-        observer.unobserve(entry.target);
-        draw(entry.target);
+        const chart = entry.target;
+        if (entry.isIntersecting) draw(chart);
+        if (isScene(chart) && !entry.isIntersecting) letGo(chart);
+        if (!isScene(chart) && entry.isIntersecting) observer.unobserve(chart);
       }
     },
     { rootMargin: "600px" },
