@@ -150,6 +150,24 @@ def test_an_exception_in_one_search_names_its_pair_and_ends_the_others(batched):
     assert threading.active_count() == before
 
 
+def test_an_interrupt_ends_all():
+    """What Ctrl-C does: it is raised where the landscape is evaluated."""
+    surface, starts, ends = muller_brown_pairs(4)
+    calls = []
+
+    def interrupted(points):
+        calls.append(len(points))
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+        return surface.function(points)
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        StringFinder().find_many(FunctionLandscape(interrupted, 2), starts, ends)
+    assert len(calls) == 9
+    assert threading.active_count() == before
+
+
 def test_an_exception_in_a_callback_ends_all():
     surface, starts, ends = muller_brown_pairs(4)
     before = threading.active_count()
