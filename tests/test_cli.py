@@ -271,6 +271,23 @@ def test_a_directory_that_cannot_be_written_gives_1(study: Path) -> None:
     assert "/proc/lowroad" in result.errors
 
 
+def test_a_full_disk_ends_the_run_with_what_to_do(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lowroad.study import store
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.os, "fsync", full)
+    out = study.parent / "out"
+    result = call("run", study, "--out", out, "--workers", 1)
+    assert result.code == 1
+    assert f"No space left on device: '{out / 'study.toml'}'" in result.errors
+    assert "make room and run this again" in result.errors
+    assert [path for path in out.rglob("*") if path.is_file()] == []
+
+
 @pytest.mark.usefixtures("quick_report")
 def test_shards_say_what_they_wait_for_and_write_no_report(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "sharded"

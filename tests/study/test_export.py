@@ -13,7 +13,14 @@ import xarray as xr
 
 from lowroad.study import export as export_module
 from lowroad.study.export import export_csv, export_zarr
-from lowroad.study.results import PathResult, StudyResults, TrainingResult, load_results
+from lowroad.study.results import (
+    PathResult,
+    PlaneResult,
+    SharpnessResult,
+    StudyResults,
+    TrainingResult,
+    load_results,
+)
 from lowroad.study.study_file import to_toml
 
 from .conftest import Finished
@@ -43,8 +50,8 @@ def test_tables_have_every_number_of_every_run_and_path(
     results: StudyResults, tmp_path: Path
 ) -> None:
     written = export_csv(results, tmp_path / "tables")
-    assert [path.name for path in written] == ["runs.csv", "paths.csv"]
-    runs, paths = map(pd.read_csv, written)
+    assert [path.name for path in written] == ["runs.csv", "paths.csv", "sharpness.csv"]
+    runs, paths, _ = map(pd.read_csv, written)
     assert (len(runs), len(paths)) == (6, 8)
     assert set(runs.groupby("optimizer")["kept"].sum()) == {2}
     for row, run in zip(runs.itertuples(), results.trainings, strict=True):
@@ -56,18 +63,18 @@ def test_tables_have_every_number_of_every_run_and_path(
         compare(row, path)
 
 
-def compare(row: object, result: TrainingResult | PathResult) -> None:
+def compare(row: object, result: TrainingResult | PathResult | SharpnessResult) -> None:
     """Every field of a result that is one number or word stands in its row, to the last bit."""
     for field in dataclasses.fields(result):
         value = getattr(result, field.name)
-        if not isinstance(value, np.ndarray | tuple):
+        if isinstance(value, str | int | float):
             assert getattr(row, field.name) == value, field.name
 
 
 def test_an_empty_study_gives_tables_with_headings(results: StudyResults, tmp_path: Path) -> None:
     nothing = dataclasses.replace(results, trainings=[], paths=[])
     tables = [pd.read_csv(path) for path in export_csv(nothing, tmp_path)]
-    assert [len(table) for table in tables] == [0, 0]
+    assert [len(table) for table in tables] == [0, 0, 0]
     assert "train_height" in tables[0]
     assert "straight_height" in tables[1]
     export_zarr(nothing, tmp_path / "empty.zarr")
@@ -104,6 +111,50 @@ def test_a_zarr_store_holds_everything(ragged: StudyResults, tmp_path: Path) -> 
         np.testing.assert_array_equal(stored["peak_point"], path_result.peak_point)
         np.testing.assert_array_equal(stored["t"], path_result.t)
     assert [each.name for each in path.parent.iterdir()] == ["tiny.zarr"]
+
+
+@pytest.fixture
+def measured(results: StudyResults) -> StudyResults:
+    """As if planes and sharpness had been measured, with made-up numbers."""
+    rng = np.random.default_rng(0)
+    plane = PlaneResult(
+        images=30,
+        u=rng.random(5),
+        v=rng.random(5),
+        heights=rng.random((5, 5)),
+        corners=rng.random((3, 2)),
+        corner_heights=rng.random(3),
+        places=rng.random((7, 2)),
+        distances=rng.random(7),
+        below=rng.random(7),
+    )
+    paths = [dataclasses.replace(results.paths[0], plane=plane), *results.paths[1:]]
+    points = tuple(
+        SharpnessResult("FCP", weights, 1, rng.random(2), 3.0, 0.5, 45, 1.5)
+        for weights in ("sgd_train", "sgd_test", "lbfgs_train")
+    )
+    return dataclasses.replace(results, paths=paths, sharpness=points)
+
+
+def test_planes_and_sharpness_are_there_where_they_were_measured(
+    measured: StudyResults, tmp_path: Path
+) -> None:
+    table = pd.read_csv(export_csv(measured, tmp_path)[2])
+    assert list(table["weights"]) == ["sgd_train", "sgd_test", "lbfgs_train"]
+    for row, point in zip(table.itertuples(), measured.sharpness, strict=True):
+        compare(row, point)
+        assert [row.eigenvalue_1, row.eigenvalue_2] == list(point.eigenvalues)
+    export_zarr(measured, tmp_path / "tiny.zarr")
+    tree = xr.open_datatree(tmp_path / "tiny.zarr", engine="zarr").load()
+    path = measured.paths[0]
+    group = tree[f"FCP/{path.weights.split('_')[0]}/planes"].dataset
+    assert (group["weights"][0], group.sizes["path"]) == (path.weights, 1)
+    for field in dataclasses.fields(PlaneResult):
+        np.testing.assert_array_equal(group[field.name][0], getattr(path.plane, field.name))
+    sharpness = tree["FCP/sgd/sharpness"].dataset
+    assert list(sharpness["weights"].values) == ["sgd_train", "sgd_test"]
+    np.testing.assert_array_equal(sharpness["eigenvalues"][1], measured.sharpness[1].eigenvalues)
+    assert list(sharpness["trace"].values) == [3.0, 3.0]
 
 
 def test_nothing_is_replaced_and_nothing_half_written_is_left(

@@ -188,7 +188,7 @@ def check_is_study_or_readable_error(path: Path) -> None:
         assert len(line) < 400
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(DOCUMENTS, st.booleans())
 def test_any_document_gives_a_study_or_readable_lines(
     tmp_path: Path, document: dict[str, Any], named: bool
@@ -203,3 +203,23 @@ def test_any_document_gives_a_study_or_readable_lines(
 @given(st.binary(max_size=60) | st.text('ab=[]{}".,\n1', max_size=60).map(str.encode))
 def test_any_bytes_give_readable_lines(tmp_path: Path, content: bytes) -> None:
     check_is_study_or_readable_error(write(tmp_path, content))
+
+
+PAPER = to_toml(read_study(STUDIES / "paper.toml"))
+PIECES = st.sampled_from([*PAPER.splitlines(keepends=True), *' =[]{}"\n.#,-e0', *WORDS.split()])
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(PAPER)), st.integers(0, 30), PIECES), min_size=1, max_size=4
+    )
+)
+def test_any_slip_in_a_whole_study_gives_a_study_or_readable_lines(
+    tmp_path: Path, slips: list[tuple[int, int, str]]
+) -> None:
+    """A piece of the text is replaced by another one, once or a few times."""
+    text = PAPER
+    for start, length, piece in slips:
+        text = text[:start] + piece + text[start + length :]
+    check_is_study_or_readable_error(write(tmp_path, text))

@@ -57,7 +57,7 @@ def export(
     directory: Directory,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="OUT", help="A folder for runs.csv and paths.csv."),
+        typer.Option(metavar="OUT", help="A folder for tables of runs and paths."),
     ] = None,
     zarr: Annotated[
         Path | None,

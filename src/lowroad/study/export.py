@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import lowroad
 from lowroad.study.plan import stages
-from lowroad.study.results import PathResult, StudyResults, TrainingResult
+from lowroad.study.results import PathResult, SharpnessResult, StudyResults, TrainingResult
 from lowroad.study.store import write_atomically
 from lowroad.study.study_file import to_toml
 
@@ -30,13 +30,26 @@ PATH_COLUMNS = (
     *("network", "weights", "landscape", "seed_1", "seed_2", "height", "straight_height"),
     *("length", "straight_length", "steps", *COMMON),
 )
+SHARPNESS_COLUMNS = ("network", "weights", "seed", "trace", "trace_error", "products", "seconds")
+PLANE_DIMENSIONS = {
+    "images": (),
+    "u": ("column",),
+    "v": ("row",),
+    "heights": ("row", "column"),
+    "corners": ("corner", "axis"),
+    "corner_heights": ("corner",),
+    "places": ("t", "axis"),
+    "distances": ("t",),
+    "below": ("t",),
+}
 
 
 def export_csv(results: StudyResults, folder: Path) -> list[Path]:
-    """Write ``runs.csv`` and ``paths.csv``: a row for each training run, and for each path.
+    """Write ``runs.csv``, ``paths.csv`` and ``sharpness.csv``, a row for each of them.
 
-    The columns are ``RUN_COLUMNS`` and ``PATH_COLUMNS``, the numbers and words of
-    :class:`~lowroad.study.results.TrainingResult` and :class:`~lowroad.study.results.PathResult`;
+    The columns are ``RUN_COLUMNS``, ``PATH_COLUMNS`` and ``SHARPNESS_COLUMNS`` with a column for
+    each eigenvalue, the numbers and words of :class:`~lowroad.study.results.TrainingResult`,
+    :class:`~lowroad.study.results.PathResult` and :class:`~lowroad.study.results.SharpnessResult`;
     ``steps`` is how many were done, ``kept`` whether paths connect the run.
 
     Raises:
@@ -45,10 +58,14 @@ def export_csv(results: StudyResults, folder: Path) -> list[Path]:
     kept = _kept(results)
     runs = [_run_row(run, id(run) in kept) for run in results.trainings]
     paths = [_path_row(path) for path in results.paths]
+    points = [_sharpness_row(point) for point in results.sharpness]
+    most = max((len(point.eigenvalues) for point in results.sharpness), default=0)
+    sharpness_columns = (*SHARPNESS_COLUMNS, *(f"eigenvalue_{i + 1}" for i in range(most)))
     written = []
     for name, columns, rows in (
         ("runs.csv", RUN_COLUMNS, runs),
         ("paths.csv", PATH_COLUMNS, paths),
+        ("sharpness.csv", sharpness_columns, points),
     ):
         text = io.StringIO()
         table = csv.DictWriter(text, columns, lineterminator="\n")
@@ -62,11 +79,12 @@ def export_csv(results: StudyResults, folder: Path) -> list[Path]:
 def export_zarr(results: StudyResults, path: Path) -> None:
     """Write everything, weights too, into one zarr store; it is there as a whole or not at all.
 
-    ``xarray.open_datatree(path, engine="zarr")`` opens it. A group ``NETWORK/OPTIMIZER/runs`` has
-    the curves [seed, step], the points [seed, parameter] and the numbers [seed] of the training
-    runs, ``NETWORK/OPTIMIZER/paths`` the profiles [path, t], the finder's course [path, step], the
-    highest points [path, parameter] and the numbers [path] of the paths. Curves that ended
-    earlier than others are filled up with NaN.
+    ``xarray.open_datatree(path, engine="zarr")`` opens it. Groups ``NETWORK/OPTIMIZER/KIND``:
+    ``runs`` has the curves [seed, step], the points [seed, parameter] and the numbers [seed] of the
+    training runs; ``paths`` the profiles [path, t], the finder's course [path, step], the highest
+    points [path, parameter] and the numbers [path] of the paths; ``planes``, for those paths that
+    have one, the grids [path, row, column]; ``sharpness`` the eigenvalues [point, eigenvalue] and
+    traces [point]. Curves that ended earlier than others are filled up with NaN.
 
     Raises:
         ModuleNotFoundError: the package zarr is not installed.
@@ -115,6 +133,11 @@ def _path_row(path: PathResult) -> dict[str, Any]:
     return {name: derived.get(name, getattr(path, name, None)) for name in PATH_COLUMNS}
 
 
+def _sharpness_row(point: SharpnessResult) -> dict[str, Any]:
+    eigenvalues = {f"eigenvalue_{i + 1}": value for i, value in enumerate(point.eigenvalues)}
+    return {name: getattr(point, name) for name in SHARPNESS_COLUMNS} | eigenvalues
+
+
 def _groups(results: StudyResults) -> Iterator[tuple[str, xr.Dataset]]:
     kept = _kept(results)
     for network, optimizer in stages(results.config):
@@ -130,6 +153,15 @@ def _groups(results: StudyResults) -> Iterator[tuple[str, xr.Dataset]]:
         ]
         if paths:
             yield f"{network}/{optimizer}/paths", _paths(paths)
+        if planes := [path for path in paths if path.plane is not None]:
+            yield f"{network}/{optimizer}/planes", _planes(planes)
+        points = [
+            point
+            for point in results.sharpness
+            if point.network == network and point.weights.startswith(optimizer)
+        ]
+        if points:
+            yield f"{network}/{optimizer}/sharpness", _sharpness(points)
 
 
 def _runs(runs: Sequence[TrainingResult], kept: set[int]) -> xr.Dataset:
@@ -167,6 +199,28 @@ def _paths(paths: Sequence[PathResult]) -> xr.Dataset:
         },
         coords={**ends, "t": paths[0].t, "step": step},
         attrs={"network": paths[0].network},
+    )
+
+
+def _planes(paths: Sequence[PathResult]) -> xr.Dataset:
+    ends = _as_variables("path", [_path_row(path) for path in paths], PATH_COLUMNS[1:5])
+    variables = {
+        name: (("path", *dimensions), np.stack([getattr(path.plane, name) for path in paths]))
+        for name, dimensions in PLANE_DIMENSIONS.items()
+    }
+    return xr.Dataset(variables, coords=ends, attrs={"network": paths[0].network})
+
+
+def _sharpness(points: Sequence[SharpnessResult]) -> xr.Dataset:
+    rows = [_sharpness_row(point) for point in points]
+    eigenvalues = np.stack([point.eigenvalues for point in points])
+    return xr.Dataset(
+        {
+            "eigenvalues": (("point", "eigenvalue"), eigenvalues),
+            **_as_variables("point", rows, SHARPNESS_COLUMNS[3:]),
+        },
+        coords=_as_variables("point", rows, SHARPNESS_COLUMNS[1:3]),
+        attrs={"network": points[0].network},
     )
 
 
