@@ -201,6 +201,7 @@ def test_status_tells_who_is_at_work(done: Path, tmp_path: Path) -> None:
     result = call("status", directory)
     assert (result.code, result.errors) == (0, "")
     assert "1 run under way with 1 task" in result.out
+    assert "work left" in result.out
 
 
 @pytest.mark.usefixtures("quick_report")

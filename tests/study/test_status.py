@@ -64,7 +64,7 @@ def test_status_changes_nothing_and_names_damage(tiny: StudyConfig, copy: Path, 
     assert sum(row.missing for row in found.stages) == 14 - stored
     nowhere = status(tiny, copy / "nowhere")
     assert sum(row.missing for row in nowhere.stages) == 14
-    assert all(math.isnan(row.seconds_left) for row in nowhere.stages)
+    assert all((row.seconds_left, row.untimed) == (0, row.total) for row in nowhere.stages)
     assert not (copy / "nowhere").exists()
 
 
@@ -134,8 +134,9 @@ def test_time_left_follows_from_the_times_of_stored_tasks(
     found = status(config, tmp_path)
     sgd, lbfgs = found.stages
     assert (sgd.trainings_done, sgd.running, sgd.failed, sgd.missing) == (2, 1, 1, 2 + 4)
-    assert math.isnan(sgd.seconds_left)  # no path has been found yet
+    assert (sgd.seconds_left, sgd.untimed) == (4 * 20 - 5, 4)  # no path has been found yet
     assert (lbfgs.trainings_done, lbfgs.missing) == (6, 4)
+    assert (lbfgs.seconds_left, lbfgs.untimed) == (0, 4)
     assert (found.runs, found.workers) == (2, 3)
     assert math.isnan(found.seconds_left)
     # Once a path of each kind is stored the rest is known: four SGD runs of 20 s, one of which is
@@ -153,7 +154,7 @@ def test_time_left_follows_from_the_times_of_stored_tasks(
 
 def test_a_finished_study_has_no_time_left(tiny: StudyConfig, finished: Finished) -> None:
     found = status(tiny, finished.directory)
-    assert [row.seconds_left for row in found.stages] == [0, 0]
+    assert [(row.seconds_left, row.untimed) for row in found.stages] == [(0, 0), (0, 0)]
     assert all(row.missing == row.running == row.failed == 0 for row in found.stages)
 
 

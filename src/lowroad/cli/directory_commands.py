@@ -14,6 +14,7 @@ from lowroad.cli.messages import FAILED, WRONG_USAGE, fail, readable_errors, stu
 if TYPE_CHECKING:
     from lowroad.study.config import StudyConfig
     from lowroad.study.results import StudyResults
+    from lowroad.study.status import StageStatus
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A study's directory.")]
 
@@ -97,7 +98,7 @@ def print_status(config: StudyConfig, directory: Path) -> None:
     table.add_column("optimizer")
     sharpness = any(row.points for row in found.stages)
     kinds = ("training runs", "paths", *(("sharpness",) if sharpness else ()))
-    for title in (*kinds, "running", "failed", "missing", "one worker's time"):
+    for title in (*kinds, "running", "failed", "missing", "work left"):
         table.add_column(title, justify="right")
     for row in found.stages:
         table.add_row(
@@ -109,7 +110,7 @@ def print_status(config: StudyConfig, directory: Path) -> None:
             str(row.running),
             str(row.failed),
             str(row.missing),
-            "?" if math.isnan(row.seconds_left) else clock(row.seconds_left),
+            _work(row),
         )
     total = sum(row.total for row in found.stages)
     done = sum(row.done for row in found.stages)
@@ -127,6 +128,15 @@ def print_status(config: StudyConfig, directory: Path) -> None:
     Console(highlight=False).print(table)
     for problem in found.damaged:
         warn(f"{problem}; `lowroad run` sets it aside and computes it again if it needs it")
+
+
+def _work(row: StageStatus) -> str:
+    """What is left of a stage: the time of one worker, and tasks of kinds not yet timed."""
+    from lowroad.study.progress import clock
+
+    time = [clock(row.seconds_left)] if row.seconds_left or not row.untimed else []
+    tasks = [_number(row.untimed, "task")] if row.untimed else []
+    return " + ".join(time + tasks)
 
 
 def _number(number: int, what: str) -> str:

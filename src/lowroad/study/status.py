@@ -27,7 +27,8 @@ class StageStatus:
         running: how many tasks are under way.
         failed: how many failed when they were tried last, and are not under way again.
         seconds_left: what is left, in seconds of one worker, if each task takes as long as those of
-            its kind that are stored; NaN where none of a kind is.
+            its kind that are stored.
+        untimed: how many tasks this leaves out, because none of their kind is stored.
     """
 
     network: str
@@ -41,6 +42,7 @@ class StageStatus:
     running: int
     failed: int
     seconds_left: float
+    untimed: int
 
     @property
     def missing(self) -> int:
@@ -75,9 +77,10 @@ class Status:
 
     @property
     def seconds_left(self) -> float:
-        """Time left with the workers at work now; NaN if none is, or some stage's is unknown."""
-        left = sum(stage.seconds_left for stage in self.stages)
-        return left / self.workers if self.workers else math.nan
+        """Time left with the workers at work now; NaN if none is, or some tasks are untimed."""
+        if not self.workers or any(stage.untimed for stage in self.stages):
+            return math.nan
+        return sum(stage.seconds_left for stage in self.stages) / self.workers
 
 
 def status(config: StudyConfig, directory: Path) -> Status:
@@ -105,10 +108,9 @@ def status(config: StudyConfig, directory: Path) -> Status:
             left[f"path {network} on {side}"] = len(WEIGHT_SETS) // 2 * settings.paths.pairs
         left[f"sharpness {network}"] = len(WEIGHT_SETS) // 2 * settings.sharpness.runs
         left.subtract(task.group for task in done[stage])
-        work = sum(seconds.get(group, math.nan) * n for group, n in left.items() if n)
+        work = sum(seconds.get(group, 0.0) * number for group, number in left.items())
         for task in busy[stage]:
-            expected = seconds.get(task.group, math.nan)
-            work -= min(running.seconds[task.hash], expected)
+            work -= min(running.seconds[task.hash], seconds.get(task.group, 0.0))
         kinds = Counter(type(task) for task in done[stage])
         rows.append(
             StageStatus(
@@ -123,6 +125,7 @@ def status(config: StudyConfig, directory: Path) -> Status:
                 running=len(busy[stage]),
                 failed=len(failed[stage]),
                 seconds_left=work,
+                untimed=sum(n for group, n in left.items() if group not in seconds),
             )
         )
     return Status(rows, running.runs, running.workers, index.damaged)
