@@ -81,7 +81,8 @@ def _heights(
     figure.update_yaxes(title_text=title)
     if log:
         finite = values[np.isfinite(values)]
-        low, high = finite.min() / 1.2, finite.max() * 1.2
+        margin = (finite.max() / finite.min()) ** 0.06
+        low, high = finite.min() / margin, finite.max() * margin
         ticks, labels = log_ticks(low, high)
         figure.update_yaxes(
             type="log", range=[np.log10(low), np.log10(high)], tickvals=ticks, ticktext=labels

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from lowroad.plotting import plane_scene
+from lowroad.plotting.ridges import log_ticks
 from lowroad.plotting.style import WEIGHT_STYLES, three_figures
 from lowroad.report.charts import ridge_chart
 from lowroad.report.summary import Summary
@@ -20,7 +21,7 @@ __all__ = ["plane_figure", "sharpness_figure"]
 
 def plane_figure(summary: Summary, charts: Charts) -> FigureView | None:
     """The loss surface in the plane through two minima and the peak of the path between them."""
-    views, images = [], {}
+    views, images, drawn = [], {}, set[str]()
     for network in summary.networks:
         for name in WEIGHT_SETS:
             measured = [p for p in network.paths[name, "train"] if p.plane is not None]
@@ -29,6 +30,7 @@ def plane_figure(summary: Summary, charts: Charts) -> FigureView | None:
             path = measured[0]
             assert path.plane is not None
             images[network.name] = counted(path.plane.images, "training image")
+            drawn.add(name)
             label = WEIGHT_SET_LABELS[name]
             first, second = path.seeds
             start, end, peak = (three_figures(h) for h in path.plane.corner_heights.tolist())
@@ -48,44 +50,80 @@ def plane_figure(summary: Summary, charts: Charts) -> FigureView | None:
             "on the plane; it touches the plane at its ends and its peak, and under the pointer is "
             "how far it is from the plane elsewhere, where its own loss is another than the "
             "surface’s.",
-            f"Heights are means over {by_value(images)}, so they differ a little from those of "
-            "the whole training set; what lies above the highest contour is cut off flat. Drag to "
-            "turn, scroll or pinch to come nearer. Lengths are distances of weights.",
+            f"Losses are means over {by_value(images)}, so they differ a little from those of "
+            "the whole training set, and stand on a log axis, cut off flat above the highest "
+            "contour. A well narrower than the grid is not seen: its minimum’s mark is at the "
+            "lowest height of the grid. Drag to turn, scroll or pinch to come nearer; u and v are "
+            "distances of weights.",
+            "A set is missing where the path’s highest point is one of its ends, which span no "
+            "plane.",
         ],
         views, [LegendEntry(f"{style.label}: path", style.color, "", "solid")
-                for style in WEIGHT_STYLES.values()],
+                for name, style in WEIGHT_STYLES.items() if name in drawn],
     )  # fmt: skip
 
 
 def _plane_chart(path: PathResult) -> go.Figure:
+    """The surface with logarithms of the losses as heights; the losses are under the pointer."""
     plane = path.plane
     assert plane is not None
-    names = [f"run {path.seeds[0]}", f"run {path.seeds[1]}", "peak"]
+    grid, corners, below = (
+        _logarithms(h) for h in (plane.heights, plane.corner_heights, plane.below)
+    )
+    low = float(np.nanmin(grid))
     table = xr.Dataset(
         {
-            "height": (("v", "u"), _rounded(plane.heights)),
+            "height": (("v", "u"), grid),
             "position": (("point", "axis"), _rounded(plane.corners)),
-            "point_height": ("point", _rounded(plane.corner_heights)),
+            "point_height": ("point", np.maximum(corners, low)),
             "projection": (("path", "t", "axis"), _rounded(plane.places)[None]),
             "distance": (("path", "t"), _rounded(plane.distances)[None]),
-            "projected_height": (("path", "t"), _rounded(plane.below)[None]),
-            "profile": (("path", "t"), _rounded(path.profile)[None]),
+            "projected_height": (("path", "t"), np.maximum(below, low)[None]),
+            "profile": (("path", "t"), np.maximum(below, low)[None]),
         },
         coords={
-            "u": _rounded(plane.u), "v": _rounded(plane.v), "point": names, "axis": ["u", "v"],
-            "path": ["path"], "t": path.t, "straight": ("path", [False]),
+            "u": _rounded(plane.u),
+            "v": _rounded(plane.v),
+            "point": [f"run {path.seeds[0]}", f"run {path.seeds[1]}", "peak"],
+            "axis": ["u", "v"],
+            "path": ["path"],
+            "t": path.t,
+            "straight": ("path", [False]),
         },
-    )  # fmt: skip
+    )
     figure = plane_scene(table)
     figure.update_traces(
+        showscale=False, customdata=_rounded(plane.heights),
+        hovertemplate="loss %{customdata:.3g}<extra></extra>", selector={"type": "surface"},
+    )  # fmt: skip
+    figure.update_traces(
         line_color=WEIGHT_STYLES[path.weights].color,
+        customdata=_rounded(np.column_stack([path.t, path.profile, plane.below, plane.distances])),
+        hovertemplate="t %{customdata[0]:.2f}: the path’s own loss %{customdata[1]:.3g}<br>"
+        "%{customdata[3]:.3g} from the plane, whose loss is %{customdata[2]:.3g}<extra></extra>",
         selector={"type": "scatter3d", "mode": "lines"},
     )
-    figure.update_traces(showscale=False, selector={"type": "surface"})
+    for trace, loss in zip(
+        figure.select_traces({"mode": "markers"}), plane.corner_heights.tolist(), strict=True
+    ):
+        trace.update(hovertemplate=f"{trace.name}: loss {loss:.3g}<extra></extra>")
+    z = figure.layout.scene.zaxis
+    ticks, labels = log_ticks(10 ** z.range[0], 10 ** z.range[1])
+    if len(ticks) < 2:  # too narrow a range for round numbers
+        ticks = (10 ** np.linspace(float(z.range[0]), float(z.range[1]), 4)).tolist()
+        labels = [three_figures(tick) for tick in ticks]
+    z.update(tickvals=np.log10(ticks), ticktext=labels, title="loss")
     return figure.update_layout(
-        template=None, width=None, height=400, showlegend=False,
+        template=None, width=None, height=360, showlegend=False,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        scene_camera={"eye": {"x": 0.46, "y": 1.14, "z": 1.8}, "center": {"x": 0, "y": 0, "z": 0}},
     )  # fmt: skip
+
+
+def _logarithms(heights: np.ndarray) -> np.ndarray:
+    """log10 of heights, infinite where they are; a gap where they are not positive."""
+    positive = heights > 0
+    return np.where(positive, np.log10(np.where(positive, heights, 1.0)).round(4), np.nan)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
