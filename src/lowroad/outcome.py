@@ -22,6 +22,7 @@ class Outcome(Enum):
     LINE_SEARCH_FAILED = "line search failed: no lower point along the gradient"
     DIVERGED = "diverged: the height or gradient is not finite"
     STOPPED = "stopped by the caller"
+    MEASURED = "measured: nothing was searched for"
 
     @property
     def converged(self) -> bool:

@@ -12,8 +12,10 @@ import xarray as xr
 from torch import nn
 from typer.testing import CliRunner
 
+import lowroad
 from lowroad.cli import app
 from lowroad.connect import load_landscape, make_finder, read_point
+from lowroad.connect.results import Curve, write_results
 from lowroad.landscapes import MullerBrown, NetworkLandscape
 from lowroad.paths import FourierPathFinder, StringFinder
 
@@ -205,3 +207,15 @@ def test_the_command(folder, monkeypatch):
     taken = CliRunner().invoke(app, [*arguments, "--out", "a file"])
     assert taken.exit_code == 1
     assert "a file" in taken.output
+
+
+def test_heights_that_json_does_not_have_are_null(tmp_path):
+    wall = lowroad.FunctionLandscape(
+        lambda x: torch.where(x[:, 0].abs() < 0.5, torch.inf, x[:, 0] ** 2), dimension=1
+    )
+    ends = torch.tensor([-1.0], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64)
+    line = lowroad.StraightLine().find(wall, *ends)
+    write_results(tmp_path, [Curve("", "path found", line)], {})
+    numbers = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert (numbers["height"], numbers["start_height"]) == (None, 1.0)
+    assert numbers["outcome"] == "measured: nothing was searched for"

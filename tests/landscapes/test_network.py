@@ -16,6 +16,7 @@ from lowroad.landscapes import (
     CountingLandscape,
     FunctionLandscape,
     NetworkLandscape,
+    shared_first_layer,
 )
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
@@ -123,6 +124,30 @@ def assert_first_layer_is_shared_exactly(landscape, directions, coordinates, clo
     ]
     for fast, plain in pairs:
         assert float((fast - plain).abs().max() / plain.abs().max()) < close
+
+
+def test_more_points_than_fit_are_evaluated_in_groups(monkeypatch):
+    """As many outputs as one wants: 7 points in groups of 2 give the same numbers."""
+    _, landscape = landscape_of(FCP)
+    generator = torch.Generator().manual_seed(2)
+    directions = 0.02 * torch.randn(3, landscape.dimension, generator=generator).double()
+    subspace = AffineSubspace(landscape.initial_point(), directions)
+    coordinates = torch.randn(7, 3, generator=generator).double()
+    weights = torch.rand(7, generator=generator).double()
+
+    def numbers():
+        restricted = landscape.restrict(subspace)
+        return [
+            restricted.heights(coordinates),
+            *restricted.heights_and_gradients(coordinates),
+            *restricted.heights_and_subspace_gradients(coordinates, weights),
+        ]
+
+    whole = numbers()
+    monkeypatch.setattr(shared_first_layer, "FLOATS_AT_MOST", 2 * 50 * 500)
+    assert landscape.restrict(subspace)._most == 2
+    for one, other in zip(numbers(), whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("layers", ["flatten", "hooked", "shared weights", "frozen", "conv"])

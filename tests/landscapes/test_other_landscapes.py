@@ -16,6 +16,9 @@ from lowroad.landscapes import (
     NetworkLandscape,
     NumpyLandscape,
 )
+from lowroad.landscapes.landscape import RestrictedLandscape
+from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
+from lowroad.landscapes.subspace import AffineSubspace
 
 
 def test_numpy_landscape():
@@ -130,3 +133,32 @@ def test_ase_refuses():
     atoms.set_constraint(FixAtoms([0, 1]))
     with pytest.raises(ValueError, match="at least one free atom"):
         AseLandscape(atoms)
+
+
+def test_a_negated_network_keeps_its_shared_first_layer():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(30, 5, generator=generator, dtype=torch.float64)
+    module = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+    targets = torch.randint(0, 3, (30,), generator=generator)
+    network = NetworkLandscape(module, inputs, targets, "cross_entropy")
+    negated = NegatedLandscape(network)
+    directions = torch.randn(2, network.dimension, generator=generator, dtype=torch.float64)
+    subspace = AffineSubspace(network.initial_point(), directions)
+    fast, plain = negated.restrict(subspace), RestrictedLandscape(negated, subspace)
+    assert isinstance(fast._restricted, SharedFirstLayerRestriction)
+    c = torch.randn(4, 2, generator=generator, dtype=torch.float64)
+
+    def numbers(restricted):
+        height, gradient = restricted.height_and_gradient(c[0])
+        return [
+            restricted.heights(c),
+            *restricted.heights_and_gradients(c),
+            *restricted.heights_and_subspace_gradients(c),
+            *restricted.heights_and_subspace_gradients(c, lambda heights: heights.softmax(0)),
+            torch.tensor(height),
+            gradient,
+            restricted.moved(c[1], directions[:1]).heights(c[:, :1]),
+        ]
+
+    for one, other in zip(numbers(fast), numbers(plain), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13, check_dtype=False)

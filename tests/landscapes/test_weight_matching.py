@@ -10,6 +10,7 @@ from torch import nn
 
 from lowroad.landscapes import (
     BatchNormLandscape,
+    FunctionLandscape,
     NetworkLandscape,
     PermutationSpec,
     traced_axes,
@@ -247,3 +248,9 @@ def test_points_that_are_not_finite_are_refused():
     first = torch.zeros(landscape.dimension, dtype=torch.float64)
     with pytest.raises(ValueError, match="two finite points"):
         weight_matching(landscape, first, first / 0)
+
+
+def test_only_networks_have_units_to_permute():
+    surface = FunctionLandscape(lambda x: (x**2).sum(1), dimension=2)
+    with pytest.raises(TypeError, match="landscape of a network"):
+        weight_matching(surface, torch.zeros(2), torch.ones(2))

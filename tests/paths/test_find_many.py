@@ -218,3 +218,10 @@ def test_bad_pairs_are_named_before_any_search():
     with pytest.raises(ValueError, match="pair 1: the landscape's height at the end is nan"):
         finder.find_many(hole, starts, ends)
     expect(r"points\.to\(torch\.float64\)", TypeError, starts=starts.float(), ends=ends.float())
+
+
+def test_a_single_generator_for_many_pairs_is_refused():
+    surface = MullerBrown()
+    start, end = surface.ends
+    with pytest.raises(TypeError, match="a list of generators"):
+        StringFinder().find_many(surface, [start], [end], torch.Generator())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lowroad.landscapes import CountingLandscape, CurvyValley, MullerBrown
+from lowroad.landscapes import CountingLandscape, CurvyValley, MullerBrown, SeparableValley
 from lowroad.outcome import Outcome
 from lowroad.paths import BezierPathFinder, FourierPathFinder, Path
 from lowroad.paths.basis import SineBasis
@@ -99,6 +99,12 @@ def test_curvy_valley_within_a_thousandth():
     surface = CurvyValley()
     found = FourierPathFinder(objective="max_flux").find(surface, *surface.ends)
     assert found.refined_height == pytest.approx(1, abs=1e-3)
+
+
+def test_many_dimensions_in_float32():
+    surface = SeparableValley(20_000, dtype=torch.float32)
+    found = FourierPathFinder(objective="max_flux", steps=30).find(surface, *surface.ends)
+    assert found.refined_height == pytest.approx(1.0, abs=1e-4)  # the pass; the line is at 3.75
 
 
 def test_settles_and_says_so():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -39,8 +40,14 @@ def write_results(directory: Path, curves: Sequence[Curve], settings: dict[str, 
     numbers = summary(curves)
     write_atomically(directory / "path.nc", _netcdf(curves, numbers))
     write_atomically(directory / "profile.png", _picture(curves))
-    text = json.dumps({**numbers, **settings}, indent=2, ensure_ascii=False) + "\n"
+    content = {name: _jsonable(value) for name, value in {**numbers, **settings}.items()}
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(directory / "summary.json", text.encode())
+
+
+def _jsonable(value: float | str) -> float | str | None:
+    """Return the value, or None for a number that JSON does not have (infinite, or not one)."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def summary(curves: Sequence[Curve]) -> dict[str, float | str]:

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lowroad.landscapes.landscape import Landscape
+from lowroad.landscapes.landscape import (
+    Landscape,
+    RestrictedLandscape,
+    SubspaceGradients,
+    Weights,
+)
+from lowroad.landscapes.subspace import AffineSubspace
 
 
 class NegatedLandscape(Landscape):
@@ -40,3 +46,35 @@ class NegatedLandscape(Landscape):
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
         """Yield the negated mini-batches of one shuffled epoch."""
         return map(NegatedLandscape, self.landscape.minibatches(size, generator))
+
+    def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
+        """Return the negated restriction: as cheap as the landscape's own."""
+        return _NegatedRestriction(self, self.landscape.restrict(subspace))
+
+
+class _NegatedRestriction(RestrictedLandscape):
+    def __init__(self, landscape: NegatedLandscape, restricted: RestrictedLandscape) -> None:
+        self.landscape, self.subspace = landscape, restricted.subspace
+        self.heights_first = restricted.heights_first
+        self._negated, self._restricted = landscape, restricted
+
+    def heights(self, coordinates: Tensor) -> Tensor:
+        return -self._restricted.heights(coordinates)
+
+    def heights_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        heights, gradients = self._restricted.heights_and_gradients(coordinates)
+        return -heights, -gradients
+
+    def heights_and_subspace_gradients(
+        self, coordinates: Tensor, weights: Weights | None = None
+    ) -> SubspaceGradients:
+        own = (lambda heights: weights(-heights)) if callable(weights) else weights
+        heights, gradients = self._restricted.heights_and_subspace_gradients(coordinates, own)
+        return SubspaceGradients(-heights, -gradients)
+
+    def height_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
+        height, gradient = self._restricted.height_and_gradient(coordinates)
+        return -height, -gradient
+
+    def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
+        return _NegatedRestriction(self._negated, self._restricted.moved(coordinates, directions))

@@ -29,6 +29,8 @@ from lowroad.landscapes.vectorized import dense_outputs, is_dense
 if TYPE_CHECKING:
     from lowroad.landscapes.network import NetworkLandscape
 
+LEAST_ITEMS = 500  # of a piece: with fewer, products are slow
+FLOATS_AT_MOST = 30_000_000  # in one piece's outputs of all points: more points go in groups
 FLOATS_AT_ONCE = 3_000_000  # that a piece holds: measured best, of 1,000 to 4,000 items of FCP
 
 
@@ -126,6 +128,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         self._data, self._first = landscape, first
         self._rest = _Rest(first, model, loss)
         self._rows = torch.cat([subspace.origin[None], subspace.directions])
+        self._most = max(1, FLOATS_AT_MOST // (first.width * LEAST_ITEMS))  # points at once
         self._kept: dict[int, Tensor] | None = {} if subspace.rank <= 1 else None
         self._carried: dict[int, Tensor] = {}
 
@@ -133,7 +136,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         """Yield the products [1 + k, h, m], the features [m, f] and the targets of each piece."""
         together = 1 if self._kept is not None else points
         size = FLOATS_AT_ONCE // (self._first.width * (len(self._rows) + together))
-        for i, (inputs, targets) in enumerate(self._data.pieces(min(max(size, 500), 4000))):
+        for i, (inputs, targets) in enumerate(self._data.pieces(min(max(size, LEAST_ITEMS), 4000))):
             features = inputs.flatten(1)
             products = None if self._kept is None else self._kept.get(i)
             if products is None:
@@ -154,6 +157,8 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
     @torch.no_grad()
     def heights(self, coordinates: Tensor) -> Tensor:
         """Return the heights [n] at `coordinates` [n, k]."""
+        if len(coordinates) > self._most:
+            return torch.cat([self.heights(group) for group in coordinates.split(self._most)])
         pull, rest = self._combination(coordinates)
         sums = torch.zeros(len(pull), dtype=torch.float64, device=pull.device)
         for products, _, targets in self._pieces(len(pull)):
@@ -162,6 +167,9 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
 
     def heights_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """Return heights [n] and gradients by the coordinates [n, k]."""
+        if len(coordinates) > self._most:
+            groups = [self.heights_and_gradients(c) for c in coordinates.split(self._most)]
+            return torch.cat([h for h, _ in groups]), torch.cat([g for _, g in groups])
         pull, rest = self._combination(coordinates)
         gradients = torch.zeros(coordinates.shape, dtype=torch.float64, device=pull.device)
 
@@ -207,6 +215,11 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
 
     def _pulled(self, pull: Tensor, rest: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
         """Return heights [n] and Σ_i by_ij ∇L(x_i) as [columns of by, d]."""
+        if len(pull) > self._most:
+            parts = zip(*(rows.split(self._most) for rows in (pull, rest, by)), strict=True)
+            groups = [self._pulled(*own) for own in parts]
+            gradients = torch.stack([g for _, g in groups]).sum(0)
+            return torch.cat([h for h, _ in groups]), gradients
         size = self._first.size
         total = torch.zeros(
             by.shape[1], self._data.dimension, dtype=torch.float64, device=by.device

@@ -64,6 +64,7 @@ def weight_matching(
     Raises:
         ValueError: when the points are not finite, the axes do not fit the network, it cannot be
             traced, or a permutation would change its outputs.
+        TypeError: when the landscape is no network's.
 
     >>> from torch import nn
     >>> chain = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Tanh(), nn.Linear(2, 1, bias=False))
@@ -73,6 +74,11 @@ def weight_matching(
     Alignment(point=tensor([1., 2., 3., 4.]), permutations={'0': tensor([1, 0])},
               raw_distance=2.0, distance=0.0)
     """
+    if not isinstance(landscape, NetworkLandscape):
+        raise TypeError(
+            "expected the landscape of a network, whose units can be permuted, got "
+            f"{type(landscape).__name__}"
+        )
     spec = PermutationSpec.of(landscape, axes)
     first, second = first.detach(), second.detach()
     for point in (first, second):

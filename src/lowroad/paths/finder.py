@@ -113,6 +113,10 @@ class PathFinder(ABC):
                 f"this {type(self).__name__} draws random numbers (mini-batches, noise or several "
                 "starts): pass generator=torch.Generator().manual_seed(...)"
             )
+        if initial is not None and not isinstance(initial, Path):
+            raise TypeError(
+                f"expected an initial path, such as found.path, got {type(initial).__name__}"
+            )
         if initial is not None and not (
             torch.equal(initial.start, start) and torch.equal(initial.end, end)
         ):
@@ -162,6 +166,8 @@ class PathFinder(ABC):
                 f"this {type(self).__name__} draws random numbers (mini-batches, noise or several "
                 "starts): pass generators, one for each pair"
             )
+        if isinstance(generators, torch.Generator):
+            raise TypeError("expected a list of generators, one for each pair, got a single one")
         each = [None] * len(starts) if generators is None else list(generators)
         if len(each) != len(starts):
             raise ValueError(f"expected {len(starts)} generators, one a pair, got {len(each)}")

@@ -108,6 +108,7 @@ def refine_saddle(
             outcome = Outcome.DIVERGED
             break
         x, (height, gradient) = moved, there
+    # nearly the mode, with a little of every other one; a fixed vector, so nothing is drawn
     seed = (
         mode
         + 0.1
