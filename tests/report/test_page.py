@@ -201,7 +201,7 @@ def test_accuracy_sharpness_and_heights_by_steps_are_said_in_numbers(page, resul
     largest = [e.eigenvalues[0] for e in results.sharpness if e.weights == "lbfgs_train"][:3]
     numbers = [np.median(largest), min(largest), max(largest)]
     assert f"BFGS train 3 {' '.join(f'{number:#.3g}' for number in numbers)} " in spaced
-    assert "1.00 [1.00, 1.00], p = 0.100" in spaced
+    assert "1.00 [1.00, 1.00], p = 0.100 for test weights of LSTM" in spaced
     # the synthetic paths fall by a constant factor each step, by sqrt(10) in the second half
     assert spaced.count(f"{1 - 10**-0.5:.1%}") == 2 * 16
 

@@ -13,7 +13,7 @@ from lowroad.report.charts import ridge_chart
 from lowroad.report.summary import Summary
 from lowroad.report.tables import sharpness_table
 from lowroad.report.views import Charts, FigureView, LegendEntry, weight_legend
-from lowroad.report.words import by_value, counted, listing
+from lowroad.report.words import by_value, counted, interval, listing
 from lowroad.study.results import WEIGHT_SET_LABELS, WEIGHT_SETS, PathResult
 
 __all__ = ["plane_figure", "sharpness_figure"]
@@ -135,7 +135,7 @@ def sharpness_figure(summary: Summary, charts: Charts) -> FigureView | None:
     """Largest eigenvalues and traces of the Hessian at the kept minima."""
     if not any(found for network in summary.networks for found in network.sharpness.values()):
         return None
-    views, settings = [], {}
+    views, settings, deltas = [], {}, []
     for network in summary.networks:
         measures = {
             "largest eigenvalue": lambda each: float(each.eigenvalues[0]),
@@ -154,21 +154,31 @@ def sharpness_figure(summary: Summary, charts: Charts) -> FigureView | None:
             text = f"Medians of the {label} in {network.name}: {listing(medians)}."
             chart = ridge_chart(samples, {}, label)
             views.append(charts.add(chart, f"{network.name}, {label}", text, "Not measured."))
+        for kind, found in network.sharper.items():
+            delta = interval(found.delta.estimate, found.delta.low, found.delta.high)
+            deltas.append(
+                f"{delta}, p = {three_figures(found.p_value)} for {kind} weights of {network.name}"
+            )
         own = summary.results.config.settings(network.name).sharpness
         settings[network.name] = (
             f"{counted(own.runs, 'run')} of each optimizer on "
             f"{counted(own.images, 'training image')}, {counted(own.samples, 'random vector')} "
             "for each trace"
         )
+    caption = [
+        "Largest eigenvalue and trace of the training loss’s Hessian at the kept minima: the "
+        "larger, the sharper. Test weights are points of lowest test loss, measured on the "
+        "training loss too, where they need not be minima.",
+        "Curvature in the coordinates of the weights: it changes when a layer’s weights are "
+        "scaled up and another’s down, though the network stays the same.",
+        f"Measured: {by_value(settings)}.",
+    ]
+    if deltas:
+        caption.append(
+            "Cliff’s δ of the largest eigenvalues, positive where BFGS’s minima are sharper than "
+            f"SGD’s, with its 95% bootstrap interval and the rank test’s p: {'; '.join(deltas)}."
+        )
     return FigureView(
-        "sharpness", "Beyond the paper", "Sharpness of the minima",
-        [
-            "Largest eigenvalue and trace of the training loss’s Hessian at the kept minima: the "
-            "larger, the sharper. Test weights are points of lowest test loss, measured on the "
-            "training loss too, where they need not be minima.",
-            "Curvature in the coordinates of the weights: it changes when a layer’s weights are "
-            "scaled up and another’s down, though the network stays the same.",
-            f"Measured: {by_value(settings)}.",
-        ],
-        views, weight_legend(), ["sharpness"], sharpness_table(summary), layout="pairs",
+        "sharpness", "Beyond the paper", "Sharpness of the minima", caption, views,
+        weight_legend(), ["sharpness"], sharpness_table(summary), layout="pairs",
     )  # fmt: skip

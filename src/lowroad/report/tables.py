@@ -180,16 +180,17 @@ def step_table(summary: Summary, landscape: str) -> TableView:
             rows.append(
                 [
                     WEIGHT_SET_LABELS[name],
-                    *(f"{three_figures(float(median[k]))} ({steps[k]})" for k in at),
+                    *(three_figures(float(median[k])) for k in at),
                     f"{1 - median[at[3]] / median[at[2]]:.1%}",
                 ]
             )
         if rows:
             groups.append(Group(network.name, rows))
     return TableView(
-        "Median over the paths of the lowest height so far, in parentheses the step; what the last "
-        "half of the steps lowered it by.",
-        ["Weights", "Straight line", "Quarter", "Half", "All steps", "Last half"],
+        "Median over the paths of the lowest height so far: of the straight lines, by the first "
+        "measured step after a quarter and after half of the steps, and at the end; and by how "
+        "much the last half lowered it.",
+        ["Weights", "Line", "25%", "50%", "End", "Fell"],
         groups,
     )
 
@@ -219,9 +220,9 @@ def tree_table(summary: Summary, landscape: str) -> TableView:
         if rows:
             groups.append(Group(network.name, rows))
     return TableView(
-        "Minima that have a path, paths, and the parts that these hold together; the lowest "
+        "The n minima that have a path, paths, and the parts that these hold together; the lowest "
         "minimum, and the first and the last level at which two parts join.",
-        ["Weights", "Minima", "Paths", "Parts", "Lowest", "First", "Last"],
+        ["Weights", "n", "Paths", "Parts", "Min.", "First", "Last"],
         groups,
     )
 
@@ -322,13 +323,6 @@ def sharpness_table(summary: Summary) -> TableView:
             if not found:
                 continue
             largest = [float(each.eigenvalues[0]) for each in found]
-            optimizer, _, kind = name.partition("_")
-            against = network.sharper.get(kind) if optimizer == "lbfgs" else None
-            delta = "–"
-            if against is not None:
-                ends = against.delta
-                delta = f"{interval(ends.estimate, ends.low, ends.high)}, "
-                delta += f"p = {three_figures(against.p_value)}"
             rows.append(
                 [
                     WEIGHT_SET_LABELS[name],
@@ -338,17 +332,14 @@ def sharpness_table(summary: Summary) -> TableView:
                     three_figures(max(largest)),
                     three_figures(float(np.median([each.trace for each in found]))),
                     three_figures(float(np.median([each.trace_error for each in found]))),
-                    delta,
                 ]
             )
         if rows:
             groups.append(Group(network.name, rows))
     return TableView(
-        "Largest eigenvalue λ₁ of the Hessian over the n minima, median of the traces and of their "
-        "estimates’ standard errors. δ: Cliff’s δ of λ₁ against SGD’s minima of the same kind, "
-        "positive where BFGS’s are the sharper, with its 95% bootstrap interval and the rank "
-        "test’s p.",
-        ["Weights", "n", "λ₁", "Min.", "Max.", "Trace", "±", "δ"],
+        "Largest eigenvalue λ₁ of the Hessian over the n minima, its median and range; medians of "
+        "the traces and of their estimates’ standard errors.",
+        ["Weights", "n", "λ₁", "Min.", "Max.", "Trace", "±"],
         groups,
     )
 
