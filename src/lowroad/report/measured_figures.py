@@ -170,7 +170,9 @@ def sharpness_figure(summary: Summary, charts: Charts) -> FigureView | None:
         "larger, the sharper. Test weights are points of lowest test loss, measured on the "
         "training loss too, where they need not be minima.",
         "Curvature in the coordinates of the weights: it changes when a layer’s weights are "
-        "scaled up and another’s down, though the network stays the same.",
+        "scaled up and another’s down, though the network stays the same. And the cross-entropy’s "
+        "curvature vanishes with the cross-entropy itself, so of two points the one of much lower "
+        "training loss is flatter for that alone.",
         f"Measured: {by_value(settings)}.",
     ]
     if deltas:
