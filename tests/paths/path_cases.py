@@ -10,6 +10,7 @@ from lowroad.landscapes import (
     LENNARD_JONES_7,
     AnaPot,
     AseLandscape,
+    BatchNormLandscape,
     CurvyValley,
     FunctionLandscape,
     Landscape,
@@ -62,7 +63,21 @@ def small_network() -> NetworkLandscape:
     inputs = torch.randn(200, 6, generator=g)
     targets = ((inputs[:, 0] * inputs[:, 1] > 0) ^ (inputs[:, 2] > 0)).long()
     module = nn.Sequential(nn.Linear(6, 12), nn.Softplus(), nn.Linear(12, 2))
-    landscape = NetworkLandscape(module, inputs, targets, "cross_entropy")
+    return trained(NetworkLandscape(module, inputs, targets, "cross_entropy"), g)
+
+
+def batch_norm_network() -> BatchNormLandscape:
+    """A classifier whose batch norm's statistics are re-estimated at every point."""
+    g = torch.Generator().manual_seed(6)
+    inputs = torch.randn(60, 4, generator=g)
+    targets = (inputs[:, 0] * inputs[:, 1] > 0).long()
+    module = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Softplus(), nn.Linear(6, 2))
+    network = NetworkLandscape(module.eval(), inputs, targets, "cross_entropy")
+    return trained(BatchNormLandscape(network), g)
+
+
+def trained(landscape: NetworkLandscape, g: torch.Generator) -> NetworkLandscape:
+    """The landscape with two trained points as its ends."""
     ends = []
     for _ in range(2):
         x = torch.randn(landscape.dimension, generator=g)
@@ -128,6 +143,7 @@ LANDSCAPES = {
     "valley in 20 dimensions": lambda: SeparableValley(20),
     "valley in float32": lambda: SeparableValley(20, dtype=torch.float32),
     "network": small_network,
+    "network with batch norm": batch_norm_network,
     "NumPy function": numpy_function,
     "fitness": fitness,
     "seven atoms": seven_atoms,
