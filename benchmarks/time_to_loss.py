@@ -57,7 +57,7 @@ def seconds_torch(module: nn.Module, images: Tensor, labels: Tensor, loss: float
         return value
 
     while time.perf_counter() - began < LIMIT:
-        before = float(optimizer.step(closure))  # the loss before the step
+        before = float(optimizer.step(closure).detach())  # the loss before the step
         if before <= loss:
             return time.perf_counter() - began
         if not math.isfinite(before):

@@ -10,7 +10,7 @@ from torch.func import functional_call, vmap
 
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape
-from lowroad.landscapes.losses import Loss, sums_of_sets
+from lowroad.landscapes.losses import Loss, cross_entropy, sums_of_sets
 
 ELEMENTWISE = (nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Identity)
 
@@ -60,14 +60,20 @@ class VectorizedLandscape(Landscape):
         self.check_points(points)
         module = self._model.module
         if is_dense(module):
-            outputs = dense_outputs(module, points, self.inputs.transpose(1, 2))
-            return sums_of_sets(self._loss, outputs, self.targets) / self.items
+            if self._loss is cross_entropy:
+                outputs = dense_outputs(module, points, self.inputs.transpose(1, 2))
+                return sums_of_sets(self._loss, outputs, self.targets) / self.items
+            outputs = dense_outputs(module, points, self.inputs, features_first=False)
+            return self._summed(outputs) / self.items
         parameters = split_parameters(self._model.parameters, points)
         names = [n for n, p in module.named_parameters() if p.requires_grad]
         named = dict(zip(names, parameters, strict=True))
         outputs = vmap(lambda own, x: functional_call(module, own, x))(named, self.inputs)
+        return self._summed(outputs) / self.items
+
+    def _summed(self, outputs: Tensor) -> Tensor:
         losses = [self._loss(o, t) for o, t in zip(outputs, self.targets, strict=True)]
-        return torch.stack(losses) / self.items
+        return torch.stack(losses)
 
     @torch.no_grad()
     def heights(self, points: Tensor) -> Tensor:
@@ -89,17 +95,25 @@ def split_parameters(parameters: Sequence[Tensor], rows: Tensor) -> list[Tensor]
     return [part.unflatten(1, p.shape) for part, p in zip(parts, parameters, strict=True)]
 
 
-def dense_outputs(module: nn.Module, rows: Tensor, x: Tensor) -> Tensor:
+def dense_outputs(
+    module: nn.Module, rows: Tensor, x: Tensor, features_first: bool = True
+) -> Tensor:
     """Return the outputs [n, f', m] of a dense chain with parameters `rows` [n, d] on x [n, f, m].
 
-    Features come before items, so that no product or sum has to turn its matrices.
+    Features first is the faster order for cross-entropies, items first ([n, m, f]) the faster one
+    for wide outputs that are compared with targets of that order.
     """
     left = iter(split_parameters(list(module.parameters()), rows))
     for layer in module.children():
         if isinstance(layer, nn.Linear):
             weights = next(left)
-            biased = layer.bias is not None
-            x = torch.baddbmm(next(left)[:, :, None], weights, x) if biased else weights.bmm(x)
+            factors = (weights, x) if features_first else (x, weights.transpose(1, 2))
+            if layer.bias is None:
+                x = torch.bmm(*factors)
+            else:
+                bias = next(left)
+                bias = bias[:, :, None] if features_first else bias[:, None]
+                x = torch.baddbmm(bias, *factors)
         else:
             x = layer(x)
     return x
