@@ -27,7 +27,7 @@ def connect(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(
         "lowroad-connect"
     ),
-    seed: Annotated[int, typer.Option(help="Of mini-batches and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of mini-batches, noise and further starts.")] = 0,
     align: Annotated[
         bool, typer.Option("--align", help="Also with B's hidden units permuted to lie near A.")
     ] = False,
