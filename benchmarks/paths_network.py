@@ -108,7 +108,8 @@ def main() -> None:
         found = finder.find(counted, *ends, generator=torch.Generator().manual_seed(3))
         spent = found.evaluations
         print(
-            f"{steps} steps on {batch or 'all'}: height {found.height:.4f}, length {found.length:.1f}, "
+            f"{steps} steps on {batch or 'all'}: height {found.height:.4f}, length "
+            f"{found.length:.1f}, "
             f"{spent.gradients:,.0f} gradients and {spent.heights:,.0f} heights of the full data, "
             f"{time.perf_counter() - began:.0f} s",
             flush=True,
