@@ -22,7 +22,7 @@ from lowroad.landscapes.landscape import (
     Weights,
     weighted_rows,
 )
-from lowroad.landscapes.losses import Loss, cross_entropy, sums_of_sets
+from lowroad.landscapes.losses import Loss, cross_entropies, cross_entropy
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.vectorized import dense_outputs, is_dense
 
@@ -300,7 +300,7 @@ class _Rest:
 
     def _at_once(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
         last = dense_outputs(self._first.rest, parameters, outputs)
-        return sums_of_sets(self._loss, last, targets.expand(len(last), *targets.shape))
+        return cross_entropies(last, targets.expand(len(last), *targets.shape))
 
 
 def _combined(pull: Tensor, products: Tensor) -> Tensor:

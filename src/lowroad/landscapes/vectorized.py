@@ -10,7 +10,7 @@ from torch.func import functional_call, vmap
 
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape
-from lowroad.landscapes.losses import Loss, cross_entropy, sums_of_sets
+from lowroad.landscapes.losses import Loss, cross_entropies, cross_entropy
 
 ELEMENTWISE = (nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Identity)
 
@@ -62,7 +62,7 @@ class VectorizedLandscape(Landscape):
         if is_dense(module):
             if self._loss is cross_entropy:
                 outputs = dense_outputs(module, points, self.inputs.transpose(1, 2))
-                return sums_of_sets(self._loss, outputs, self.targets) / self.items
+                return cross_entropies(outputs, self.targets) / self.items
             outputs = dense_outputs(module, points, self.inputs, features_first=False)
             return self._summed(outputs) / self.items
         parameters = split_parameters(self._model.parameters, points)
