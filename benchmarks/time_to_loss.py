@@ -3,7 +3,7 @@
     python benchmarks/time_to_loss.py [--networks FCP LeNet] [--images 10000] [--seeds 3]
 
 Every optimizer starts from the same weights; the seconds are those from the start of the run to the
-end of the iteration that reaches the loss. Medians over the seeds are printed, with golden section
+end of the iteration that reaches the loss (with PyTorch: of the evaluation). Medians over the seeds are printed, with golden section
 (the paper's line search) and with strong Wolfe.
 """
 
@@ -22,7 +22,7 @@ import lowroad
 from lowroad import models
 from lowroad.optimizers import LineSearch
 
-LIMIT = 900.0  # seconds after which a run is given up
+LIMIT = 600.0  # seconds after which a run is given up
 
 
 def seconds_here(
@@ -43,26 +43,38 @@ def seconds_here(
     return reached
 
 
+class _Ended(Exception):
+    """Leaves `torch.optim.LBFGS` from inside its closure."""
+
+
 def seconds_torch(module: nn.Module, images: Tensor, labels: Tensor, loss: float) -> float:
-    """Return the seconds that PyTorch's L-BFGS takes to the loss, infinity if it gives up."""
+    """Return the seconds until PyTorch's L-BFGS first evaluates the loss, infinity if it gives up.
+
+    It has its usual 20 iterations a step: with one a step, its line search stops moving early.
+    """
     optimizer = torch.optim.LBFGS(
-        module.parameters(), history_size=10, max_iter=1, line_search_fn="strong_wolfe"
+        module.parameters(), history_size=10, line_search_fn="strong_wolfe"
     )
-    began = time.perf_counter()
+    began, lowest = time.perf_counter(), math.inf
 
     def closure() -> Tensor:
+        nonlocal lowest
         optimizer.zero_grad()
         value = F.cross_entropy(module(images), labels)
         value.backward()
+        lowest = min(lowest, float(value.detach()))
+        if lowest <= loss or time.perf_counter() - began > LIMIT:
+            raise _Ended
         return value
 
-    while time.perf_counter() - began < LIMIT:
-        before = float(optimizer.step(closure).detach())  # the loss before the step
-        if before <= loss:
-            return time.perf_counter() - began
-        if not math.isfinite(before):
-            return math.inf
-    return math.inf
+    before = math.inf
+    try:
+        while lowest < before:  # a whole step without a lower loss is its end
+            before = lowest
+            optimizer.step(closure)
+    except _Ended:
+        pass
+    return time.perf_counter() - began if lowest <= loss else math.inf
 
 
 def main() -> None:
