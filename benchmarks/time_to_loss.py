@@ -3,8 +3,8 @@
     python benchmarks/time_to_loss.py [--networks FCP LeNet] [--images 10000] [--seeds 3]
 
 Every optimizer starts from the same weights; the seconds are those from the start of the run to the
-end of the iteration that reaches the loss (with PyTorch: of the evaluation). Medians over the seeds are printed, with golden section
-(the paper's line search) and with strong Wolfe.
+end of the iteration that reaches the loss (with PyTorch: of the evaluation). Prints the medians over
+the seeds, with golden section (the paper's line search) and with strong Wolfe.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def seconds_torch(module: nn.Module, images: Tensor, labels: Tensor, loss: float
             raise _Ended
         return value
 
-    before = math.inf
+    before = None
     try:
-        while lowest < before:  # a whole step without a lower loss is its end
+        while lowest != before:  # a whole step without a lower loss is its end
             before = lowest
             optimizer.step(closure)
     except _Ended:

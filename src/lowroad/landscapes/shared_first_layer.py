@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LEAST_ITEMS = 500  # of a piece: with fewer, products are slow
 FLOATS_AT_MOST = 30_000_000  # in one piece's outputs of all points: more points go in groups
+ITEMS_AT_MOST = 10_000  # of a piece: with more, nothing is faster
 FLOATS_AT_ONCE = 3_000_000  # that a piece holds: measured best, of 1,000 to 4,000 items of FCP
 
 
@@ -137,7 +138,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         """Yield the products [1 + k, h, m], the features [m, f] and the targets of each piece."""
         together = 1 if self._kept is not None else points
         size = FLOATS_AT_ONCE // (self._first.width * (len(self._rows) + together))
-        for i, (inputs, targets) in enumerate(self._data.pieces(min(max(size, LEAST_ITEMS), 4000))):
+        for i, (inputs, targets) in enumerate(self._data.pieces(min(max(size, LEAST_ITEMS), ITEMS_AT_MOST))):
             features = inputs.flatten(1)
             products = None if self._kept is None else self._kept.get(i)
             if products is None:
