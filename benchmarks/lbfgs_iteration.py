@@ -13,7 +13,7 @@ import argparse
 import copy
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -43,12 +43,14 @@ def naive_iterations(module: nn.Module, inputs: Tensor, targets: Tensor) -> Iter
     height, gradient = closure(point)
     while True:
         direction = memory.direction(gradient)
-        ray = Ray(
-            direction,
-            lambda a, x=point, p=direction: closure(x + a * p)[0],
-            lambda a, x=point, p=direction: closure(x + a * p),
-            height,
-        )
+
+        def trial(
+            alpha: float, x: Tensor = point, p: Tensor = direction
+        ) -> tuple[float, float, Callable[[], Tensor]]:
+            height, gradient = closure(x + alpha * p)
+            return height, float(gradient @ p), lambda: gradient
+
+        ray = Ray(direction, lambda alpha, trial=trial: trial(alpha)[0], trial, height)
         step = GoldenSection().search(ray, height, float(direction @ gradient), 1.0)
         height, new_gradient = ray.height_and_gradient(step.alpha)
         memory.add(step.alpha * direction, new_gradient - gradient)

@@ -148,6 +148,10 @@ def test_restriction_agrees_with_points(landscape, points, rank):
     height, gradient = restricted.height_and_gradient(coordinates[1])
     assert height == pytest.approx(float(heights[1]), rel=1e-11)
     torch.testing.assert_close(gradient, gradients[1], **close)
+    height, slopes, gradient_there = restricted.trial(coordinates[1])
+    assert height == pytest.approx(float(heights[1]), rel=1e-11)
+    torch.testing.assert_close(slopes, directions @ gradients[1], **close)
+    torch.testing.assert_close(gradient_there(), gradients[1], **close)
     with pytest.raises(ValueError, match=rf"coordinates of shape \[n, {rank}\]"):
         restricted.heights(torch.zeros(2, rank + 1, dtype=torch.float64))
 

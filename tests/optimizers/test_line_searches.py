@@ -41,12 +41,12 @@ class Watch:
             self.trials.append(alpha)
             return self.function(alpha)
 
-        def height_and_gradient(alpha):
-            slope = torch.tensor([self.derivative(alpha)], dtype=torch.float64)
-            return height(alpha), slope
+        def trial(alpha):
+            slope = self.derivative(alpha)
+            return height(alpha), slope, lambda: slope * one
 
         one = torch.ones(1, dtype=torch.float64)
-        return Ray(one, height, height_and_gradient, self.function(0.0))
+        return Ray(one, height, trial, self.function(0.0))
 
     def search(self, line_search, first=1.0):
         ray = self.ray()

@@ -191,3 +191,19 @@ def test_refusals():
         StringFinder(steps=0)
     with pytest.raises(ValueError, match='until="converged"'):
         StringFinder(until="budget")
+
+
+@pytest.mark.parametrize("finder", [ElasticBandFinder, StringFinder])
+def test_what_images_do_not_see_makes_no_path_higher_than_the_first(finder):
+    """The image leaps over a thin ridge into a hollow; the spline through it crosses the ridge."""
+
+    def hollow_behind_a_ridge(points):
+        x, y = points[:, 0], points[:, 1]
+        hill = torch.exp(-((x - 0.5) ** 2 + y**2) / 0.08)
+        return hill + (y - 0.6) ** 2 + 5 * torch.exp(-(((y - 0.3) / 0.01) ** 2) / 2)
+
+    landscape = FunctionLandscape(hollow_behind_a_ridge, dimension=2)
+    ends = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    found = finder(images=3, max_step=1.0).find(landscape, *ends)
+    assert found.history.heights[-1] < 0.41
+    assert found.height == pytest.approx(1.36)  # at (0.5, 0): 1 + 0.6², the straight line's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -125,6 +125,10 @@ class _CountingRestriction(RestrictedLandscape):
     def height_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
         self._counter.count_gradients(1)
         return self._restricted.height_and_gradient(coordinates)
+
+    def trial(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
+        self._counter.count_gradients(1)
+        return self._restricted.trial(coordinates)
 
     def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
         return _CountingRestriction(self._counter, self._restricted.moved(coordinates, directions))

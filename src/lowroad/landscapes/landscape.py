@@ -192,6 +192,15 @@ class RestrictedLandscape:
         """Return the height and the full gradient ∇L [d] at the point at `coordinates` [k]."""
         return self.landscape.height_and_gradient(self.subspace.points(coordinates[None])[0])
 
+    def trial(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
+        """Return the height, its gradient by the coordinates [k], and what returns ∇L [d].
+
+        At the point at `coordinates` [k], for line searches, whose trials need slopes: the full
+        gradient of `height_and_gradient` is made when the function that is returned is called.
+        """
+        height, gradient = self.height_and_gradient(coordinates)
+        return height, self.subspace.directions @ gradient, lambda: gradient
+
     def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
         """Return the restriction with its origin at `coordinates` [k] and new directions [m, d]."""
         origin = self.subspace.points(coordinates[None])[0]

@@ -43,6 +43,14 @@ def cross_entropies(outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.stack([cross_entropy(o.T, t) for o, t in zip(outputs, targets, strict=True)])
 
 
+def mean_squared_errors(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the summed mean squared errors [n] of n sets, outputs and targets [n, m, ...]."""
+    if outputs.shape == targets.shape:
+        errors = F.mse_loss(outputs, targets, reduction="none").flatten(1).sum(1)
+        return errors.double() / max(outputs[0, 0].numel(), 1)
+    return torch.stack([mean_squared_error(o, t) for o, t in zip(outputs, targets, strict=True)])
+
+
 _BY_NAME: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
     "mean_squared_error": mean_squared_error,

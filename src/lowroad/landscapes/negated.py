@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -75,6 +75,10 @@ class _NegatedRestriction(RestrictedLandscape):
     def height_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
         height, gradient = self._restricted.height_and_gradient(coordinates)
         return -height, -gradient
+
+    def trial(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
+        height, slopes, gradient = self._restricted.trial(coordinates)
+        return -height, -slopes, lambda: -gradient()
 
     def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
         return _NegatedRestriction(self._negated, self._restricted.moved(coordinates, directions))

@@ -254,7 +254,9 @@ class NetworkLandscape(Landscape):
             if together:
                 rows, shape = torch.cat(chosen), (len(chosen), len(chosen[0]))
                 inputs = self.inputs.index_select(0, rows).unflatten(0, shape)
-                targets = self.targets.index_select(0, rows).unflatten(0, shape)
+                targets = inputs
+                if self.targets is not self.inputs:
+                    targets = self.targets.index_select(0, rows).unflatten(0, shape)
                 yield VectorizedLandscape(self._model, self._loss, inputs, targets)
             else:
                 yield PointwiseLandscape([self._at(rows) for rows in chosen])

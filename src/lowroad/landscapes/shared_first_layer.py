@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LEAST_ITEMS = 500  # of a piece: with fewer, products are slow
 FLOATS_AT_MOST = 30_000_000  # in one piece's outputs of all points: more points go in groups
 ITEMS_AT_MOST = 10_000  # of a piece: with more, nothing is faster
-FLOATS_AT_ONCE = 3_000_000  # that a piece holds: measured best, of 1,000 to 4,000 items of FCP
+FLOATS_AT_ONCE = 3_000_000  # that a piece holds: measured best on paths
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         """Yield the products [1 + k, h, m], the features [m, f] and the targets of each piece."""
         together = 1 if self._kept is not None else points
         size = FLOATS_AT_ONCE // (self._first.width * (len(self._rows) + together))
-        for i, (inputs, targets) in enumerate(self._data.pieces(min(max(size, LEAST_ITEMS), ITEMS_AT_MOST))):
+        size = min(max(size, LEAST_ITEMS), ITEMS_AT_MOST)
+        for i, (inputs, targets) in enumerate(self._data.pieces(size)):
             features = inputs.flatten(1)
             products = None if self._kept is None else self._kept.get(i)
             if products is None:
@@ -193,9 +194,32 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
 
     def height_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
         """Return the height and the full gradient [d] at one point, `coordinates` [k]."""
+        height, _, gradient = self.trial(coordinates)
+        return height, gradient()
+
+    def trial(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
+        """Return the height, its gradient by `coordinates` [k], and what returns ∇L [d].
+
+        The slopes come from the products that are there; only ∇L meets the data again.
+        """
         pull, rest = self._combination(coordinates[None])
-        heights, gradients = self._pulled(pull, rest, pull.new_ones(1, 1))
-        return float(heights[0]), gradients[0]
+        slopes = torch.zeros(len(coordinates), dtype=torch.float64, device=pull.device)
+        kept: list[tuple[Tensor, Tensor]] = []
+
+        def collect(products: Tensor, features: Tensor, pulls: Tensor) -> None:
+            slopes.add_(products[1:].flatten(1) @ pulls.flatten())
+            kept.append((pulls, features))
+
+        heights, by_rest = self._sweep(pull, rest, collect)
+        size = self._first.size
+        slopes += self._rows[1:, size:].double() @ by_rest[0]
+
+        def gradient() -> Tensor:
+            by_layer = torch.stack([self._first.pullback(*piece)[0] for piece in kept])
+            by_layer = by_layer.sum(0, dtype=torch.float64)
+            return (torch.cat([by_layer, by_rest[0]]) / self._data.items).to(coordinates)
+
+        return float(heights[0]), (slopes / self._data.items).to(coordinates), gradient
 
     def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
         """Return the restriction at another origin.

@@ -10,7 +10,13 @@ from torch.func import functional_call, vmap
 
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape
-from lowroad.landscapes.losses import Loss, cross_entropies, cross_entropy
+from lowroad.landscapes.losses import (
+    Loss,
+    cross_entropies,
+    cross_entropy,
+    mean_squared_error,
+    mean_squared_errors,
+)
 
 ELEMENTWISE = (nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Identity)
 
@@ -64,6 +70,8 @@ class VectorizedLandscape(Landscape):
                 outputs = dense_outputs(module, points, self.inputs.transpose(1, 2))
                 return cross_entropies(outputs, self.targets) / self.items
             outputs = dense_outputs(module, points, self.inputs, features_first=False)
+            if self._loss is mean_squared_error:
+                return mean_squared_errors(outputs, self.targets) / self.items
             return self._summed(outputs) / self.items
         parameters = split_parameters(self._model.parameters, points)
         names = [n for n, p in module.named_parameters() if p.requires_grad]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,12 +146,12 @@ class _LandscapeSurface:
         else:
             line = self._line.moved(self._alpha, directions)
         zero = self.point.new_zeros(1, 1)
-        ray = Ray(
-            direction,
-            lambda alpha: float(line.heights(zero + alpha)[0]),
-            lambda alpha: line.height_and_gradient(zero[0] + alpha),
-            height,
-        )
+
+        def trial(alpha: float) -> tuple[float, float, Callable[[], Tensor]]:
+            height, slope, gradient = line.trial(zero[0] + alpha)
+            return height, float(slope[0]), gradient
+
+        ray = Ray(direction, lambda alpha: float(line.heights(zero + alpha)[0]), trial, height)
         self._lines = {ray: line}
         return ray
 

@@ -33,7 +33,8 @@ class Ray:
     Args:
         direction: p [d].
         height: returns φ(α).
-        height_and_gradient: returns φ(α) and the full gradient ∇L(x + α p) [d].
+        trial: returns φ(α), φ'(α) = ∇L(x + α p) · p, and a function that returns ∇L(x + α p) [d]:
+            the slope alone can cost much less, and of most trials no more is needed.
         start: φ(0).
 
     Attributes:
@@ -44,12 +45,12 @@ class Ray:
         self,
         direction: Tensor,
         height: Callable[[float], float],
-        height_and_gradient: Callable[[float], tuple[float, Tensor]],
+        trial: Callable[[float], tuple[float, float, Callable[[], Tensor]]],
         start: float,
     ) -> None:
         self.direction = direction
-        self._height, self._height_and_gradient = height, height_and_gradient
-        self._gradients: dict[float, tuple[float, Tensor]] = {}
+        self._height, self._trial = height, trial
+        self._last: tuple[Trial, Callable[[], Tensor]] | None = None
         self.best = Step(0.0, start)
 
     def height(self, alpha: float) -> float:
@@ -57,19 +58,22 @@ class Ray:
         return self._see(alpha, self._height(alpha))
 
     def trial(self, alpha: float) -> Trial:
-        """Return φ(α) and φ'(α) = ∇L(x + α p) · p; a wall where either is not finite."""
-        height, gradient = self.height_and_gradient(alpha)
-        slope = float(gradient @ self.direction)
-        if not (math.isfinite(height) and math.isfinite(slope)):
+        """Return φ(α) and φ'(α); a wall where either is not finite."""
+        trial, _ = self._tried(alpha)
+        if not (math.isfinite(trial.height) and math.isfinite(trial.slope)):
             return Trial(alpha, math.inf, math.nan)
-        return Trial(alpha, height, slope)
+        return trial
 
     def height_and_gradient(self, alpha: float) -> tuple[float, Tensor]:
-        """Return φ(α) and ∇L(x + α p) [d]; evaluated once for each α."""
-        if alpha not in self._gradients:
-            height, gradient = self._height_and_gradient(alpha)
-            self._gradients = {alpha: (self._see(alpha, height), gradient)}
-        return self._gradients[alpha]
+        """Return φ(α) and ∇L(x + α p) [d]; at the last trial's α, which costs the rest of it."""
+        trial, gradient = self._tried(alpha)
+        return trial.height, gradient()
+
+    def _tried(self, alpha: float) -> tuple[Trial, Callable[[], Tensor]]:
+        if self._last is None or self._last[0].alpha != alpha:
+            height, slope, gradient = self._trial(alpha)
+            self._last = Trial(alpha, self._see(alpha, height), slope), gradient
+        return self._last
 
     def _see(self, alpha: float, height: float) -> float:
         height = height if math.isfinite(height) else math.inf

@@ -263,11 +263,12 @@ class _ClosureSurface:
             self._move_to(self._at(direction, alpha))
             return self.height()
 
-        def height_and_gradient_at(alpha: float) -> tuple[float, Tensor]:
+        def trial_at(alpha: float) -> tuple[float, float, Callable[[], Tensor]]:
             self._move_to(self._at(direction, alpha))
-            return self.height_and_gradient()
+            height, gradient = self.height_and_gradient()
+            return height, float(gradient @ direction), lambda: gradient
 
-        return Ray(direction, height_at, height_and_gradient_at, height)
+        return Ray(direction, height_at, trial_at, height)
 
     def _at(self, direction: Tensor, alpha: float) -> Tensor:
         line = AffineSubspace(self.point, direction[None])

@@ -14,6 +14,7 @@ from lowroad.landscapes import CountingLandscape, Landscape
 from lowroad.outcome import Outcome
 from lowroad.paths.basis import SplineBasis
 from lowroad.paths.finder import Callback, PathFinder, Search
+from lowroad.paths.found_path import measure
 from lowroad.paths.images import Chain, through_images
 from lowroad.paths.path import Path
 from lowroad.paths.projected_steps import projected_steps
@@ -31,7 +32,8 @@ class ImageChainFinder(PathFinder):
     in other units: forces are compared with the largest one of the first chain (or, where that lies
     along its valley already and its forces are small, with its largest gradient), steps with the
     distance of the ends. The path is a cubic spline through the images, at equally spaced t; the
-    history's heights are the images' own, those of the found path are the spline's.
+    history's heights are the images' own, those of the found path are the spline's. Where the
+    spline rises between the images above the path that the search began with, that one is returned.
 
     Attributes:
         images: how many, ends included.
@@ -106,8 +108,16 @@ class ImageChainFinder(PathFinder):
         images = path(torch.linspace(0, 1, self.images, dtype=torch.float64, device=start.device))
         images[0], images[-1] = start, end
         search = _ChainSearch(self, landscape, images, callback)
-        outcome = search.run()
-        return Search(search.path, search.record.history(), outcome)
+        outcome, history = search.run(), search.record.history()
+        t = torch.linspace(0, 1, self.points, dtype=torch.float64, device=start.device)
+        profile = landscape.heights(search.path(t))
+        if float(profile.max()) > history.heights[0]:
+            # higher between the images than the first images are: perhaps than the first path
+            grid = self.points, self.refinements
+            first = measure(landscape, landscape.evaluations, path, *grid, history, outcome)
+            if first.refined_height < float(profile.max()):
+                return Search(path, history, outcome)
+        return Search(search.path, history, outcome, profile)
 
 
 class _ChainSearch:
