@@ -99,9 +99,11 @@ def main() -> None:
             ):
                 rows[title].append(seconds_here(landscape, search, arguments.loss))
             rows["torch"].append(seconds_torch(module, part.images, part.labels, arguments.loss))
+            own = ", ".join(f"{title} {seconds[-1]:.1f} s" for title, seconds in rows.items())
+            print(f"{name}, seed {seed}: {own}", flush=True)
         medians = {title: statistics.median(values) for title, values in rows.items()}
         print(
-            f"{name}, {arguments.images} images, loss {arguments.loss:g}: "
+            f"{name}, {arguments.images} images, loss {arguments.loss:g}, medians: "
             + ", ".join(f"{title} {seconds:.1f} s" for title, seconds in medians.items()),
             flush=True,
         )
