@@ -53,8 +53,8 @@ def study(tmp_path: Path) -> Path:
 def quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """A report in no time; the real one is written for `done`."""
 
-    def write_report(results: StudyResults, directory: Path) -> Path:
-        (directory / "report.html").write_text(f"{results.missing} missing")
+    def write_report(results: StudyResults, directory: Path, style: str) -> Path:
+        (directory / "report.html").write_text(f"{results.missing} missing, {style}")
         return directory / "report.html"
 
     monkeypatch.setattr(lowroad.report, "write_report", write_report)
@@ -142,7 +142,12 @@ def test_status_and_report(done: Path, tmp_path: Path) -> None:
     assert "12 of 12 tasks stored" in result.out
     result = call("report", directory)
     assert (result.code, result.errors) == (0, "")
-    assert (directory / "report.html").read_text() == "0 missing"
+    assert (directory / "report.html").read_text() == "0 missing, screen"
+    assert call("report", directory, "--style", "paper").code == 0
+    assert (directory / "report.html").read_text() == "0 missing, paper"
+    result = call("report", directory, "--style", "poster")
+    assert result.code == 2
+    assert "'poster' is not one of 'screen', 'paper'" in result.errors
 
 
 @pytest.mark.usefixtures("quick_report")
@@ -154,7 +159,7 @@ def test_a_damaged_record_is_named_by_each_command(done: Path, tmp_path: Path) -
     assert result.code == 0
     assert f"{path}: damaged record" in result.errors
     assert "tasks are not stored yet" in result.errors
-    assert (directory / "report.html").read_text() != "0 missing"
+    assert (directory / "report.html").read_text() != "0 missing, screen"
     result = call("run", directory / "study.toml", "--out", directory, "--workers", 1)
     assert result.code == 0
     assert f"{path}: damaged record" in result.errors

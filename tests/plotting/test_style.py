@@ -50,6 +50,19 @@ def test_settings_come_back():
     assert dict(matplotlib.rcParams) == before
 
 
+def test_a_style_reaches_the_figures_made_inside_it():
+    before = dict(matplotlib.rcParams)
+    with drawing("paper"):
+        with drawing():
+            assert matplotlib.rcParams["font.family"][0] == "STIXGeneral"
+        assert matplotlib.rcParams["axes.spines.top"]
+    assert dict(matplotlib.rcParams) == before
+    with drawing():
+        assert matplotlib.rcParams["font.family"][0] != "STIXGeneral"
+    with pytest.raises(ValueError, match="among screen, paper, got 'poster'"), drawing("poster"):
+        pass
+
+
 @pytest.mark.parametrize(
     ("number", "long", "short", "three"),
     [

@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lowroad.plotting import loss_curves
 from lowroad.report import write_report
+from lowroad.report.files import save_figures
+from lowroad.report.summary import summarize
 from lowroad.study.results import StudyResults
 from lowroad.study.study_file import parse_study
 from report.synthetic import make_results
@@ -204,6 +207,19 @@ def test_accuracy_sharpness_and_heights_by_steps_are_said_in_numbers(page, resul
     assert "1.00 [1.00, 1.00], p = 0.100 for test weights of LSTM" in spaced
     # the synthetic paths fall by a constant factor each step, by sqrt(10) in the second half
     assert spaced.count(f"{1 - 10**-0.5:.1%}") == 2 * 16
+
+
+def test_the_papers_style_is_in_the_files(results, tmp_path, monkeypatch):
+    def one(summary):
+        return {"curves": loss_curves({n.name: n.runs for n in summary.networks})}
+
+    monkeypatch.setattr("lowroad.report.files._figures", one)
+    summary = summarize(results)
+    for style, font in (("screen", b"DejaVuSans"), ("paper", b"STIXGeneral")):
+        pdf, png = save_figures(summary, tmp_path / style, style)
+        assert font in pdf.read_bytes()
+        assert png.stat().st_size > 0
+    assert (tmp_path / "screen" / "curves.pdf").read_bytes().find(b"STIX") == -1
 
 
 def test_without_measurements_their_figures_are_left_out(results, tmp_path, monkeypatch):

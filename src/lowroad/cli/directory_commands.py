@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,11 +48,24 @@ def verify(directory: Directory) -> None:
             )
 
 
-def report(directory: Directory) -> None:
+class Style(StrEnum):
+    """How the figures' files look."""
+
+    SCREEN = "screen"
+    PAPER = "paper"
+
+
+def report(
+    directory: Directory,
+    style: Annotated[
+        Style,
+        typer.Option(help="Of the figures' PDF and PNG files: paper is for an article."),
+    ] = Style.SCREEN,
+) -> None:
     """Write the report of a study from what is stored, finished or not."""
     with readable_errors():
         study_in(directory)
-        write_the_report(directory)
+        write_the_report(directory, style)
 
 
 def export(
@@ -143,13 +157,13 @@ def _number(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def write_the_report(directory: Path) -> None:
+def write_the_report(directory: Path, style: str = "screen") -> None:
     """Write the report, saying what is missing in it."""
     from lowroad.report import write_report
 
     results = _results(directory, "the report shows")
     typer.echo("Writing the report …")
-    typer.echo(f"Report: {write_report(results, directory)}")
+    typer.echo(f"Report: {write_report(results, directory, style)}")
 
 
 def _results(directory: Path, shows: str) -> StudyResults:

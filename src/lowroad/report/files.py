@@ -28,23 +28,26 @@ from lowroad.study.store import write_atomically
 __all__ = ["save_figures"]
 
 
-def save_figures(summary: Summary, directory: Path) -> list[Path]:
-    """Write every figure as PDF and PNG and return the paths; equal results give equal files."""
+def save_figures(summary: Summary, directory: Path, style: str = "screen") -> list[Path]:
+    """Write every figure as PDF and PNG and return the paths; equal results give equal files.
+
+    Raises:
+        ValueError: for a style that `lowroad.plotting.style.drawing` does not know.
+    """
     written = []
-    for name, figure in _figures(summary).items():
-        # Lay out once for both files: it takes most of the time.
-        with drawing():
+    with drawing(style):
+        for name, figure in _figures(summary).items():
+            # Lay out once for both files: it takes most of the time.
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-        for ending in ("pdf", "png"):
-            content = io.BytesIO()
-            # Without a date a PDF does not change from one time to the next.
-            metadata = {"CreationDate": None} if ending == "pdf" else None
-            with drawing():
-                figure.savefig(content, format=ending, dpi=200, metadata=metadata)
-            path = directory / f"{name}.{ending}"
-            write_atomically(path, content.getvalue())
-            written.append(path)
+            for ending in ("pdf", "png"):
+                content = io.BytesIO()
+                # Without a date a PDF does not change from one time to the next.
+                metadata = {"CreationDate": None} if ending == "pdf" else None
+                figure.savefig(content, format=ending, metadata=metadata)
+                path = directory / f"{name}.{ending}"
+                write_atomically(path, content.getvalue())
+                written.append(path)
     return written
 
 

@@ -31,7 +31,7 @@ from lowroad.study.study_file import to_toml
 __all__ = ["write_report"]
 
 
-def write_report(results: StudyResults, directory: Path) -> Path:
+def write_report(results: StudyResults, directory: Path, style: str = "screen") -> Path:
     """Write the report of a study and return the page's path.
 
     Writes `report.html`, `claims.json` and the figures as PDF and PNG in `figures/`. Each file
@@ -41,17 +41,19 @@ def write_report(results: StudyResults, directory: Path) -> Path:
     Args:
         results: What the study has stored; it may be incomplete or empty.
         directory: Where to write; it is made if it is missing.
+        style: How the figures' files look: "screen", or "paper" for an article.
 
     Returns:
         The path of `report.html`.
 
     Raises:
         OSError: If a file cannot be written.
+        ValueError: For another style.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)  # before the work: what cannot be written fails
     summary = summarize(results)
-    save_figures(summary, directory / "figures")
+    save_figures(summary, directory / "figures", style)
     claims = json.dumps(_plain([asdict(claim) for claim in summary.claims]), indent=1)
     write_atomically(directory / "claims.json", claims.encode())
     page = directory / "report.html"
