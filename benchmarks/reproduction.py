@@ -1,0 +1,91 @@
+"""Write a finished study's numbers beside the paper's, as a page and as small tables.
+
+    lowroad run studies/desk.toml --set 'networks=["FCP"]' --out runs/desk-fcp
+    python benchmarks/reproduction.py runs/desk-fcp docs/reproduction/FCP
+
+Writes `runs.csv` and `paths.csv` (a row for each run and path), `claims.json` (every claim with its
+evidence) and `README.md`: the report's tables in Markdown, and how the numbers were made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from lowroad.report import tables, words
+from lowroad.report.paper import PAIRS
+from lowroad.report.summary import LANDSCAPES, Summary, summarize
+from lowroad.report.views import TableView
+from lowroad.study.export import export_csv
+from lowroad.study.results import load_results
+from lowroad.study.store import write_atomically
+from lowroad.study.study_file import to_toml
+
+
+def markdown(table: TableView) -> str:
+    """Return the table, its caption first and its groups' headings in a column of their own."""
+    headings = any(group.heading for group in table.groups)
+    header = ["", *table.header] if headings else list(table.header)
+    rows = [
+        [group.heading, *row] if headings else list(row)
+        for group in table.groups
+        for row in group.rows
+    ]
+    lines = [header, ["---"] * len(header), *rows]
+    return f"{table.caption}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def parts(summary: Summary) -> Iterator[str]:
+    """Yield the page's parts."""
+    config, results = summary.results.config, summary.results
+    hours = sum(run.seconds for run in results.trainings) / 3600
+    hours += sum(path.seconds for path in results.paths) / 3600
+    yield f"# {words.listing(config.networks)}: measured beside the paper"
+    yield (
+        f"{len(results.trainings)} training runs and {len(results.paths)} paths, "
+        f"{hours:.1f} hours of one core; {results.missing} tasks missing. All rows are in "
+        "`runs.csv` and `paths.csv`, the claims in `claims.json`. The settings, from which "
+        "`lowroad run` makes the study again:"
+    )
+    yield f"```toml\n{to_toml(config).strip()}\n```"
+    yield f"## Losses (Table 1)\n\n{markdown(tables.losses_table(summary))}"
+    yield markdown(tables.accuracy_table(summary))
+    yield f"## Weights (Table S1)\n\n{markdown(tables.weights_table(summary))}"
+    for side, number in zip(LANDSCAPES, ("4", "S2"), strict=True):
+        yield f"## Paths on the {side} landscape (Figure {number})"
+        yield markdown(tables.height_table(summary, side))
+        yield markdown(tables.step_table(summary, side))
+        yield markdown(tables.tree_table(summary, side))
+    for pair, numbers in zip(PAIRS, ("5 and 6", "S3 and S4"), strict=True):
+        yield f"## Distances and kernel PCA (Figures {numbers})"
+        yield markdown(tables.distance_table(summary, pair))
+        yield markdown(tables.area_table(summary, pair))
+    yield "## Claims"
+    for claim in summary.claims:
+        yield (
+            f"### {claim.number}. {claim.statement}\n\n"
+            f"**{claim.verdict.value}**: {words.claim_summary(claim)}"
+        )
+        if claim.evidence:
+            yield markdown(tables.evidence_table(summary, claim.number))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path, help="the directory of a study that has its report")
+    parser.add_argument("out", type=Path, help="the folder to write")
+    arguments = parser.parse_args()
+    results = load_results(arguments.study)
+    page = "\n\n".join(parts(summarize(results))) + "\n"
+    for path in export_csv(results, arguments.out):
+        if path.read_text().count("\n") == 1:  # the header alone: nothing of it was measured
+            path.unlink()
+    shutil.copyfile(arguments.study / "claims.json", arguments.out / "claims.json")
+    write_atomically(arguments.out / "README.md", page.encode())
+    print(f"Written: {arguments.out / 'README.md'}")
+
+
+if __name__ == "__main__":
+    main()
