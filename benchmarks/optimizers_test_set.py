@@ -5,7 +5,7 @@
 Prints two tables; --write puts them into docs/optimizers.md between their markers. All optimizers
 are counted by one wrapper around the function, keep ten pairs, may do 2,000 iterations, and are
 asked for a largest gradient component of 1e-9 and nothing else, so that each goes on as long as it
-can. Takes one to two minutes.
+can. Takes one to two minutes. Needs `pip install -c constraints.txt pytorch-minimize==0.1.0`.
 """
 
 from __future__ import annotations

@@ -382,3 +382,55 @@ def test_a_tensor_under_two_names_and_buffers_that_are_no_numbers():
     state["leave.weight"] = state["leave.weight"] + 1
     with pytest.raises(ValueError, match=r"leave\.weight and enter\.weight are one tensor"):
         landscape.point_of(state)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mean_squared_error"])
+def test_activations_in_place_are_taken_and_leave_the_data(loss):
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(40, 6, generator=generator, dtype=torch.float64)
+    targets = torch.randn(40, 3, generator=generator, dtype=torch.float64).softmax(1)
+    plain = nn.Sequential(nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)).double()
+    for first in (0, 1):  # beginning with an activation, and with the linear layer
+        module = copy.deepcopy(plain[first:])
+        for layer in module:
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = True
+        before = inputs.clone()
+        landscape = NetworkLandscape(module, inputs, targets, loss)
+        expected = NetworkLandscape(plain[first:], inputs, targets, loss)
+        at, along = landscape.initial_point(), torch.ones(1, landscape.dimension).double()
+        line = landscape.restrict(AffineSubspace(at, along))
+        height, gradient = line.height_and_gradient(torch.full((1,), 0.1, dtype=torch.float64))
+        wanted, wanted_gradient = expected.height_and_gradient(at + 0.1 * along[0])
+        assert height == pytest.approx(wanted, rel=1e-12)
+        torch.testing.assert_close(gradient, wanted_gradient)
+        assert torch.equal(inputs, before)
+        assert all(m.inplace for m in module if isinstance(m, nn.ReLU))
+
+
+def test_lines_over_several_pieces_handed_on_and_gone_back_to(monkeypatch):
+    """Products are handed over in place; a line left behind, or handed on twice, is right too."""
+    monkeypatch.setattr(shared_first_layer, "ITEMS_AT_MOST", 32)
+    monkeypatch.setattr(shared_first_layer, "LEAST_ITEMS", 32)
+    _, landscape = landscape_of(FCP, items=70)
+    generator = torch.Generator().manual_seed(2)
+    a, b, c = torch.randn(3, 1, landscape.dimension, generator=generator).double() / 50
+    at, half = landscape.initial_point(), torch.full((1,), 0.5, dtype=torch.float64)
+    line = landscape.restrict(AffineSubspace(at, a))
+    assert len(list(line._pieces(1))) == 3
+    height, slope, late = line.trial(half)
+    moved, unused = line.moved(half, b), line.moved(half, c)
+    second = moved.moved(half, c)  # of a line that was never evaluated
+    for each, point in (
+        (moved, at + a[0] / 2 + b[0] / 2),
+        (unused, at + a[0] / 2 + c[0] / 2),
+        (second, at + a[0] / 2 + b[0] / 2 + c[0] / 2),
+        (line, at + a[0] / 2),
+    ):
+        wanted, gradient = landscape.height_and_gradient(point)
+        found, found_gradient = each.height_and_gradient(half)
+        assert found == pytest.approx(wanted, rel=1e-12)
+        torch.testing.assert_close(found_gradient, gradient)
+    assert height == pytest.approx(wanted, rel=1e-12)
+    torch.testing.assert_close(late(), gradient)
+    torch.testing.assert_close(slope, a @ gradient)

@@ -251,6 +251,7 @@ def test_refuses_landscapes_that_are_not_finite_at_the_start(function, message):
     ("settings", "message"),
     [
         ({"history": 0}, "at least one pair, got 0"),
+        ({"history": 2.5}, "at least one pair, got 2.5"),
         ({"iterations": -1}, "at least 0, got -1"),
     ],
 )
@@ -264,6 +265,12 @@ def test_refuses_the_name_of_a_line_search():
     start = torch.zeros(2, dtype=torch.float64)
     with pytest.raises(TypeError, match=r"such as GoldenSection\(\).*got 'golden'"):
         lbfgs(FunctionLandscape(bowl, dimension=2), start, line_search="golden")
+
+
+def test_refuses_a_validation_that_is_no_landscape():
+    start = torch.zeros(2, dtype=torch.float64)
+    with pytest.raises(TypeError, match="a landscape for the validation, got int"):
+        lbfgs(FunctionLandscape(bowl, dimension=2), start, validation=3)
 
 
 @pytest.mark.parametrize("name", ["gradient", "step", "height"])

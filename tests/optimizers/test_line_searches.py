@@ -130,7 +130,7 @@ def test_one_evaluation_is_enough_of_a_budget(search):
 
 
 @every_search
-@pytest.mark.parametrize("budget", [0, -3])
+@pytest.mark.parametrize("budget", [0, -3, 2.5, math.nan])
 def test_refuses_a_budget_of_nothing(search, budget):
     with pytest.raises(ValueError, match=f"at least one evaluation a search, got {budget}"):
         type(search)(budget=budget)

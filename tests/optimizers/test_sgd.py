@@ -122,6 +122,21 @@ def test_a_start_gives_the_same_run_alone_or_in_an_ensemble(make, dtype, close):
         assert among.evaluations.gradients == pytest.approx(4)
 
 
+def test_inputs_of_more_dimensions_go_through_dense_chains_too():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(40, 7, 6, generator=generator, dtype=torch.float64)
+    module = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2)).double()
+    targets = torch.randn(40, 7, 2, generator=generator, dtype=torch.float64)
+    landscape = NetworkLandscape(module, inputs, targets, "mean_squared_error")
+    starts = torch.stack([landscape.initial_point(), -landscape.initial_point()])
+    together = sgd(landscape, starts, generators=generators(1, 2), epochs=2, batch_size=8)
+    for k, among in enumerate(together):
+        (alone,) = sgd(
+            landscape, starts[k : k + 1], generators=generators(1 + k), epochs=2, batch_size=8
+        )
+        assert alone.point.numpy() == pytest.approx(among.point.numpy(), abs=1e-12)
+
+
 def test_each_start_has_its_own_shuffles():
     landscape = NetworkLandscape(dense(0), *data(), "cross_entropy")
     starts = landscape.initial_point().expand(2, -1).clone()
@@ -268,6 +283,9 @@ def test_no_epochs_give_the_start_back():
         ({"starts": torch.zeros(1, 3, dtype=torch.float64)}, ValueError, r"\[n, 2\].*got \[1, 3\]"),
         ({"starts": torch.full((1, 2), math.nan, dtype=torch.float64)}, ValueError, "2 components"),
         ({"starts": torch.zeros(1, 2)}, TypeError, "got torch.float32"),
+        ({"starts": [[0.0, 0.0]]}, TypeError, r"starts \[s, d\] as a torch tensor, got list"),
+        ({"validation": 3}, TypeError, "a landscape for the validation, got int"),
+        ({"generators": None}, TypeError, "list of generators, one a start.*got None"),
         ({"generators": []}, ValueError, "one generator a start, got 0 for 1 starts"),
         ({"generators": torch.Generator()}, TypeError, "list of generators, one a start"),
         ({"generators": [0]}, TypeError, r"list of generators.*got \[0\]"),

@@ -435,6 +435,11 @@ def test_refuses_bad_settings(settings, message):
         LBFGS([parameter()], **settings)
 
 
+def test_refuses_what_is_no_line_search():
+    with pytest.raises(TypeError, match=r"such as GoldenSection\(\).* got 3"):
+        LBFGS([parameter()], line_search=3)
+
+
 @pytest.mark.parametrize(
     ("closure", "error", "message"),
     [

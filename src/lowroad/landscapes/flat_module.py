@@ -18,7 +18,7 @@ class FlatModule:
         module: any module; it is copied and left as it is.
 
     Attributes:
-        module: the copy.
+        module: the copy, its activations not in place.
         vector: the parameters [d].
         gradient: where backward passes accumulate [d].
 
@@ -29,6 +29,9 @@ class FlatModule:
 
     def __init__(self, module: nn.Module) -> None:
         self.module = copy.deepcopy(module)
+        for part in self.module.modules():
+            if getattr(part, "inplace", False):  # it would overwrite inputs and leaves of autograd
+                part.inplace = False  # type: ignore[assignment]
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
         _check(self.parameters, type(module).__name__)
         with torch.no_grad():

@@ -110,9 +110,9 @@ class FirstLayer:
 class SharedFirstLayerRestriction(RestrictedLandscape):
     """A network landscape in a subspace, its first layer's products with the data shared.
 
-    A line is evaluated many times in a row, so its products are kept (2 h floats an item), and
-    carried along when the line moves, each move adding one rounding error; those of larger
-    subspaces are made piece by piece.
+    A line is evaluated many times in a row, so its products are kept (2 h floats an item, and h
+    more of its last trial), and carried along when the line moves, each move adding one rounding
+    error; those of larger subspaces are made piece by piece.
     """
 
     heights_first = True
@@ -215,8 +215,9 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         slopes += self._rows[1:, size:].double() @ by_rest[0]
 
         def gradient() -> Tensor:
-            by_layer = torch.stack([self._first.pullback(*piece)[0] for piece in kept])
-            by_layer = by_layer.sum(0, dtype=torch.float64)
+            by_layer = torch.zeros(size, dtype=torch.float64, device=pull.device)
+            for piece in kept:
+                by_layer += self._first.pullback(*piece)[0]
             return (torch.cat([by_layer, by_rest[0]]) / self._data.items).to(coordinates)
 
         return float(heights[0]), (slopes / self._data.items).to(coordinates), gradient

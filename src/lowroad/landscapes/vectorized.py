@@ -65,7 +65,7 @@ class VectorizedLandscape(Landscape):
     def _evaluate(self, points: Tensor) -> Tensor:
         self.check_points(points)
         module = self._model.module
-        if is_dense(module):
+        if is_dense(module) and self.inputs.ndim == 3:
             if self._loss is cross_entropy:
                 outputs = dense_outputs(module, points, self.inputs.transpose(1, 2))
                 return cross_entropies(outputs, self.targets) / self.items

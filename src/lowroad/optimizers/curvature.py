@@ -24,13 +24,13 @@ class CurvatureMemory:
         size: m.
 
     Raises:
-        ValueError: when m is below 1.
+        ValueError: when m is no whole number of at least 1.
     """
 
     def __init__(self, size: int) -> None:
-        if size < 1:
+        if not size >= 1 or size % 1:
             raise ValueError(f"expected a history of at least one pair, got {size}")
-        self.size = size
+        self.size = int(size)
         self.pairs: list[tuple[Tensor, Tensor, float]] = []  # s, y, 1 / s·y; oldest first
 
     def __len__(self) -> int:

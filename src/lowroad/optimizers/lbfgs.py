@@ -14,7 +14,7 @@ from lowroad.landscapes import AffineSubspace, CountingLandscape, Evaluations, L
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.golden_section import GoldenSection
-from lowroad.optimizers.line_search import LineSearch, Ray
+from lowroad.optimizers.line_search import LineSearch, Ray, check_line_search
 from lowroad.optimizers.minimum import (
     Callback,
     Minimum,
@@ -22,6 +22,7 @@ from lowroad.optimizers.minimum import (
     Record,
     check_snapshot,
     check_start,
+    check_validation,
 )
 from lowroad.optimizers.quasi_newton import Iterate, iterate
 from lowroad.outcome import Outcome
@@ -89,7 +90,7 @@ def lbfgs(
             finite there; when a setting is out of range, or `resume` is a snapshot of another
             optimizer or of other points.
         TypeError: when the start is no tensor, its type or device is not the landscape's, or
-            `line_search` is no line search.
+            `line_search` is no line search, or `validation` no landscape.
 
     >>> from lowroad.landscapes import FunctionLandscape
     >>> valley = FunctionLandscape(
@@ -104,11 +105,9 @@ def lbfgs(
     if iterations < 0:
         raise ValueError(f"expected a number of iterations of at least 0, got {iterations}")
     check_start(landscape, start)
+    check_validation(validation)
     line_search = GoldenSection() if line_search is None else line_search
-    if not callable(getattr(line_search, "search", None)):
-        raise TypeError(
-            f"expected a line search such as GoldenSection() or StrongWolfe(), got {line_search!r}"
-        )
+    check_line_search(line_search)
     tolerance = Tolerance() if tolerance is None else tolerance
     run = _Run(landscape, start, history, validation, resume)
     outcome = None

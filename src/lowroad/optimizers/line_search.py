@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Protocol
 
 from torch import Tensor
@@ -101,13 +102,25 @@ class LineSearch(Protocol):
         ...
 
 
+def check_line_search(line_search: object) -> None:
+    """Refuse what is no line search.
+
+    Raises:
+        TypeError: when it has no method `search`.
+    """
+    if not callable(getattr(line_search, "search", None)):
+        raise TypeError(
+            f"expected a line search such as GoldenSection() or StrongWolfe(), got {line_search!r}"
+        )
+
+
 def check_budget(budget: int) -> None:
     """Refuse a line search that may evaluate nothing.
 
     Raises:
-        ValueError: when the budget is below 1.
+        ValueError: when the budget is no whole number of at least 1.
     """
-    if budget < 1:
+    if not isinstance(budget, Integral) or budget < 1:
         raise ValueError(f"expected a budget of at least one evaluation a search, got {budget}")
 
 

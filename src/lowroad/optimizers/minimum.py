@@ -178,6 +178,16 @@ def check_start(landscape: Landscape, start: Tensor) -> None:
         raise ValueError(f"expected a finite start, got {wrong} components that are not")
 
 
+def check_validation(validation: object) -> None:
+    """Refuse a validation landscape that is none.
+
+    Raises:
+        TypeError: when it is neither a landscape nor None.
+    """
+    if validation is not None and not isinstance(validation, Landscape):
+        raise TypeError(f"expected a landscape for the validation, got {type(validation).__name__}")
+
+
 def check_snapshot(snapshot: Mapping[str, Any], optimizer: str, key: str, points: Tensor) -> None:
     """Refuse to resume from a snapshot of another optimizer or of other points.
 

@@ -17,6 +17,7 @@ from lowroad.optimizers.minimum import (
     Record,
     check_snapshot,
     check_start,
+    check_validation,
 )
 from lowroad.outcome import Outcome
 
@@ -82,6 +83,7 @@ def sgd(
     tensor([3., 3.], dtype=torch.float64)
     """
     _check(landscape, starts, generators, learning_rate, epochs, batch_size, momentum, weight_decay)
+    check_validation(validation)
     if patience is not None and patience < 1:
         raise ValueError(f"expected a patience of at least one epoch, got {patience}")
     rate = learning_rate if callable(learning_rate) else lambda epoch: float(learning_rate)
@@ -218,13 +220,15 @@ def _check(
     momentum: float,
     weight_decay: float,
 ) -> None:
+    if not isinstance(starts, torch.Tensor):
+        raise TypeError(f"expected starts [s, d] as a torch tensor, got {type(starts).__name__}")
     if starts.ndim != 2 or len(starts) == 0:
         raise ValueError(
             f"expected starts of shape [s, {landscape.dimension}], got {list(starts.shape)}"
         )
     for start in starts:
         check_start(landscape, start)
-    if isinstance(generators, torch.Generator) or not all(
+    if not isinstance(generators, Sequence) or not all(
         isinstance(each, torch.Generator) for each in generators
     ):
         raise TypeError(

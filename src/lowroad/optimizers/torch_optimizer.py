@@ -17,7 +17,7 @@ from lowroad.optimizers.brent import Brent
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.golden_section import GoldenSection
 from lowroad.optimizers.hager_zhang import HagerZhang
-from lowroad.optimizers.line_search import LineSearch, Ray
+from lowroad.optimizers.line_search import LineSearch, Ray, check_line_search
 from lowroad.optimizers.quasi_newton import Iterate, descend
 from lowroad.optimizers.strong_wolfe import StrongWolfe
 from lowroad.outcome import Outcome
@@ -71,6 +71,7 @@ class LBFGS(torch.optim.Optimizer):
     Raises:
         ValueError: when the parameters differ in type or device or are sparse or complex, when
             there are several groups, or a setting is out of range.
+        TypeError: when `line_search` is neither a name nor a line search.
 
     >>> w = torch.nn.Parameter(torch.tensor([-1.2, 1.0], dtype=torch.float64))
     >>> optimizer = LBFGS([w])
@@ -308,6 +309,7 @@ class _ClosureSurface:
 
 def _line_search(given: str | LineSearch) -> LineSearch:
     if not isinstance(given, str):
+        check_line_search(given)
         return given
     if given not in LINE_SEARCHES:
         raise ValueError(f"expected a line search among {sorted(LINE_SEARCHES)}, got {given!r}")

@@ -33,7 +33,8 @@ class ImageChainFinder(PathFinder):
     along its valley already and its forces are small, with its largest gradient), steps with the
     distance of the ends. The path is a cubic spline through the images, at equally spaced t; the
     history's heights are the images' own, those of the found path are the spline's. Where the
-    spline rises between the images above the path that the search began with, that one is returned.
+    spline rises between the images above the path that the search began with, that one is returned
+    (with the images' history and outcome).
 
     Attributes:
         images: how many, ends included.
@@ -110,13 +111,14 @@ class ImageChainFinder(PathFinder):
         search = _ChainSearch(self, landscape, images, callback)
         outcome, history = search.run(), search.record.history()
         t = torch.linspace(0, 1, self.points, dtype=torch.float64, device=start.device)
-        profile = landscape.heights(search.path(t))
+        along = landscape.restrict(search.path.subspace)
+        profile = along.heights(search.path.coordinates(t).to(start))
         if float(profile.max()) > history.heights[0]:
             # higher between the images than the first images are: perhaps than the first path
             grid = self.points, self.refinements
             first = measure(landscape, landscape.evaluations, path, *grid, history, outcome)
             if first.refined_height < float(profile.max()):
-                return Search(path, history, outcome)
+                return Search(path, history, outcome, torch.from_numpy(first.profile))
         return Search(search.path, history, outcome, profile)
 
 
