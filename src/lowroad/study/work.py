@@ -82,7 +82,7 @@ def one_thread() -> Iterator[None]:
     """Let torch use one thread, so that sums have one order wherever a task runs.
 
     Numbers too small for float32's normal form count as zero: at training losses of 1e-9 most pulls
-    are such, and products with them take twice the time.
+    are such, and a processor is slow with them.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
