@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 import lowroad
 import lowroad.report
 from lowroad.cli import app
+from lowroad.cli.directory_commands import Style
 from lowroad.cli.run_command import _same_command
+from lowroad.plotting.style import STYLES
 from lowroad.study.results import StudyResults
 
 TINY = """
@@ -147,6 +149,7 @@ def test_status_and_report(done: Path, tmp_path: Path) -> None:
     assert (directory / "report.html").read_text() == "0 missing, paper"
     result = call("report", directory, "--style", "poster")
     assert result.code == 2
+    assert {style.value for style in Style} == set(STYLES)
     assert "'poster' is not one of 'screen', 'paper'" in result.errors
 
 

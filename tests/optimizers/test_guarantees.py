@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from torch import nn
 
-from lowroad.landscapes import FunctionLandscape
-from lowroad.optimizers import GoldenSection, Tolerance, lbfgs
+from lowroad.landscapes import FunctionLandscape, NetworkLandscape
+from lowroad.optimizers import GoldenSection, HagerZhang, StrongWolfe, Tolerance, lbfgs
 from lowroad.outcome import Outcome
 from optimizers.made_landscapes import (
     SEARCHES,
@@ -278,3 +279,17 @@ def test_refuses_a_validation_that_is_no_landscape():
 def test_refuses_bad_tolerances(name, value):
     with pytest.raises(ValueError, match=f"tolerance {name} of at least 0"):
         Tolerance(**{name: value})
+
+
+@pytest.mark.parametrize("line_search", [GoldenSection(), StrongWolfe(), HagerZhang()])
+def test_a_networks_point_has_the_height_that_is_returned(line_search):
+    """Its first layer's products are carried along for 19 iterations: in float32, to rounding."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(200, 8, generator=generator)
+    targets = (inputs[:, 0] * inputs[:, 1] > 0).long()
+    module = nn.Sequential(nn.Linear(8, 6), nn.Softplus(), nn.Linear(6, 2))
+    landscape = NetworkLandscape(module, inputs, targets, "cross_entropy")
+    start = torch.randn(landscape.dimension, generator=generator)
+    found = lbfgs(landscape, start, iterations=19, line_search=line_search)
+    assert found.height < landscape.height(start) / 2
+    assert found.height == pytest.approx(landscape.height(found.point), rel=1e-5)

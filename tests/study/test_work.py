@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lowroad.study.work import one_thread
+from lowroad.study.work import task_arithmetic
 
 
-def test_a_task_has_one_thread_and_no_denormal_numbers():
+def test_a_task_has_task_arithmetic_and_no_denormal_numbers():
     before = torch.get_num_threads()
     supported = torch.set_flush_denormal(False)
     tiny = torch.full((64,), 1e-30)
-    with one_thread():
+    with task_arithmetic():
         assert torch.get_num_threads() == 1
         product = tiny * 1e-10  # 1e-40 is below float32's normal numbers, 1.2e-38
     assert torch.get_num_threads() == before

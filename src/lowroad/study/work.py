@@ -48,7 +48,7 @@ def perform(directory: Path, task: Task, report: Report) -> dict[str, float]:
     data = load_data(task.data.train, task.data.test, task.study_seed)
     checkpoint = Checkpoint(store.checkpoint_path(task.hash))
     start = time.perf_counter()
-    with one_thread():
+    with task_arithmetic():
         if isinstance(task, TrainingTask):
             dataset = run_training(task, data, report, checkpoint)
             shown = {"train loss": "train_height", "test loss": "test_height"}
@@ -78,7 +78,7 @@ def load_data(train: int, test: int, seed: int) -> Mnist:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def task_arithmetic() -> Iterator[None]:
     """Let torch use one thread, so that sums have one order wherever a task runs.
 
     Numbers too small for float32's normal form count as zero: at training losses of 1e-9 most pulls
