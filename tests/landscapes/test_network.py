@@ -24,9 +24,12 @@ from lowroad.models import FCP, LSTM, Autoencoder, LeNet
 
 
 def data(items: int = 70) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return random images, in parts zero as digits are, and labels."""
     generator = torch.Generator().manual_seed(0)
+    position = torch.randperm(784, generator=generator)
+    reach = torch.randint(1, 785, (items, 1), generator=generator)
     return (
-        torch.rand(items, 784, generator=generator),
+        torch.rand(items, 784, generator=generator) * (position < reach),
         torch.randint(0, 10, (items,), generator=generator),
     )
 
@@ -103,6 +106,19 @@ def test_whatever_follows_a_shared_first_layer(name):
     directions = 0.3 * torch.randn(2, landscape.dimension, generator=generator).double()
     coordinates = torch.randn(4, 2, generator=generator).double()
     assert_first_layer_is_shared_exactly(landscape, directions, coordinates, 1e-12)
+
+
+@pytest.mark.parametrize("model", [FCP, Autoencoder])
+def test_a_batch_shares_its_first_layer_too(model):
+    """As does a batch of a batch."""
+    _, landscape = landscape_of(model)
+    generator = torch.Generator().manual_seed(2)
+    directions = 0.02 * torch.randn(2, landscape.dimension, generator=generator).double()
+    coordinates = torch.randn(3, 2, generator=generator).double()
+    for batch in landscape.minibatches(32, generator):
+        assert_first_layer_is_shared_exactly(batch, directions, coordinates, 1e-12)
+        part = next(iter(batch.minibatches(5, generator)))
+        assert_first_layer_is_shared_exactly(part, directions, coordinates, 1e-12)
 
 
 def assert_first_layer_is_shared_exactly(landscape, directions, coordinates, close):
@@ -211,6 +227,7 @@ def test_minibatches_are_a_partition_of_the_data():
     rows = torch.cat([batch.inputs for batch in batches])
     assert not torch.equal(rows, landscape.inputs)
     assert torch.equal(rows.sort(0).values, landscape.inputs.sort(0).values)
+    assert torch.equal(batches[2].inputs, rows[64:])
     point = landscape.initial_point()
     mean = sum(batch.items * batch.height(point) for batch in batches) / 70
     assert mean == pytest.approx(landscape.height(point), rel=1e-13)

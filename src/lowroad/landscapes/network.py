@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
 from lowroad.landscapes.losses import Loss, summed_loss
 from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
+from lowroad.landscapes.sparse_items import SparseItems
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectorizing
 
@@ -51,6 +53,7 @@ class NetworkLandscape(Landscape):
     """
 
     _reestimated: frozenset[str] = frozenset()  # buffers that are functions of the point
+    _chosen: tuple[NetworkLandscape, Tensor] | None = None  # whose data this is, and which rows
 
     def __init__(
         self,
@@ -91,12 +94,39 @@ class NetworkLandscape(Landscape):
     def _over(self, inputs: Tensor, targets: Tensor) -> NetworkLandscape:
         """Return the same network on other data, sharing the module."""
         other = copy.copy(self)
+        other.__dict__.pop("_sparse_items", None)
         other.inputs, other.targets, other.items = inputs, targets, len(inputs)
         return other
 
     def _at(self, rows: Tensor) -> NetworkLandscape:
-        """Return the same network on some rows of the data."""
-        return self._over(self.inputs.index_select(0, rows), self.targets.index_select(0, rows))
+        """Return the same network on some rows of the data, which are copied when needed."""
+        other = copy.copy(self)
+        for made in ("inputs", "targets", "_sparse_items"):
+            other.__dict__.pop(made, None)
+        other._chosen, other.items = (self, rows), len(rows)
+        return other
+
+    @cached_property
+    def inputs(self) -> Tensor:
+        """What the module is evaluated on, [n, ...]."""
+        assert self._chosen is not None  # else they are here
+        whole, rows = self._chosen
+        return whole.inputs.index_select(0, rows)
+
+    @cached_property
+    def targets(self) -> Tensor:
+        """What its outputs are compared with, [n, ...]."""
+        assert self._chosen is not None
+        whole, rows = self._chosen
+        return whole.targets.index_select(0, rows)
+
+    @cached_property
+    def _sparse_items(self) -> SparseItems:
+        """The data as a shared first layer reads it."""
+        if self._chosen is None:
+            return SparseItems.of(self.inputs, self.targets)
+        whole, rows = self._chosen
+        return whole._sparse_items.at(rows)
 
     @property
     def module(self) -> nn.Module:
@@ -270,7 +300,7 @@ class NetworkLandscape(Landscape):
         if self._first_layer is None:
             return super().restrict(subspace)
         return SharedFirstLayerRestriction(
-            self, self._model, self._first_layer, self._loss, subspace
+            self, self._model, self._first_layer, self._loss, self._sparse_items, subspace
         )
 
     def _refuse_randomness(self) -> None:

@@ -23,6 +23,7 @@ from lowroad.landscapes.landscape import (
     weighted_rows,
 )
 from lowroad.landscapes.losses import Loss, cross_entropies, cross_entropy
+from lowroad.landscapes.sparse_items import SparseItems
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.vectorized import dense_outputs, is_dense
 
@@ -92,19 +93,40 @@ class FirstLayer:
         """How many of the network's parameters are this layer's: the vector's first ones."""
         return self.outputs * (self.features + self.biased)
 
-    def products(self, rows: Tensor, features: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return the layer's outputs [r, h, m] for `rows` [r, d] on `features` [m, f]."""
-        count, weights = len(rows), self.outputs * self.features
-        if out is None:
-            out = rows.new_empty(count, self.outputs, len(features))
-        matrix = rows[:, :weights].reshape(count * self.outputs, self.features)
-        torch.mm(matrix, features.T, out=out.view(count * self.outputs, len(features)))
-        return out.add_(rows[:, weights : self.size, None]) if self.biased else out
+    def products(
+        self, weights: Tensor, biases: Tensor, strips: list[Tensor], out: Tensor | None = None
+    ) -> Tensor:
+        """Return the layer's outputs [r, h, m] on strips of features [m', c], all m items.
 
-    def pullback(self, pulls: Tensor, features: Tensor) -> Tensor:
-        """Return the gradients [r, size] by the layer's weights from pulls ∂S/∂z [r, h, m]."""
-        by_weight = (pulls.flatten(0, 1) @ features).view(len(pulls), -1)
-        return torch.cat([by_weight, pulls.sum(2)], dim=1) if self.biased else by_weight
+        The first c of each unit's `weights` [r, h, f] meet a strip; `biases` are [r, h], or [r, 0].
+        """
+        if out is None:
+            out = weights.new_empty(len(weights), self.outputs, sum(len(x) for x in strips))
+        for x, made in zip(strips, _of_strips(out.flatten(0, 1), strips), strict=True):
+            torch.mm(weights.flatten(0, 1)[:, : x.shape[1]], x.T, out=made)
+        return out.add_(biases[:, :, None]) if self.biased else out
+
+    def add_pullback(self, total: Tensor, pulls: Tensor, strips: list[Tensor]) -> None:
+        """Add to `total` [r, size] the gradients by the layer's parameters.
+
+        They come from pulls ∂S/∂z [r, h, m] on strips of features [m', c], all m items.
+        """
+        weights, biases = self.split(total)
+        for x, own in zip(strips, _of_strips(pulls.flatten(0, 1), strips), strict=True):
+            weights[:, :, : x.shape[1]] += (own @ x).unflatten(0, pulls.shape[:2])
+        if self.biased:
+            biases += pulls.sum(2)
+
+    def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the layer's weights [r, h, f] and biases [r, h or 0] in `rows` [r, ...]."""
+        weights = self.outputs * self.features
+        shaped = rows[:, :weights].unflatten(1, (self.outputs, self.features))
+        return shaped, rows[:, weights : self.size]
+
+
+def _of_strips(values: Tensor, strips: list[Tensor]) -> tuple[Tensor, ...]:
+    """Return `values` [..., m] in parts that belong to strips of m items in all."""
+    return values.split([len(x) for x in strips], dim=-1)
 
 
 class SharedFirstLayerRestriction(RestrictedLandscape):
@@ -123,37 +145,39 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         model: FlatModule,
         first: FirstLayer,
         loss: Loss,
+        items: SparseItems,
         subspace: AffineSubspace,
     ) -> None:
         super().__init__(landscape, subspace)
-        self._data, self._first = landscape, first
+        self._data, self._first, self._items = landscape, first, items
         self._rest = _Rest(first, model, loss)
         self._rows = torch.cat([subspace.origin[None], subspace.directions])
+        weights, self._biases = first.split(self._rows)
+        self._weights = items.arranged(weights)
         self._most = max(1, FLOATS_AT_MOST // (first.width * LEAST_ITEMS))  # points at once
         self._kept: dict[int, Tensor] | None = {} if subspace.rank <= 1 else None
         self._carried: dict[int, Tensor] = {}  # of the line that this one was moved from,
         self._step = 0.0  # which this one's origin lies on, here
 
-    def _pieces(self, points: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield the products [1 + k, h, m], the features [m, f] and the targets of each piece."""
+    def _pieces(self, points: int) -> Iterator[tuple[Tensor, list[Tensor], Tensor]]:
+        """Yield the products [1 + k, h, m], strips of features and targets of each piece."""
         together = 1 if self._kept is not None else points
         size = FLOATS_AT_ONCE // (self._first.width * (len(self._rows) + together))
         size = min(max(size, LEAST_ITEMS), ITEMS_AT_MOST)
-        for i, (inputs, targets) in enumerate(self._data.pieces(size)):
-            features = inputs.flatten(1)
+        for i, (strips, targets) in enumerate(self._items.pieces(size)):
             products = None if self._kept is None else self._kept.get(i)
             if products is None:
-                products = self._products(i, features)
+                products = self._products(i, strips)
                 if self._kept is not None:
                     self._kept[i] = products
-            yield products, features, targets
+            yield products, strips, targets
 
-    def _products(self, i: int, features: Tensor) -> Tensor:
+    def _products(self, i: int, strips: list[Tensor]) -> Tensor:
         products = self._carried.pop(i, None)
         if products is None:
-            return self._first.products(self._rows, features)
+            return self._first.products(self._weights, self._biases, strips)
         products[0].add_(products[1], alpha=self._step)  # in place: fresh memory costs page faults
-        self._first.products(self._rows[1:], features, out=products[1:])
+        self._first.products(self._weights[1:], self._biases[1:], strips, out=products[1:])
         return products
 
     @torch.no_grad()
@@ -175,7 +199,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         pull, rest = self._combination(coordinates)
         gradients = torch.zeros(coordinates.shape, dtype=torch.float64, device=pull.device)
 
-        def collect(products: Tensor, features: Tensor, pulls: Tensor) -> None:
+        def collect(products: Tensor, strips: list[Tensor], pulls: Tensor) -> None:
             gradients.add_(pulls.flatten(1) @ products[1:].flatten(1).T)
 
         heights, by_rest = self._sweep(pull, rest, collect)
@@ -204,21 +228,22 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         """
         pull, rest = self._combination(coordinates[None])
         slopes = torch.zeros(len(coordinates), dtype=torch.float64, device=pull.device)
-        kept: list[tuple[Tensor, Tensor]] = []
+        kept: list[tuple[Tensor, list[Tensor]]] = []
 
-        def collect(products: Tensor, features: Tensor, pulls: Tensor) -> None:
+        def collect(products: Tensor, strips: list[Tensor], pulls: Tensor) -> None:
             slopes.add_(products[1:].flatten(1) @ pulls.flatten())
-            kept.append((pulls, features))
+            kept.append((pulls, strips))
 
         heights, by_rest = self._sweep(pull, rest, collect)
         size = self._first.size
         slopes += self._rows[1:, size:].double() @ by_rest[0]
 
         def gradient() -> Tensor:
-            by_layer = torch.zeros(size, dtype=torch.float64, device=pull.device)
+            total = by_rest.new_zeros(1, self._data.dimension)
+            total[:, size:] = by_rest
             for piece in kept:
-                by_layer += self._first.pullback(*piece)[0]
-            return (torch.cat([by_layer, by_rest[0]]) / self._data.items).to(coordinates)
+                self._first.add_pullback(total, *piece)
+            return self._mean(total)[0].to(coordinates)
 
         return float(heights[0]), (slopes / self._data.items).to(coordinates), gradient
 
@@ -256,29 +281,35 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
             by.shape[1], self._data.dimension, dtype=torch.float64, device=by.device
         )
 
-        def collect(products: Tensor, features: Tensor, pulls: Tensor) -> None:
+        def collect(products: Tensor, strips: list[Tensor], pulls: Tensor) -> None:
             combined = (by.T @ pulls.flatten(1)).view(-1, *pulls.shape[1:])
-            total[:, :size] += self._first.pullback(combined, features)
+            self._first.add_pullback(total, combined, strips)
 
         heights, by_rest = self._sweep(pull, rest, collect)
         total[:, size:] = by.T.double() @ by_rest
-        return heights, (total / self._data.items).to(by)
+        return heights, self._mean(total).to(by)
+
+    def _mean(self, total: Tensor) -> Tensor:
+        """Return summed gradients [r, d] as means, their weights in the features' own order."""
+        weights, _ = self._first.split(total)
+        weights.copy_(self._items.rearranged(weights))
+        return total.div_(self._data.items)
 
     def _sweep(
-        self, pull: Tensor, rest: Tensor, collect: Callable[[Tensor, Tensor, Tensor], None]
+        self, pull: Tensor, rest: Tensor, collect: Callable[[Tensor, list[Tensor], Tensor], None]
     ) -> tuple[Tensor, Tensor]:
         """Go over the data once; return heights [n] and summed gradients by the rest [n, r].
 
-        `collect(products, features, pulls)` receives ∂L_i/∂z_i [n, h, m] of each piece.
+        `collect(products, strips, pulls)` receives ∂L_i/∂z_i [n, h, m] of each piece.
         """
         sums = torch.zeros(len(pull), dtype=torch.float64, device=pull.device)
         by_rest = torch.zeros(rest.shape, dtype=torch.float64, device=pull.device)
-        for products, features, targets in self._pieces(len(pull)):
+        for products, strips, targets in self._pieces(len(pull)):
             outputs = _combined(pull, products)
             losses, pulls, by_parameters = self._rest.sums_and_pulls(outputs, rest, targets)
             sums += losses
             by_rest += by_parameters
-            collect(products, features, pulls)
+            collect(products, strips, pulls)
         return sums / self._data.items, by_rest
 
 

@@ -1,0 +1,94 @@
+"""Data in an order in which products with it pass over zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+AT_ONCE = 1000  # items that are looked through together, in cache
+STRIP = 2500  # items that are multiplied by the same features: with fewer, products are slower
+WORTH = 0.9  # of the features that items reach on average: with more, the order is left as it is
+
+
+@dataclass(frozen=True)
+class SparseItems:
+    """Items of data, those of few features first, so that pieces of them are narrow.
+
+    Features are put in the order of how many items have them, items in the order of the last
+    feature that they have: a piece is no wider than its last item reaches. A product with it passes
+    over zeros alone. (Of MNIST's 784 pixels the pieces of 10,000 images reach 462 on average.)
+
+    Attributes:
+        features: [n, f].
+        targets: [n, ...].
+        columns: which feature each column of `features` is, [f]; None where they, and the items,
+            are in the order in which they came, since that saves nothing.
+        places: where the items are that came in another order, [n].
+        reach: how many of the columns an item reaches, [n], on the CPU.
+    """
+
+    features: Tensor
+    targets: Tensor
+    columns: Tensor | None
+    places: Tensor
+    reach: Tensor
+
+    @classmethod
+    def of(cls, inputs: Tensor, targets: Tensor) -> SparseItems:
+        """Return the items of `inputs` [n, ...], copied where another order is worth it."""
+        features = inputs.flatten(1)
+        width = features.shape[1]
+        parts = features.split(AT_ONCE)
+        present = torch.stack([part.sign().abs_().sum(0) for part in parts]).sum(0)
+        columns = present.argsort(descending=True, stable=True)
+        ends = 1 + _inverse(columns).int()
+        nowhere = ends.new_zeros(())
+        reach = torch.cat([torch.where(part != 0, ends, nowhere).amax(1) for part in parts])
+        if float(reach.double().mean()) > WORTH * width:
+            unmoved = torch.arange(len(reach), device=reach.device)
+            return cls(features, targets, None, unmoved, torch.full((len(reach),), width))
+        order = reach.argsort(stable=True)
+        arranged = features.new_empty(features.shape)
+        for rows, made in zip(order.split(AT_ONCE), arranged.split(AT_ONCE), strict=True):
+            torch.index_select(features.index_select(0, rows), 1, columns, out=made)
+        targets = targets.index_select(0, order)
+        return cls(arranged, targets, columns, _inverse(order), reach[order].cpu())
+
+    def at(self, rows: Tensor) -> SparseItems:
+        """Return some of the items, by their numbers in the order in which they came."""
+        places = self.places[rows]
+        order = torch.arange(len(rows), device=rows.device)
+        if self.columns is not None:
+            places, order = places.sort()
+        features, targets = self.features.index_select(0, places), self.targets[places]
+        reach = self.reach[places.cpu()]
+        return SparseItems(features, targets, self.columns, _inverse(order), reach)
+
+    def pieces(self, size: int) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Yield the features and the targets [m, ...] of `size` items after another.
+
+        The features come in strips [m', c], c columns being all that the strip's items reach.
+        """
+        for first in range(0, len(self.features), size):
+            last = min(first + size, len(self.features))
+            bounds = [(i, min(i + STRIP, last)) for i in range(first, last, STRIP)]
+            strips = [self.features[i:j, : int(self.reach[j - 1])] for i, j in bounds]
+            yield strips, self.targets[first:last]
+
+    def arranged(self, weights: Tensor) -> Tensor:
+        """Return `weights` [..., f] by the features in the order of the columns."""
+        return weights if self.columns is None else weights.index_select(-1, self.columns)
+
+    def rearranged(self, gradients: Tensor) -> Tensor:
+        """Return `gradients` [..., f] by the columns in the order of the features."""
+        return gradients if self.columns is None else gradients[..., _inverse(self.columns)]
+
+
+def _inverse(order: Tensor) -> Tensor:
+    """Return the permutation [n] that undoes `order` [n]."""
+    inverse = torch.empty_like(order)
+    inverse[order] = torch.arange(len(order), device=order.device)
+    return inverse
