@@ -13,6 +13,7 @@ from lowroad.execution.executor import Event, Report
 from lowroad.study import work
 from lowroad.study.checkpoint import Checkpoint
 from lowroad.study.config import StudyConfig
+from lowroad.study.device import Device
 from lowroad.study.progress import Tally
 from lowroad.study.run import prepare_run
 
@@ -21,7 +22,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def perform_or_die(directory: Path, task: Any, report: Report) -> dict[str, float]:
+def perform_or_die(directory: Path, task: Any, report: Report, device: Device) -> dict[str, float]:
     """Do a task as a worker does, but die in the middle of every third one, once each."""
     begun = directory.parent / "begun"
     begun.mkdir(exist_ok=True)
@@ -35,7 +36,7 @@ def perform_or_die(directory: Path, task: Any, report: Report) -> dict[str, floa
             (directory.parent / f"died-{task.hash}").touch()
             die()
 
-    return work.perform(directory, task, deadly)
+    return work.perform(directory, task, deadly, device)
 
 
 def run_and_die(config: StudyConfig, directory: Path, events: int, seconds: float) -> None:

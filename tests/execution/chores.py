@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from lowroad.execution.executor import worker_number
+
 
 def chore(task: Any, report: Callable[[int, float], None]) -> Any:
     """Do what the task's name says."""
@@ -27,4 +29,7 @@ def chore(task: Any, report: Callable[[int, float], None]) -> Any:
             report(step, 1 / step)
     if name == "pid":
         return os.getpid()
+    if name == "number":
+        time.sleep(0.2)  # so that one worker does not do all
+        return worker_number()
     return f"did {task}"

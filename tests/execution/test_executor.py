@@ -108,6 +108,13 @@ def test_a_task_that_kills_its_workers_fails_and_the_others_go_on(tmp_path: Path
     }
 
 
+def test_local_workers_have_numbers():
+    for workers in (1, 2):
+        events = carry_out([f"number {i}" for i in range(6)], workers)
+        numbers = {event.result for event in events if event.kind == "finished"}
+        assert numbers == set(range(workers))
+
+
 DRIVER = """
 import sys
 sys.path.insert(0, {here!r})

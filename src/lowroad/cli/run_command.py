@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from lowroad.cli.messages import FAILED, INTERRUPTED, WRONG_USAGE, fail, readabl
 if TYPE_CHECKING:
     from lowroad.execution.clusters import Workers
     from lowroad.study.config import StudyConfig
+    from lowroad.study.device import Device
     from lowroad.study.run import PreparedRun, RunSummary
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
@@ -45,6 +46,10 @@ def run(
         Path | None,
         typer.Option(metavar="CLUSTER.toml", help="Submit SLURM jobs as this file describes."),
     ] = None,
+    device: Annotated[
+        Literal["cpu", "auto"],
+        typer.Option(help="auto: a CUDA device for each worker, and a worker for each device."),
+    ] = "cpu",
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Do the I-th of N parts: for job arrays, no report."),
@@ -58,7 +63,7 @@ def run(
         from lowroad.study.study_file import read_study
 
         config = read_study(study, assignments or [])
-        where = _workers(workers, scheduler, slurm)
+        where = _workers(workers, scheduler, slurm, device)
         share = _share(shard)
         directory = out or Path("runs") / config.name
         if dry_run:
@@ -68,13 +73,15 @@ def run(
         if directory.exists() and not directory.is_dir():
             fail(f"{directory}: expected a directory, got a file", WRONG_USAGE)
         if share is None:
-            _run(config, directory, where, (0, 1))
+            _run(config, directory, where, (0, 1), device)
             write_the_report(directory)
         else:
-            _run(config, directory, where, share)
+            _run(config, directory, where, share, device)
 
 
-def _workers(workers: int | None, scheduler: str | None, slurm: Path | None) -> Workers:
+def _workers(
+    workers: int | None, scheduler: str | None, slurm: Path | None, device: Device
+) -> Workers:
     from lowroad.execution.clusters import Scheduler, read_slurm
 
     if sum(choice is not None for choice in (workers, scheduler, slurm)) > 1:
@@ -86,7 +93,7 @@ def _workers(workers: int | None, scheduler: str | None, slurm: Path | None) -> 
             return read_slurm(slurm)
         except ValueError as error:
             fail(str(error), WRONG_USAGE)
-    return workers or _cores()
+    return workers or (_cuda_devices() if device == "auto" else 0) or _cores()
 
 
 def _share(shard: str | None) -> tuple[int, int] | None:
@@ -99,7 +106,13 @@ def _share(shard: str | None) -> tuple[int, int] | None:
     return int(i) - 1, int(n)
 
 
-def _run(config: StudyConfig, directory: Path, workers: Workers, share: tuple[int, int]) -> None:
+def _run(
+    config: StudyConfig,
+    directory: Path,
+    workers: Workers,
+    share: tuple[int, int],
+    device: Device,
+) -> None:
     from lowroad.study.run import prepare_run
 
     prepared = prepare_run(config, directory, share)
@@ -117,7 +130,7 @@ def _run(config: StudyConfig, directory: Path, workers: Workers, share: tuple[in
         f"{part}, {by}"
     )
     try:
-        summary = _perform(prepared, workers)
+        summary = _perform(prepared, workers, device)
     except KeyboardInterrupt:
         stored = len(prepared.agenda.done)
         fail(
@@ -137,7 +150,7 @@ def _run(config: StudyConfig, directory: Path, workers: Workers, share: tuple[in
         )
     if share != (0, 1):
         if prepared.tasks:  # others may have finished what paths of this part waited for
-            return _run(config, directory, workers, share)
+            return _run(config, directory, workers, share, device)
         _tell_what_waits(prepared)
 
 
@@ -161,7 +174,7 @@ def _same_command() -> str:
     return shlex.join([program, *sys.argv[1:]])
 
 
-def _perform(prepared: PreparedRun, workers: Workers) -> RunSummary:
+def _perform(prepared: PreparedRun, workers: Workers, device: Device) -> RunSummary:
     from rich.console import Console
 
     from lowroad.study.progress import LiveDisplay, PlainDisplay
@@ -170,11 +183,17 @@ def _perform(prepared: PreparedRun, workers: Workers) -> RunSummary:
         return prepared.perform(workers, lambda tally, event: None)
     console = Console()
     with LiveDisplay(console) if console.is_terminal else PlainDisplay(sys.stdout) as display:
-        return prepared.perform(workers, display)
+        return prepared.perform(workers, display, device)
 
 
 def _traceback(prepared: PreparedRun, task_hash: str) -> Path:
     return prepared.agenda.store.failure_path(task_hash)
+
+
+def _cuda_devices() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _cores() -> int:

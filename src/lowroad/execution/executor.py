@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 from collections import deque
@@ -101,6 +102,19 @@ def _execute_here(tasks: Iterable[Any], function: Function, on_event: OnEvent) -
             tell("failed", task, error=one_line(error), trace=traceback.format_exc())
         else:
             tell("finished", task, result=result)
+
+
+def worker_number() -> int:
+    """Return which of a run's local worker processes this is, from 0; 0 in any other process."""
+    if "distributed" not in sys.modules:
+        return 0
+    from distributed import get_worker
+
+    try:
+        name = get_worker().name
+    except ValueError:  # no worker
+        return 0
+    return name if isinstance(name, int) else 0
 
 
 def one_line(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from lowroad.optimizers import Progress
+from lowroad.study.device import CPU, moved
 from lowroad.study.store import write_atomically
 
 EVERY = 120.0  # seconds between two checkpoints of a task
@@ -32,8 +33,8 @@ class Checkpoint:
         self.path, self._every = path, every
         self._last = time.monotonic()
 
-    def load(self) -> dict[str, Any] | None:
-        """Return the snapshot, or None where there is none that is whole."""
+    def load(self, device: torch.device = CPU) -> dict[str, Any] | None:
+        """Return the snapshot with its points on `device`, or None where none is whole."""
         try:
             content = self.path.read_bytes()
         except OSError:
@@ -41,8 +42,9 @@ class Checkpoint:
         digest, body = content[:DIGEST], content[DIGEST:]
         if hashlib.sha256(body).digest() != digest:
             return None
-        snapshot: dict[str, Any] = torch.load(io.BytesIO(body), weights_only=True)
-        return snapshot
+        snapshot = torch.load(io.BytesIO(body), weights_only=True)
+        state: dict[str, Any] = moved(snapshot, device)
+        return state
 
     def note(self, progress: Progress) -> None:
         """Write a checkpoint when the last one is old enough.
@@ -53,7 +55,7 @@ class Checkpoint:
         if time.monotonic() - self._last < self._every:
             return
         buffer = io.BytesIO()
-        torch.save(progress.snapshot(), buffer)
+        torch.save(moved(progress.snapshot(), CPU), buffer)
         body = buffer.getvalue()
         write_atomically(self.path, hashlib.sha256(body).digest() + body)
         self._last = time.monotonic()

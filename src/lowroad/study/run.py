@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lowroad.execution.clusters import Workers
 from lowroad.execution.executor import Event, execute
@@ -16,6 +17,9 @@ from lowroad.study.progress import Tally
 from lowroad.study.store import Store, write_atomically
 from lowroad.study.study_file import StudyFileError, differences, read_study, to_toml
 from lowroad.study.tasks import Task
+
+if TYPE_CHECKING:  # a plan needs no torch
+    from lowroad.study.device import Device
 
 Watch = Callable[[Tally, Event], None]
 
@@ -48,12 +52,13 @@ class PreparedRun:
     tasks: list[Task]
     notes: list[str]
 
-    def perform(self, workers: Workers, watch: Watch) -> RunSummary:
+    def perform(self, workers: Workers, watch: Watch, device: Device = "cpu") -> RunSummary:
         """Carry out what is missing; ``watch`` is told about every event.
 
         Args:
             workers: as for :func:`lowroad.execution.executor.execute`.
             watch: called as ``watch(tally, event)``.
+            device: where the arithmetic happens, as for :func:`~lowroad.study.device.device_of`.
 
         Raises:
             ClusterError: the cluster cannot be had.
@@ -79,12 +84,13 @@ class PreparedRun:
             return more
 
         if self.tasks:
-            # Imported here: a plan needs no torch. Loaded here: an error comes once, and early.
+            # Loaded here: an error comes once, and early.
             from lowroad.study.work import load_data, perform
 
             load_data(self.config.data.train, self.config.data.test, self.config.seed)
             with Heartbeat(store, tally):
-                execute(self.tasks, partial(perform, store.directory), workers, on_event)
+                function = partial(perform, store.directory, device=device)
+                execute(self.tasks, function, workers, on_event)
         waiting = self.agenda.total - len(self.agenda.done) - len(failed)
         return RunSummary(tally.performed, failed, waiting)
 

@@ -26,11 +26,14 @@ from lowroad.optimizers import GoldenSection, Minimum, Progress, lbfgs, sgd
 from lowroad.paths import FoundPath, FourierPathFinder
 from lowroad.study.checkpoint import Checkpoint
 from lowroad.study.config import LbfgsSettings, SgdSettings
+from lowroad.study.device import CPU, Device, device_of
 from lowroad.study.store import Record, Store
 from lowroad.study.tasks import PathTask, SharpnessTask, Task, TrainingTask, canonical_json
 
 
-def perform(directory: Path, task: Task, report: Report) -> dict[str, float]:
+def perform(
+    directory: Path, task: Task, report: Report, device: Device = "cpu"
+) -> dict[str, float]:
     """Do a task with one thread and write its record; what a worker is told to do.
 
     Returns:
@@ -45,7 +48,7 @@ def perform(directory: Path, task: Task, report: Report) -> dict[str, float]:
             f"{platform.node()} does not see {store.study_file}: every worker needs the study's "
             "directory, on a file system that they share"
         )
-    data = load_data(task.data.train, task.data.test, task.study_seed)
+    data = load_data(task.data.train, task.data.test, task.study_seed, device_of(device))
     checkpoint = Checkpoint(store.checkpoint_path(task.hash))
     start = time.perf_counter()
     with task_arithmetic():
@@ -72,9 +75,11 @@ def perform(directory: Path, task: Task, report: Report) -> dict[str, float]:
 
 
 @lru_cache(maxsize=1)
-def load_data(train: int, test: int, seed: int) -> Mnist:
-    """The study's part of MNIST, loaded once a process."""
-    return load_mnist().subset(train, test, seed)
+def load_data(train: int, test: int, seed: int, device: torch.device = CPU) -> Mnist:
+    """The study's part of MNIST on a device, loaded once a process."""
+    data = load_mnist().subset(train, test, seed)
+    parts = (data.train, data.test)
+    return Mnist(*(Images(part.images.to(device), part.labels.to(device)) for part in parts))
 
 
 @contextmanager
@@ -82,15 +87,18 @@ def task_arithmetic() -> Iterator[None]:
     """Let torch use one thread, so that sums have one order wherever a task runs.
 
     Numbers too small for float32's normal form count as zero: at training losses of 1e-9 most pulls
-    are such, and a processor is slow with them.
+    are such, and a processor is slow with them. Convolutions on a CUDA device keep float32's
+    digits, of which its fast form drops the last four.
     """
-    threads = torch.get_num_threads()
+    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(False)
+        torch.backends.cudnn.allow_tf32 = tf32
         torch.set_num_threads(threads)
 
 
@@ -112,10 +120,11 @@ def circumstances() -> dict[str, str]:
 def network_landscape(
     task: Task, images: Images, generator: torch.Generator | None = None
 ) -> NetworkLandscape:
-    """The task's network on ``images``; its initial point comes from ``generator``."""
+    """The task's network on ``images``, where they are; ``generator`` makes its initial point."""
     model = MODELS[task.network]
     module = model(activation=task.activation, generator=generator or torch.Generator())
     targets = images.labels if model.loss == "cross_entropy" else images.images
+    module = module.to(images.images.device)
     return NetworkLandscape(module, images.images, targets, model.loss)
 
 
@@ -153,7 +162,7 @@ def run_training(
             batch_size=settings.batch_size,
             validation=test,
             callback=callback,
-            resume=checkpoint.load(),
+            resume=checkpoint.load(start.device),
         )
     else:
         assert isinstance(settings, LbfgsSettings)
@@ -165,7 +174,7 @@ def run_training(
             iterations=settings.iterations,
             validation=test,
             callback=callback,
-            resume=checkpoint.load(),
+            resume=checkpoint.load(start.device),
         )
     return _training_dataset(task, minimum, test)
 
@@ -181,12 +190,12 @@ def _training_dataset(task: TrainingTask, minimum: Minimum, test: NetworkLandsca
             "test_heights": ("step", history.validation_heights, {"long_name": "test loss"}),
             "train_point": (
                 "parameter",
-                minimum.point.numpy(),
+                minimum.point.cpu().numpy(),
                 {"long_name": "weights at the lowest training loss"},
             ),
             "test_point": (
                 "parameter",
-                test_point.numpy(),
+                test_point.cpu().numpy(),
                 {"long_name": "weights at the lowest test loss"},
             ),
         },
@@ -232,7 +241,7 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
     """
     images = data.train if task.landscape == "train" else data.test
     landscape = network_landscape(task, images)
-    start, end = (_point(record, task.weights) for record in records)
+    start, end = (_point(record, task.weights).to(landscape.device) for record in records)
     settings = task.settings
     found = FourierPathFinder(
         terms=settings.terms,
@@ -258,7 +267,7 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
             "heights": ("step", history.heights, {"long_name": "highest loss on the path"}),
             "peak_point": (
                 "parameter",
-                found.peak_point.numpy(),
+                found.peak_point.cpu().numpy(),
                 {"long_name": "weights at the highest point of the path"},
             ),
         },
@@ -322,9 +331,10 @@ def run_sharpness(task: SharpnessTask, record: Record, data: Mnist) -> xr.Datase
     """
     settings = task.settings
     images = Images(data.train.images[: settings.images], data.train.labels[: settings.images])
+    landscape = network_landscape(task, images)
     found = sharpness(
-        network_landscape(task, images),
-        _point(record, task.weights),
+        landscape,
+        _point(record, task.weights).to(landscape.device),
         eigenvalues=settings.eigenvalues,
         samples=settings.samples,
         generator=torch.Generator().manual_seed(task.generator_seed()),
