@@ -11,7 +11,7 @@ from torch import nn
 
 from lowroad.landscapes import FunctionLandscape, NetworkLandscape
 from lowroad.landscapes.more_garbow_hillstrom import more_garbow_hillstrom
-from lowroad.optimizers import lbfgs, sgd
+from lowroad.optimizers import StrongWolfe, lbfgs, sgd
 from optimizers.made_landscapes import SEARCHES
 
 
@@ -175,3 +175,7 @@ def test_snapshots_of_another_run_are_refused():
         lbfgs(bowl, start, resume={})
     with pytest.raises(ValueError, match=r"points of shape \[3\], got \[2\]"):
         lbfgs(plane, torch.ones(3, dtype=torch.float64), resume=snapshots["lbfgs"])
+    with pytest.raises(ValueError, match=r"StrongWolfe\(.* history 10, got one with GoldenSection"):
+        lbfgs(bowl, start, line_search=StrongWolfe(), resume=snapshots["lbfgs"])
+    with pytest.raises(ValueError, match=r"history 5, got one with .* history 10"):
+        lbfgs(bowl, start, history=5, resume=snapshots["lbfgs"])

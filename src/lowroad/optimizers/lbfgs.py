@@ -14,7 +14,7 @@ from lowroad.landscapes import AffineSubspace, CountingLandscape, Evaluations, L
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.golden_section import GoldenSection
-from lowroad.optimizers.line_search import LineSearch, Ray, check_line_search
+from lowroad.optimizers.line_search import LineSearch, Ray, check_line_search, described
 from lowroad.optimizers.minimum import (
     Callback,
     Minimum,
@@ -88,7 +88,7 @@ def lbfgs(
     Raises:
         ValueError: when the start has the wrong length, is not finite, or the landscape is not
             finite there; when a setting is out of range, or `resume` is a snapshot of another
-            optimizer or of other points.
+            optimizer, of other points, or of a run with another line search or history.
         TypeError: when the start is no tensor, its type or device is not the landscape's, or
             `line_search` is no line search, or `validation` no landscape.
 
@@ -109,7 +109,7 @@ def lbfgs(
     line_search = GoldenSection() if line_search is None else line_search
     check_line_search(line_search)
     tolerance = Tolerance() if tolerance is None else tolerance
-    run = _Run(landscape, start, history, validation, resume)
+    run = _Run(landscape, start, line_search, history, validation, resume)
     outcome = None
     while outcome is None:
         if float(run.at.gradient.abs().max()) <= tolerance.gradient:
@@ -118,7 +118,7 @@ def lbfgs(
             outcome = Outcome.BUDGET_SPENT
         else:
             before = run.iteration
-            outcome = run.advance(line_search, tolerance)
+            outcome = run.advance(tolerance)
             stop = callback is not None and run.iteration > before and callback(run.progress())
             if stop and outcome is None:
                 outcome = Outcome.STOPPED
@@ -168,11 +168,12 @@ class _Run:
         self,
         landscape: Landscape,
         start: Tensor,
+        line_search: LineSearch,
         history: int,
         validation: Landscape | None,
         resume: dict[str, Any] | None,
     ) -> None:
-        self.validation = validation
+        self.line_search, self.validation = line_search, validation
         if resume is None:
             self.counted = CountingLandscape(landscape)
             height, gradient = self.counted.height_and_gradient(start)
@@ -189,6 +190,7 @@ class _Run:
             self._last_validation = self.record.add(0, start, height, validation)
         else:
             check_snapshot(resume, "lbfgs", "point", start)
+            self._check_settings(resume, history)
             self.counted = CountingLandscape(landscape, Evaluations(**resume["evaluations"]))
             self.iteration = resume["iteration"]
             self.at = Iterate(
@@ -199,13 +201,21 @@ class _Run:
             self._last_validation = None
         self._snapshot = self._state()
 
-    def advance(self, line_search: LineSearch, tolerance: Tolerance) -> Outcome | None:
+    def _check_settings(self, resume: dict[str, Any], history: int) -> None:
+        saved = resume["line_search"], resume["memory"]["size"]
+        if saved != (described(self.line_search), history):
+            raise ValueError(
+                f"expected a snapshot of a run with {described(self.line_search)} and history "
+                f"{history}, got one with {saved[0]} and history {saved[1]}: go on with those"
+            )
+
+    def advance(self, tolerance: Tolerance) -> Outcome | None:
         """Do one iteration, record it, and return why the run ends with it, if it does."""
         if self.iteration % REFRESH == 0:
             self.surface.refresh()
             self._snapshot = self._state()
         origin = self.surface.point
-        done = iterate(self.surface, self.at, line_search)
+        done = iterate(self.surface, self.at, self.line_search)
         if done.outcome is Outcome.LINE_SEARCH_FAILED:
             return done.outcome
         self.iteration += 1
@@ -234,6 +244,7 @@ class _Run:
     def _state(self) -> dict[str, Any]:
         return {
             "optimizer": "lbfgs",
+            "line_search": described(self.line_search),
             "iteration": self.iteration,
             "point": self.surface.point,
             "height": self.at.height,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -112,6 +113,12 @@ def check_line_search(line_search: object) -> None:
         raise TypeError(
             f"expected a line search such as GoldenSection() or StrongWolfe(), got {line_search!r}"
         )
+
+
+def described(line_search: LineSearch) -> str:
+    """Return a line search as text that is the same in another process."""
+    is_ours = dataclasses.is_dataclass(line_search)
+    return repr(line_search) if is_ours else type(line_search).__qualname__
 
 
 def check_budget(budget: int) -> None:

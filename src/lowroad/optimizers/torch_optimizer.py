@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import numbers
 from collections.abc import Callable, Iterable
@@ -17,7 +16,7 @@ from lowroad.optimizers.brent import Brent
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.golden_section import GoldenSection
 from lowroad.optimizers.hager_zhang import HagerZhang
-from lowroad.optimizers.line_search import LineSearch, Ray, check_line_search
+from lowroad.optimizers.line_search import LineSearch, Ray, check_line_search, described
 from lowroad.optimizers.quasi_newton import Iterate, descend
 from lowroad.optimizers.strong_wolfe import StrongWolfe
 from lowroad.outcome import Outcome
@@ -99,7 +98,7 @@ class LBFGS(torch.optim.Optimizer):
         defaults = {
             "history_size": history_size,
             "tolerance_grad": tolerance_grad,
-            "line_search": _description(self.line_search),
+            "line_search": described(self.line_search),
         }
         super().__init__(params, defaults)
         _check_parameters(self._parameters)
@@ -192,9 +191,9 @@ class LBFGS(torch.optim.Optimizer):
             ValueError: when it was saved with another line search.
         """
         saved = state_dict["param_groups"][0].get("line_search")
-        if saved != _description(self.line_search):
+        if saved != described(self.line_search):
             raise ValueError(
-                f"expected a state saved with {_description(self.line_search)}, got one saved "
+                f"expected a state saved with {described(self.line_search)}, got one saved "
                 f"with {saved}; make the optimizer with that line search"
             )
         super().load_state_dict(state_dict)
@@ -314,12 +313,6 @@ def _line_search(given: str | LineSearch) -> LineSearch:
     if given not in LINE_SEARCHES:
         raise ValueError(f"expected a line search among {sorted(LINE_SEARCHES)}, got {given!r}")
     return LINE_SEARCHES[given]()
-
-
-def _description(line_search: LineSearch) -> str:
-    """Return a line search as text that is the same in another process."""
-    is_ours = dataclasses.is_dataclass(line_search)
-    return repr(line_search) if is_ours else type(line_search).__qualname__
 
 
 def _number(loss: Any) -> float:
