@@ -210,6 +210,28 @@ def test_a_lower_trial_that_a_search_passed_by_is_returned():
     assert watched.height(found.point) == found.height
 
 
+def test_after_curvature_fails_it_goes_on_from_the_lowest_point_that_was_met():
+    """Of a cosine's slope, whose curvature is negative up to π / 2, the first step sees x = 3."""
+    places = []
+
+    class Short:  # tries a long step and accepts a short one
+        def search(self, ray, height, slope, first):
+            from lowroad.optimizers import Step
+
+            places.append(height)
+            for place in (3.0, 0.5):
+                alpha = (place - start.item()) / float(ray.direction)
+                low = ray.height(alpha)
+            return Step(alpha, low) if len(places) == 1 else Step(0.0, height)
+
+    cosine = FunctionLandscape(lambda x: x[:, 0].cos(), dimension=1)
+    start = torch.tensor([0.1], dtype=torch.float64)
+    found = lbfgs(cosine, start, line_search=Short())
+    assert found.history.heights == pytest.approx([math.cos(0.1), math.cos(0.5)])
+    assert places[:2] == pytest.approx([math.cos(0.1), math.cos(3.0)])
+    assert found.point.item() == pytest.approx(3.0)
+
+
 def bowl(x):
     return (x**2).sum(1)
 

@@ -66,7 +66,8 @@ def lbfgs(
 
     p = −H g by the two-loop recursion over the last `history` pairs, x ← x + α p with α from the
     line search. The height never rises; a trial that is not finite is a wall; where curvature or
-    the line search fails, the memory is dropped and the search goes on along −g. On a network
+    the line search fails, the memory is dropped and the search goes on along −g, after curvature
+    has failed from the lowest point that any trial has met. On a network
     landscape each iteration costs one gradient and the line search's heights, in the line's own
     products where the first layer allows it.
 
@@ -230,11 +231,23 @@ class _Run:
             self.record.best.see(step.height, point, self.iteration)
         if done.outcome is not None:
             return done.outcome
+        if len(self.at.memory) == 0:
+            self._return_to_the_best()
         if done.length <= tolerance.step:
             return Outcome.CONVERGED_STEP
         if done.decrease <= tolerance.height * max(1.0, abs(self.at.height)):
             return Outcome.CONVERGED_HEIGHT
         return None
+
+    def _return_to_the_best(self) -> None:
+        """Go on from the lowest point evaluated, where that is not the present one."""
+        best = self.record.best
+        if best.point is None or best.height >= self.at.height:
+            return
+        height, gradient = self.counted.height_and_gradient(best.point)
+        if height < self.at.height and bool(torch.isfinite(gradient).all()):
+            self.at = Iterate(height, gradient, self.at.memory)
+            self.surface = _LandscapeSurface(self.counted, best.point)
 
     def progress(self) -> Progress:
         """Return what the callback is told."""
