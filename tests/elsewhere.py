@@ -68,6 +68,9 @@ def call(function: Any, args: Any, kwargs: Any) -> Any:
     there = [x for x in tensors if isinstance(x, Elsewhere)]
     refuse_mixtures(function, args, tensors)
     asked = kwargs.get("device")
+    generator = kwargs.get("generator")
+    if generator is not None and (there or (asked is not None and is_elsewhere(asked))):
+        raise RuntimeError(f"{function}: expected a generator of that device, got a processor's")
     if asked is not None:
         kwargs = {**kwargs, "device": torch.device("cpu") if is_elsewhere(asked) else asked}
         stays = is_elsewhere(asked)
@@ -99,7 +102,9 @@ def refuse_mixtures(function: Any, args: Any, tensors: list[torch.Tensor]) -> No
         return
     if function in (aten.index.Tensor, aten.index_put_.default) and isinstance(args[0], Elsewhere):
         tensors = [args[0], *args[2:3]]
-    sides = {isinstance(x, Elsewhere) for x in tensors if x.ndim > 0 or isinstance(x, Elsewhere)}
+    strict = function in (aten.cat.default, aten.stack.default)
+    counted = [x for x in tensors if x.ndim > 0 or strict or isinstance(x, Elsewhere)]
+    sides = {isinstance(x, Elsewhere) for x in counted}
     if len(sides) > 1:
         raise RuntimeError(f"{function}: expected all tensors on one device, got them on two")
 

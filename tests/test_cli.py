@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import lowroad
@@ -18,6 +19,7 @@ from lowroad.cli import app
 from lowroad.cli.directory_commands import Style
 from lowroad.cli.run_command import _same_command
 from lowroad.plotting.style import STYLES
+from lowroad.study import run
 from lowroad.study.results import StudyResults
 
 TINY = """
@@ -310,6 +312,37 @@ def test_shards_say_what_they_wait_for_and_write_no_report(study: Path, tmp_path
     assert "All tasks of the study are stored" in last.out
     assert not (out / "report.html").exists()
     assert "Report:" in call("report", out).out
+
+
+@pytest.mark.parametrize(
+    ("options", "devices", "workers", "told"),
+    [
+        (["--device", "auto"], 3, 3, "3 workers, 3 CUDA devices"),
+        (["--device", "auto", "--workers", "2"], 1, 2, "2 workers, 1 CUDA device"),
+        (["--device", "auto", "--workers", "2"], 0, 2, "2 workers, no CUDA device"),
+        (["--workers", "2"], 3, 2, "2 workers\n"),
+    ],
+)
+def test_workers_and_devices_belong_together(
+    options: list[str],
+    devices: int,
+    workers: int,
+    told: str,
+    study: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the run passes on to its workers, which take them from there."""
+    given = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+    monkeypatch.setattr(
+        run,
+        "execute",
+        lambda tasks, function, workers, on_event: given.append((workers, function.keywords)),
+    )
+    outcome = call("run", study, "--out", tmp_path / "run", *options)
+    assert told in outcome.out
+    assert given == [(workers, {"device": "auto" if "auto" in options else "cpu"})]
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,17 @@ def test_the_pretended_device_refuses_what_another_device_refuses():
         lambda: torch.cat([there, torch.ones(3)]),
         lambda: torch.ones(3)[torch.ones(1, dtype=torch.long, device=ELSEWHERE)],
         lambda: there.index_select(0, torch.arange(2)),
+        lambda: torch.stack([there[0], torch.tensor(1.0)]),
     ):
         with pytest.raises(RuntimeError, match="two"):
             mixture()
+    for drawing in (
+        lambda: torch.randn(3, device=ELSEWHERE, generator=seeded(0)),
+        lambda: torch.randperm(3, device=ELSEWHERE, generator=seeded(0)),
+        lambda: there.normal_(generator=seeded(0)),
+    ):
+        with pytest.raises(RuntimeError, match="generator"):
+            drawing()
     for conversion in (there.numpy, lambda: np.asarray(there)):
         with pytest.raises(TypeError):
             conversion()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -119,6 +120,51 @@ def test_a_batch_shares_its_first_layer_too(model):
         assert_first_layer_is_shared_exactly(batch, directions, coordinates, 1e-12)
         part = next(iter(batch.minibatches(5, generator)))
         assert_first_layer_is_shared_exactly(part, directions, coordinates, 1e-12)
+
+
+@pytest.mark.parametrize("model", [FCP, Autoencoder, LeNet])
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_copies_are_whole(model, copied):
+    """Also of batches, which take their own data along and no more."""
+    _, landscape = landscape_of(model)
+    batch = next(iter(landscape.minibatches(16, torch.Generator().manual_seed(0))))
+    point = landscape.initial_point() * 1.1
+    line = AffineSubspace(point, torch.ones(1, len(point), dtype=point.dtype))
+    place = torch.full((1,), 0.01, dtype=point.dtype)
+    for each in (landscape, batch):
+        other = copied(each)
+        for one, two in (
+            (other.height_and_gradient(point), each.height_and_gradient(point)),
+            (
+                other.restrict(line).height_and_gradient(place),
+                each.restrict(line).height_and_gradient(place),
+            ),
+        ):
+            assert one[0] == pytest.approx(two[0], rel=1e-13)
+            torch.testing.assert_close(one[1], two[1])
+    assert len(pickle.dumps(batch)) < len(pickle.dumps(landscape))
+
+
+def test_the_data_cannot_be_exchanged():
+    """What is derived from it would be of the old data."""
+    _, landscape = landscape_of(FCP)
+    with pytest.raises(AttributeError, match="inputs"):
+        landscape.inputs = torch.zeros(3, 784)
+
+
+def test_a_landscape_first_met_in_inference_mode_is_of_use_outside():
+    _, landscape = landscape_of(FCP)
+    point = landscape.initial_point()
+    line = AffineSubspace(point, torch.ones(1, len(point), dtype=point.dtype))
+    place = torch.zeros(1, dtype=point.dtype)
+    with torch.inference_mode():
+        landscape.restrict(line).heights(place[None])
+    height, gradient = landscape.restrict(line).height_and_gradient(place)
+    expected = landscape.height_and_gradient(point)
+    assert height == pytest.approx(expected[0], rel=1e-12)
+    torch.testing.assert_close(gradient, expected[1])
 
 
 def assert_first_layer_is_shared_exactly(landscape, directions, coordinates, close):

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from lowroad.landscapes import FunctionLandscape, NetworkLandscape
-from lowroad.optimizers import GoldenSection, HagerZhang, StrongWolfe, Tolerance, lbfgs
+from lowroad.landscapes import FunctionLandscape, Landscape, NetworkLandscape
+from lowroad.optimizers import GoldenSection, HagerZhang, Step, StrongWolfe, Tolerance, lbfgs
 from lowroad.outcome import Outcome
 from optimizers.made_landscapes import (
     SEARCHES,
@@ -197,8 +197,6 @@ def test_a_lower_trial_that_a_search_passed_by_is_returned():
         budget: int = 4
 
         def search(self, ray, height, slope, first):
-            from lowroad.optimizers import Step
-
             lower = [(ray.height(a), a) for a in (0.1, 0.5, 0.9, 1e-3)]
             worst = max(pair for pair in lower if pair[0] < height)
             return Step(worst[1], worst[0])
@@ -210,25 +208,60 @@ def test_a_lower_trial_that_a_search_passed_by_is_returned():
     assert watched.height(found.point) == found.height
 
 
-def test_after_curvature_fails_it_goes_on_from_the_lowest_point_that_was_met():
-    """Of a cosine's slope, whose curvature is negative up to π / 2, the first step sees x = 3."""
-    places = []
+class Cosine(Landscape):
+    """cos x, whose curvature is negative up to π / 2; without a gradient from `cliff` on."""
 
-    class Short:  # tries a long step and accepts a short one
-        def search(self, ray, height, slope, first):
-            from lowroad.optimizers import Step
+    dimension, dtype, device = 1, torch.float64, torch.device("cpu")
 
-            places.append(height)
-            for place in (3.0, 0.5):
-                alpha = (place - start.item()) / float(ray.direction)
-                low = ray.height(alpha)
-            return Step(alpha, low) if len(places) == 1 else Step(0.0, height)
+    def __init__(self, cliff=math.inf):
+        self.cliff = cliff
 
-    cosine = FunctionLandscape(lambda x: x[:, 0].cos(), dimension=1)
-    start = torch.tensor([0.1], dtype=torch.float64)
-    found = lbfgs(cosine, start, line_search=Short())
-    assert found.history.heights == pytest.approx([math.cos(0.1), math.cos(0.5)])
-    assert places[:2] == pytest.approx([math.cos(0.1), math.cos(3.0)])
+    def heights(self, points):
+        return points[:, 0].cos()
+
+    def heights_and_gradients(self, points):
+        return self.heights(points), torch.where(points < self.cliff, -points.sin(), math.nan)
+
+
+class Short:
+    """Tries a step to x = 3 and accepts one to x = 0.5; later searches fail."""
+
+    def __init__(self, start):
+        self.start, self.heights = start, []
+
+    def search(self, ray, height, slope, first):
+        self.heights.append(height)
+        if len(self.heights) > 1:
+            return Step(0.0, height)
+        long, short = ((place - self.start) / float(ray.direction) for place in (3.0, 0.5))
+        assert ray.height(long) < ray.height(short)
+        return Step(short, ray.height(short))
+
+
+def test_after_curvature_has_failed_it_goes_on_from_the_lowest_point_evaluated():
+    told = []
+    search, start = Short(0.1), torch.tensor([0.1], dtype=torch.float64)
+    found = lbfgs(
+        Cosine(),
+        start,
+        line_search=search,
+        validation=Cosine(),
+        callback=lambda p: told.append((p.height, p.validation_height)),
+        tolerance=Tolerance(step=0.5, height=0.2),  # which the short step would have met
+    )
+    heights = pytest.approx([math.cos(0.1), math.cos(3.0)])
+    assert search.heights[:2] == heights
+    assert found.history.heights == heights
+    assert found.history.validation_heights == heights
+    assert told == [pytest.approx((math.cos(3.0), math.cos(3.0)))]
+    assert found.outcome is Outcome.LINE_SEARCH_FAILED
+    assert found.validation_point.item() == pytest.approx(3.0)
+
+
+def test_it_does_not_go_on_from_where_there_is_no_gradient():
+    search, start = Short(0.1), torch.tensor([0.1], dtype=torch.float64)
+    found = lbfgs(Cosine(cliff=2.0), start, line_search=search)
+    assert search.heights[:2] == pytest.approx([math.cos(0.1), math.cos(0.5)])
     assert found.point.item() == pytest.approx(3.0)
 
 

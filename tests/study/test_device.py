@@ -24,10 +24,10 @@ def pretend(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         work, "device_of", lambda choice: ELSEWHERE if choice == "auto" else torch.device("cpu")
     )
-    work.load_data.cache_clear()
+    work.on_device.cache_clear()
     with PretendDevice():
         yield
-    work.load_data.cache_clear()
+    work.on_device.cache_clear()
 
 
 def assert_same_arrays(store: Store, expected: Store, name: str) -> None:
@@ -37,9 +37,19 @@ def assert_same_arrays(store: Store, expected: Store, name: str) -> None:
         np.testing.assert_array_equal(found[key], wanted[key])
 
 
-def test_a_study_stores_there_what_it_stores_here(tiny, finished, tmp_path, pretend):
+def test_a_study_stores_there_what_it_stores_here(tiny, finished, tmp_path, pretend, monkeypatch):
+    places = []
+
+    def landscape_of(task, images, *generator):
+        landscape = made(task, images, *generator)
+        places.append((landscape.device, landscape.inputs.device, landscape.targets.device))
+        return landscape
+
+    made = work.network_landscape
+    monkeypatch.setattr(work, "network_landscape", landscape_of)
     summary = prepare_run(tiny, tmp_path).perform(1, lambda *_: None, "auto")
     assert (summary.performed, summary.failed) == (14, [])
+    assert set(places) == {(ELSEWHERE, ELSEWHERE, ELSEWHERE)}
     for name in Store(finished.directory).hashes():
         assert_same_arrays(Store(tmp_path), Store(finished.directory), name)
 
@@ -75,3 +85,11 @@ def test_workers_take_the_cuda_devices_in_turn(monkeypatch):
         devices.append(str(device_of("auto")))
     assert devices == ["cuda:0", "cuda:1", "cuda:0"]
     assert device_of("cpu") == torch.device("cpu")
+
+
+def test_convolutions_keep_their_digits_and_order_while_a_task_runs():
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.deterministic
+    with work.task_arithmetic():
+        assert (cudnn.allow_tf32, cudnn.deterministic) == (False, True)
+    assert (cudnn.allow_tf32, cudnn.deterministic) == before

@@ -119,7 +119,7 @@ def _run(
     for note in prepared.notes:
         warn(note)
     total, done = prepared.agenda.total, len(prepared.agenda.done)
-    by = f"{workers} worker{'s' if workers > 1 else ''}" if isinstance(workers, int) else workers
+    by = _told(workers, device)
     part = (
         ""
         if share == (0, 1)
@@ -152,6 +152,18 @@ def _run(
         if prepared.tasks:  # others may have finished what paths of this part waited for
             return _run(config, directory, workers, share, device)
         _tell_what_waits(prepared)
+
+
+def _told(workers: Workers, device: Device) -> str:
+    if not isinstance(workers, int):
+        return str(workers)
+    by = f"{workers} worker{'s' if workers > 1 else ''}"
+    if device == "cpu":
+        return by
+    count = _cuda_devices()
+    return by + (
+        f", {count} CUDA device{'s' if count > 1 else ''}" if count else ", no CUDA device"
+    )
 
 
 def _tell_what_waits(prepared: PreparedRun) -> None:

@@ -44,8 +44,8 @@ class FlatModule:
                 p.grad = self.gradient[first:last].view(p.shape)
                 first = last
 
-    def __deepcopy__(self, memo: dict[int, object]) -> FlatModule:
-        return FlatModule(self.module)
+    def __reduce__(self) -> tuple[type[FlatModule], tuple[nn.Module]]:
+        return FlatModule, (self.module,)  # for copies and files: the views are made anew
 
     def move_to(self, point: Tensor) -> None:
         """Set the parameters to `point` [d]."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,9 @@ class NetworkLandscape(Landscape):
 
     A point is the concatenation of the flattened trainable parameters in the order of
     `module.parameters()`. The module is copied and stays as it is. Items are evaluated in pieces of
-    bounded size whose sums are added in float64.
+    bounded size whose sums are added in float64. The data is not copied and must not be changed
+    afterwards; where the first layer is linear and a tenth of the data or more is zeros, it is held
+    a second time, in an order that passes over them.
 
     Args:
         module: any `torch.nn.Module` that maps a batch of inputs to a batch of outputs.
@@ -53,7 +55,6 @@ class NetworkLandscape(Landscape):
     """
 
     _reestimated: frozenset[str] = frozenset()  # buffers that are functions of the point
-    _chosen: tuple[NetworkLandscape, Tensor] | None = None  # whose data this is, and which rows
 
     def __init__(
         self,
@@ -80,7 +81,11 @@ class NetworkLandscape(Landscape):
         self._initial = self._model.vector.clone()
         self._first_layer = FirstLayer.of(self._model.module, inputs)
         self._loss = summed_loss(loss)
-        self.inputs, self.targets, self.items = inputs, targets, len(inputs)
+        self._inputs: Tensor | None = inputs
+        self._targets: Tensor | None = targets
+        self._chosen: tuple[NetworkLandscape, Tensor] | None = None  # whose data, which rows
+        self._items: SparseItems | None = None
+        self.items = len(inputs)
         self.piece = piece
         self.dimension = len(self._model.vector)
         self.dtype, self.device = self._model.vector.dtype, self._model.vector.device
@@ -91,42 +96,63 @@ class NetworkLandscape(Landscape):
         self._refuse_randomness()
         self._refuse_other_sums()
 
+    def _like(self) -> Self:
+        """Return a landscape that shares everything with this one."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
     def _over(self, inputs: Tensor, targets: Tensor) -> NetworkLandscape:
         """Return the same network on other data, sharing the module."""
-        other = copy.copy(self)
-        other.__dict__.pop("_sparse_items", None)
-        other.inputs, other.targets, other.items = inputs, targets, len(inputs)
+        other = self._like()
+        other._chosen, other._items = None, None
+        other._inputs, other._targets, other.items = inputs, targets, len(inputs)
         return other
 
     def _at(self, rows: Tensor) -> NetworkLandscape:
         """Return the same network on some rows of the data, which are copied when needed."""
-        other = copy.copy(self)
-        for made in ("inputs", "targets", "_sparse_items"):
-            other.__dict__.pop(made, None)
-        other._chosen, other.items = (self, rows), len(rows)
+        other = self._like()
+        other._chosen, other._items = (self, rows), None
+        other._inputs, other._targets, other.items = None, None, len(rows)
         return other
 
-    @cached_property
+    @property
     def inputs(self) -> Tensor:
         """What the module is evaluated on, [n, ...]."""
-        assert self._chosen is not None  # else they are here
-        whole, rows = self._chosen
-        return whole.inputs.index_select(0, rows)
+        if self._inputs is None:
+            assert self._chosen is not None
+            whole, rows = self._chosen
+            self._inputs = whole.inputs.index_select(0, rows)
+        return self._inputs
 
-    @cached_property
+    @property
     def targets(self) -> Tensor:
         """What its outputs are compared with, [n, ...]."""
-        assert self._chosen is not None
-        whole, rows = self._chosen
-        return whole.targets.index_select(0, rows)
+        if self._targets is None:
+            assert self._chosen is not None
+            whole, rows = self._chosen
+            self._targets = whole.targets.index_select(0, rows)
+        return self._targets
 
-    @cached_property
     def _sparse_items(self) -> SparseItems:
-        """The data as a shared first layer reads it."""
-        if self._chosen is None:
-            return SparseItems.of(self.inputs, self.targets)
-        whole, rows = self._chosen
-        return whole._sparse_items.at(rows)
+        """Return the data as a shared first layer reads it."""
+        if self._items is None:
+            if self._chosen is None:
+                self._items = SparseItems.of(self.inputs, self.targets)
+            else:
+                whole, rows = self._chosen
+                self._items = whole._sparse_items().at(rows)
+        return self._items
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a file needs: a batch's own data, and nothing derived from it."""
+        own = {"_inputs": self.inputs, "_targets": self.targets, "_chosen": None, "_items": None}
+        return {**self.__dict__, **own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._first_layer is not None:  # its rest belongs to this landscape's own module
+            self._first_layer = FirstLayer.of(self.module, self.inputs)
 
     @property
     def module(self) -> nn.Module:
@@ -146,7 +172,7 @@ class NetworkLandscape(Landscape):
         Raises:
             ValueError: when the module has no such buffer, or one of another shape.
         """
-        other = copy.copy(self)
+        other = self._like()
         other._model = copy.deepcopy(self._model)
         own = dict(other.module.named_buffers())
         for name, value in buffers.items():
@@ -293,14 +319,14 @@ class NetworkLandscape(Landscape):
 
     def _shuffled(self, generator: torch.Generator) -> Tensor:
         order = torch.randperm(self.items, generator=generator, device=generator.device)
-        return order.to(self.inputs.device)
+        return order.to(self.device)
 
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
         """Return the landscape inside a subspace, sharing first-layer products where it can."""
         if self._first_layer is None:
             return super().restrict(subspace)
         return SharedFirstLayerRestriction(
-            self, self._model, self._first_layer, self._loss, self._sparse_items, subspace
+            self, self._model, self._first_layer, self._loss, self._sparse_items(), subspace
         )
 
     def _refuse_randomness(self) -> None:

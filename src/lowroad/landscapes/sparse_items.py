@@ -19,7 +19,7 @@ class SparseItems:
 
     Features are put in the order of how many items have them, items in the order of the last
     feature that they have: a piece is no wider than its last item reaches. A product with it passes
-    over zeros alone. (Of MNIST's 784 pixels the pieces of 10,000 images reach 462 on average.)
+    over zeros alone.
 
     Attributes:
         features: [n, f].
@@ -37,6 +37,7 @@ class SparseItems:
     reach: Tensor
 
     @classmethod
+    @torch.inference_mode(False)  # what is made there would be of no use outside
     def of(cls, inputs: Tensor, targets: Tensor) -> SparseItems:
         """Return the items of `inputs` [n, ...], copied where another order is worth it."""
         features = inputs.flatten(1)

@@ -66,10 +66,10 @@ def lbfgs(
 
     p = −H g by the two-loop recursion over the last `history` pairs, x ← x + α p with α from the
     line search. The height never rises; a trial that is not finite is a wall; where curvature or
-    the line search fails, the memory is dropped and the search goes on along −g, after curvature
-    has failed from the lowest point that any trial has met. On a network
-    landscape each iteration costs one gradient and the line search's heights, in the line's own
-    products where the first layer allows it.
+    the line search fails, the memory is dropped and the search goes on along −g. (Beyond the paper:
+    after curvature has failed, from the lowest point evaluated, should the line search have passed
+    by a lower one than it accepted.) On a network landscape each iteration costs one gradient and
+    the line search's heights, in the line's own products where the first layer allows it.
 
     Args:
         landscape: what is minimized.
@@ -203,7 +203,7 @@ class _Run:
         self._snapshot = self._state()
 
     def _check_settings(self, resume: dict[str, Any], history: int) -> None:
-        saved = resume["line_search"], resume["memory"]["size"]
+        saved = resume.get("line_search"), resume["memory"]["size"]
         if saved != (described(self.line_search), history):
             raise ValueError(
                 f"expected a snapshot of a run with {described(self.line_search)} and history "
@@ -220,10 +220,6 @@ class _Run:
         if done.outcome is Outcome.LINE_SEARCH_FAILED:
             return done.outcome
         self.iteration += 1
-        if done.outcome is None:
-            self._last_validation = self.record.add(
-                self.iteration, self.surface.point, self.at.height, self.validation
-            )
         if done.lowest is not None:
             ray, step = done.lowest
             line = AffineSubspace(origin, ray.direction[None])
@@ -231,23 +227,29 @@ class _Run:
             self.record.best.see(step.height, point, self.iteration)
         if done.outcome is not None:
             return done.outcome
-        if len(self.at.memory) == 0:
-            self._return_to_the_best()
+        returned = len(self.at.memory) == 0 and self._return_to_the_best()
+        self._last_validation = self.record.add(
+            self.iteration, self.surface.point, self.at.height, self.validation
+        )
+        if returned:  # the step that was taken is no measure of convergence here
+            return None
         if done.length <= tolerance.step:
             return Outcome.CONVERGED_STEP
         if done.decrease <= tolerance.height * max(1.0, abs(self.at.height)):
             return Outcome.CONVERGED_HEIGHT
         return None
 
-    def _return_to_the_best(self) -> None:
-        """Go on from the lowest point evaluated, where that is not the present one."""
+    def _return_to_the_best(self) -> bool:
+        """Go on from the lowest point evaluated; return whether that is another one."""
         best = self.record.best
         if best.point is None or best.height >= self.at.height:
-            return
+            return False
         height, gradient = self.counted.height_and_gradient(best.point)
-        if height < self.at.height and bool(torch.isfinite(gradient).all()):
-            self.at = Iterate(height, gradient, self.at.memory)
-            self.surface = _LandscapeSurface(self.counted, best.point)
+        if not (height < self.at.height and bool(torch.isfinite(gradient).all())):
+            return False
+        self.at = Iterate(height, gradient, self.at.memory)
+        self.surface = _LandscapeSurface(self.counted, best.point)
+        return True
 
     def progress(self) -> Progress:
         """Return what the callback is told."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from lowroad import __version__
 from lowroad.optimizers import Progress
 from lowroad.study.device import CPU, moved
 from lowroad.study.store import write_atomically
@@ -34,7 +35,10 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self, device: torch.device = CPU) -> dict[str, Any] | None:
-        """Return the snapshot with its points on `device`, or None where none is whole."""
+        """Return the snapshot with its points on `device`.
+
+        None where none is whole, or it is of another version of lowroad.
+        """
         try:
             content = self.path.read_bytes()
         except OSError:
@@ -42,9 +46,11 @@ class Checkpoint:
         digest, body = content[:DIGEST], content[DIGEST:]
         if hashlib.sha256(body).digest() != digest:
             return None
-        snapshot = torch.load(io.BytesIO(body), weights_only=True)
-        state: dict[str, Any] = moved(snapshot, device)
-        return state
+        content = torch.load(io.BytesIO(body), weights_only=True)
+        if content["version"] != __version__:
+            return None
+        snapshot: dict[str, Any] = moved(content["snapshot"], device)
+        return snapshot
 
     def note(self, progress: Progress) -> None:
         """Write a checkpoint when the last one is old enough.
@@ -55,7 +61,7 @@ class Checkpoint:
         if time.monotonic() - self._last < self._every:
             return
         buffer = io.BytesIO()
-        torch.save(moved(progress.snapshot(), CPU), buffer)
+        torch.save({"version": __version__, "snapshot": moved(progress.snapshot(), CPU)}, buffer)
         body = buffer.getvalue()
         write_atomically(self.path, hashlib.sha256(body).digest() + body)
         self._last = time.monotonic()

@@ -43,7 +43,9 @@ def verify(directory: Path) -> Verification:
         if Checkpoint(path).load() is not None:
             checkpoints += 1
         elif path.exists():
-            damaged.append(f"{path}: damaged checkpoint: its task will begin anew")
+            damaged.append(
+                f"{path}: damaged checkpoint, or of another version: its task will begin anew"
+            )
     return Verification(records, checkpoints, damaged)
 
 

@@ -48,7 +48,8 @@ def perform(
             f"{platform.node()} does not see {store.study_file}: every worker needs the study's "
             "directory, on a file system that they share"
         )
-    data = load_data(task.data.train, task.data.test, task.study_seed, device_of(device))
+    where = device_of(device)
+    data = on_device(load_data(task.data.train, task.data.test, task.study_seed), where)
     checkpoint = Checkpoint(store.checkpoint_path(task.hash))
     start = time.perf_counter()
     with task_arithmetic():
@@ -67,7 +68,7 @@ def perform(
         dataset.assign_attrs(
             task=canonical_json(task.determinants()),
             seconds=time.perf_counter() - start,
-            **circumstances(),
+            **circumstances(where),
         ),
     )
     checkpoint.remove()
@@ -75,9 +76,14 @@ def perform(
 
 
 @lru_cache(maxsize=1)
-def load_data(train: int, test: int, seed: int, device: torch.device = CPU) -> Mnist:
-    """The study's part of MNIST on a device, loaded once a process."""
-    data = load_mnist().subset(train, test, seed)
+def load_data(train: int, test: int, seed: int) -> Mnist:
+    """The study's part of MNIST, loaded once a process."""
+    return load_mnist().subset(train, test, seed)
+
+
+@lru_cache(maxsize=1)
+def on_device(data: Mnist, device: torch.device) -> Mnist:
+    """The same data on a device, moved once a process."""
     parts = (data.train, data.test)
     return Mnist(*(Images(part.images.to(device), part.labels.to(device)) for part in parts))
 
@@ -88,22 +94,24 @@ def task_arithmetic() -> Iterator[None]:
 
     Numbers too small for float32's normal form count as zero: at training losses of 1e-9 most pulls
     are such, and a processor is slow with them. Convolutions on a CUDA device keep float32's
-    digits, of which its fast form drops the last four.
+    digits, of which its fast form drops the last four, and their sums have one order, too.
     """
-    threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
+    threads, cudnn = torch.get_num_threads(), torch.backends.cudnn
+    tf32, one_order = cudnn.allow_tf32, cudnn.deterministic
     torch.set_num_threads(1)
-    torch.backends.cudnn.allow_tf32 = False
+    cudnn.allow_tf32, cudnn.deterministic = False, True
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(False)
-        torch.backends.cudnn.allow_tf32 = tf32
+        cudnn.allow_tf32, cudnn.deterministic = tf32, one_order
         torch.set_num_threads(threads)
 
 
-def circumstances() -> dict[str, str]:
+def circumstances(device: torch.device) -> dict[str, str]:
     """What does not determine a record but belongs to its origin."""
+    machine = f"{platform.node()}, {platform.system()} {platform.machine()}"
     versions = {
         "lowroad": lowroad.__version__,
         "torch": torch.__version__,
@@ -112,7 +120,7 @@ def circumstances() -> dict[str, str]:
     }
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.node()}, {platform.system()} {platform.machine()}",
+        "machine": machine if device == CPU else f"{machine}, {device}",
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
     }
 
@@ -133,7 +141,8 @@ def run_training(
 ) -> xr.Dataset:
     """One training run with the curves of both losses and the best point by each of them.
 
-    It goes on from its checkpoint where there is one, and ends in the same bits either way.
+    It goes on from its checkpoint where there is one, and ends in the same bits either way (on the
+    same device).
 
     Variables: ``train_heights``, ``test_heights`` [step], ``train_point``, ``test_point``
     [parameter]. Numbers are attributes: ``train_height`` (the lowest training loss, reached after
