@@ -15,12 +15,12 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import scipy.optimize
 import torch
 import torchmin
+from docs_page import write_between
 from torch import Tensor, nn
 
 import lowroad
@@ -28,8 +28,6 @@ from lowroad.landscapes.more_garbow_hillstrom import SumOfSquares, more_garbow_h
 from lowroad.optimizers import LineSearch
 from lowroad.outcome import Outcome
 
-DOCS = Path(__file__).parent.parent / "docs" / "optimizers.md"
-BEGIN, END = "<!-- begin optimizers_test_set -->", "<!-- end optimizers_test_set -->"
 ITERATIONS, PAIRS, GRADIENT, CLOSE = 2000, 10, 1e-9, 1e-6
 WORDS = {
     Outcome.CONVERGED_GRADIENT: "gradient",
@@ -231,10 +229,7 @@ def main() -> None:
     text = tables()
     print(text)
     if arguments.write:
-        page = DOCS.read_text()
-        before, rest = page.split(BEGIN)
-        _, after = rest.split(END)
-        DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        write_between("optimizers.md", "optimizers_test_set", text)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from docs_page import write_between
 
 import lowroad
 from lowroad import models
@@ -24,8 +25,6 @@ from lowroad.study.store import write_atomically
 
 EPOCHS = 80
 SHOWN = (70, 75, 80)  # epochs that the table compares
-DOCS = Path(__file__).parents[1] / "docs" / "reproduction.md"
-BEGIN, END = "<!-- begin sgd_calibration -->", "<!-- end sgd_calibration -->"
 COLUMNS = ("train", "test", "deviation")  # after every epoch
 
 
@@ -127,10 +126,7 @@ def main() -> None:
     text = table(arguments.store, list(models.MODELS), arguments.learning_rate)
     print(text)
     if arguments.write:
-        page = DOCS.read_text()
-        before, rest = page.split(BEGIN)
-        _, after = rest.split(END)
-        DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        write_between("reproduction.md", "sgd_calibration", text)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
+import xarray as xr
 
 from lowroad.analysis.claims import PAPER_CLAIMS
 from lowroad.plotting.barriers import median_course
 from lowroad.plotting.style import scientific, three_figures
 from lowroad.report import paper
-from lowroad.report.summary import OTHER_GAMMA, Summary, other_gamma
+from lowroad.report.summary import OTHER_GAMMA, NetworkSummary, Summary, other_gamma
 from lowroad.report.views import Group, TableView
 from lowroad.report.words import interval
-from lowroad.study.results import WEIGHT_SET_LABELS, WEIGHT_SETS
+from lowroad.study.results import WEIGHT_SET_LABELS
 
 __all__ = [
     "accuracy_table",
@@ -29,6 +32,12 @@ __all__ = [
 ]
 
 
+BY_LOSS = {
+    name: WEIGHT_SET_LABELS[name] for name in ("lbfgs_train", "sgd_train", "lbfgs_test", "sgd_test")
+}
+"""The weight sets in the order of Table 1."""
+
+
 def kernel_labels(summary: Summary) -> dict[str, str]:
     """Names of the projections' kernels for people, the study's own RBF kernel first."""
     other = other_gamma(summary.results.config.analysis.gamma)
@@ -43,26 +52,18 @@ def kernel_labels(summary: Summary) -> dict[str, str]:
 
 def losses_table(summary: Summary) -> TableView:
     """Table 1, with the paper's means beside."""
-    groups = []
-    for network in summary.networks:
-        table = summary.losses.sel(network=network.name)
+
+    def cells(network: NetworkSummary, name: str) -> list[str]:
+        cell = summary.losses.sel(network=network.name, weights=name)
         printed = paper.LOSSES.get(network.name, {})
-        rows = []
-        for name in ("lbfgs_train", "sgd_train", "lbfgs_test", "sgd_test"):
-            cell = table.sel(weights=name)
-            count = str(int(cell["n"]))
-            if excluded := int(cell["not_finite"]):
-                count += f" (+{excluded} not finite)"
-            rows.append(
-                [
-                    WEIGHT_SET_LABELS[name],
-                    scientific(float(cell["mean"])),
-                    scientific(float(cell["deviation"])),
-                    count,
-                    scientific(printed.get(name, np.nan)),
-                ]
-            )
-        groups.append(Group(_with_parameters(network.name, network.dimension), rows))
+        return [
+            scientific(float(cell["mean"])),
+            scientific(float(cell["deviation"])),
+            _count(cell),
+            scientific(printed.get(name, np.nan)),
+        ]
+
+    groups = _groups(summary, cells, BY_LOSS, with_parameters=True)
     return TableView(
         "Lowest loss of each kept run: mean and standard deviation over the n runs, and the "
         "paper’s mean over 48 runs. “Train” is the training loss, “test” the test loss.",
@@ -73,217 +74,169 @@ def losses_table(summary: Summary) -> TableView:
 
 def accuracy_table(summary: Summary) -> TableView:
     """Test accuracy of the kept runs; the autoencoder has none."""
-    groups = []
-    for network in summary.networks:
-        rows = []
-        for name in ("lbfgs_train", "sgd_train", "lbfgs_test", "sgd_test"):
-            values = network.accuracies(name)
-            values = values[np.isfinite(values)]
-            if not len(values):
-                continue
-            cell = summary.accuracies.sel(network=network.name, weights=name)
-            numbers = (float(cell["mean"]), values.min(), values.max())
-            deviation = float(cell["deviation"])
-            rows.append(
-                [
-                    WEIGHT_SET_LABELS[name],
-                    *(f"{number:.2%}" for number in numbers[:1]),
-                    "–" if np.isnan(deviation) else f"{deviation:.2%}",
-                    *(f"{number:.2%}" for number in numbers[1:]),
-                    str(len(values)),
-                ]
-            )
-        if rows:
-            groups.append(Group(network.name, rows))
+
+    def cells(network: NetworkSummary, name: str) -> list[str] | None:
+        values = network.accuracies(name)
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return None
+        cell = summary.accuracies.sel(network=network.name, weights=name)
+        deviation = float(cell["deviation"])
+        return [
+            f"{float(cell['mean']):.2%}",
+            "–" if np.isnan(deviation) else f"{deviation:.2%}",
+            f"{values.min():.2%}",
+            f"{values.max():.2%}",
+            str(len(values)),
+        ]
+
     return TableView(
         "Share of the test images that the n kept runs classify rightly, with the weights of the "
         "lowest training loss (“train”) and of the lowest test loss (“test”). The paper prints no "
         "accuracies; the autoencoder has none.",
         ["Weights", "Mean", "Deviation", "Min.", "Max.", "n"],
-        groups,
+        _groups(summary, cells, BY_LOSS),
     )
-
-
-def _with_parameters(name: str, dimension: int | None) -> str:
-    return name if dimension is None else f"{name}, D = {dimension:,}"
 
 
 def weights_table(summary: Summary) -> TableView:
     """Table S1, with the paper's numbers beside."""
-    groups = []
-    for network in summary.networks:
-        rows = []
-        for name in WEIGHT_SETS:
-            mean = deviation = np.nan
-            if network.weights is not None and name in network.weights["set"]:
-                cell = network.weights.sel(set=name)
-                mean, deviation = float(cell["mean"]), float(cell["deviation"])
-            printed = paper.WEIGHTS.get(network.name, {}).get(name)
-            rows.append(
-                [
-                    WEIGHT_SET_LABELS[name],
-                    scientific(mean),
-                    scientific(printed.mean if printed else np.nan),
-                    scientific(deviation),
-                    scientific(printed.deviation if printed else np.nan),
-                    str(network.vectors[name]),
-                ]
-            )
-        groups.append(Group(network.name, rows))
+
+    def cells(network: NetworkSummary, name: str) -> list[str]:
+        mean = deviation = np.nan
+        if network.weights is not None and name in network.weights["set"]:
+            cell = network.weights.sel(set=name)
+            mean, deviation = float(cell["mean"]), float(cell["deviation"])
+        printed = paper.WEIGHTS.get(network.name, {}).get(name)
+        return [
+            scientific(mean),
+            scientific(printed.mean if printed else np.nan),
+            scientific(deviation),
+            scientific(printed.deviation if printed else np.nan),
+            str(network.vectors[name]),
+        ]
+
     return TableView(
         "Mean μ and standard deviation σ of all components of the n vectors of a set, pooled "
         "(ddof = 0), beside the paper’s.",
         ["Weights", "μ", "paper", "σ", "paper", "n"],
-        groups,
+        _groups(summary, cells),
     )
 
 
 def height_table(summary: Summary, landscape: str) -> TableView:
     """Path heights on a landscape in numbers."""
-    groups = []
-    for network in summary.networks:
-        rows = []
-        for name in WEIGHT_SETS:
-            cell = network.height_table.sel(weights=name, landscape=landscape)
-            count = str(int(cell["n"]))
-            if excluded := int(cell["not_finite"]):
-                count += f" (+{excluded} not finite)"
-            numbers = ("minimum", "lower_quartile", "median", "upper_quartile", "maximum")
-            rows.append(
-                [
-                    WEIGHT_SET_LABELS[name],
-                    count,
-                    *(three_figures(float(cell[column])) for column in numbers),
-                    three_figures(float(cell["straight_median"])),
-                ]
-            )
-        groups.append(Group(network.name, rows))
+
+    def cells(network: NetworkSummary, name: str) -> list[str]:
+        cell = network.height_table.sel(weights=name, landscape=landscape)
+        numbers = ("minimum", "lower_quartile", "median", "upper_quartile", "maximum")
+        return [
+            _count(cell),
+            *(three_figures(float(cell[column])) for column in (*numbers, "straight_median")),
+        ]
+
     return TableView(
         "Path heights: number of paths, minimum, quartiles and maximum, and the median height of "
         "the straight lines between the same ends.",
         ["Weights", "n", "Min.", "25%", "50%", "75%", "Max.", "Line"],
-        groups,
+        _groups(summary, cells),
     )
 
 
 def step_table(summary: Summary, landscape: str) -> TableView:
     """Median heights by steps, and the effect size between the optimizers, in numbers."""
-    groups = []
-    for network in summary.networks:
-        rows = []
-        for name in WEIGHT_SETS:
-            course = network.courses[name, landscape]
-            if not course.sizes["step"]:
-                continue
-            steps, median = course["step"].values, median_course(course)
-            at = [int(np.searchsorted(steps, share * steps[-1])) for share in (0, 0.25, 0.5, 1)]
-            rows.append(
-                [
-                    WEIGHT_SET_LABELS[name],
-                    *(three_figures(float(median[k])) for k in at),
-                    f"{1 - median[at[3]] / median[at[2]]:.1%}",
-                ]
-            )
-        if rows:
-            groups.append(Group(network.name, rows))
+
+    def cells(network: NetworkSummary, name: str) -> list[str] | None:
+        course = network.courses[name, landscape]
+        if not course.sizes["step"]:
+            return None
+        steps, median = course["step"].values, median_course(course)
+        at = [int(np.searchsorted(steps, share * steps[-1])) for share in (0, 0.25, 0.5, 1)]
+        return [
+            *(three_figures(float(median[k])) for k in at),
+            f"{1 - median[at[3]] / median[at[2]]:.1%}",
+        ]
+
     return TableView(
         "Median over the paths of the lowest height so far: of the straight lines, by the first "
         "measured step after a quarter and after half of the steps, and at the end; and by how "
         "much the last half lowered it.",
         ["Weights", "Line", "25%", "50%", "End", "Fell"],
-        groups,
+        _groups(summary, cells),
     )
 
 
 def tree_table(summary: Summary, landscape: str) -> TableView:
     """What the disconnectivity graphs hold, in numbers."""
-    groups = []
-    for network in summary.networks:
-        rows = []
-        for name in WEIGHT_SETS:
-            tree = network.trees[name, landscape]
-            if not tree.heights:
-                continue
-            levels = [merge.level for merge in tree.merges]
-            heights = network.heights(name, landscape)
-            rows.append(
-                [
-                    WEIGHT_SET_LABELS[name],
-                    str(len(tree.heights)),
-                    str(int(np.isfinite(heights).sum())),
-                    str(len(tree.roots)),
-                    three_figures(min(tree.heights)),
-                    three_figures(min(levels, default=np.nan)),
-                    three_figures(max(levels, default=np.nan)),
-                ]
-            )
-        if rows:
-            groups.append(Group(network.name, rows))
+
+    def cells(network: NetworkSummary, name: str) -> list[str] | None:
+        tree = network.trees[name, landscape]
+        if not tree.heights:
+            return None
+        levels = [merge.level for merge in tree.merges]
+        return [
+            str(len(tree.heights)),
+            str(int(np.isfinite(network.heights(name, landscape)).sum())),
+            str(len(tree.roots)),
+            three_figures(min(tree.heights)),
+            three_figures(min(levels, default=np.nan)),
+            three_figures(max(levels, default=np.nan)),
+        ]
+
     return TableView(
         "The n minima that have a path, paths, and the parts that these hold together; the lowest "
         "minimum, and the first and the last level at which two parts join.",
         ["Weights", "n", "Paths", "Parts", "Min.", "First", "Last"],
-        groups,
+        _groups(summary, cells),
     )
 
 
 def distance_table(summary: Summary, pair: tuple[str, str]) -> TableView:
     """Distances from the common origin in numbers."""
-    groups = []
-    for network in summary.networks:
+
+    def cells(network: NetworkSummary, name: str) -> list[str] | None:
         table = network.distances.get(pair)
         if table is None:
-            continue
-        rows = []
-        for name in pair:
-            values = table["distance"].values[table["set"].values == name]
-            spread = float(table["spread"].sel(group=name))
-            rows.append(
-                [
-                    WEIGHT_SET_LABELS[name],
-                    str(len(values)),
-                    three_figures(float(np.median(values))),
-                    three_figures(float(values.min())),
-                    three_figures(float(values.max())),
-                    three_figures(spread),
-                    three_figures(float(table["separation"])),
-                ]
-            )
-        groups.append(Group(network.name, rows))
+            return None
+        values = table["distance"].values[table["set"].values == name]
+        numbers = (
+            float(np.median(values)),
+            float(values.min()),
+            float(values.max()),
+            float(table["spread"].sel(group=name)),
+            float(table["separation"]),
+        )
+        return [str(len(values)), *map(three_figures, numbers)]
+
+    labels = {name: WEIGHT_SET_LABELS[name] for name in pair}
     return TableView(
         "Distance from the common origin; spread: root-mean-square distance of the vectors from "
         "their own centroid; apart: distance of the two centroids from each other.",
         ["Weights", "n", "Median", "Min.", "Max.", "Spread", "Apart"],
-        groups,
+        _groups(summary, cells, labels),
     )
 
 
 def area_table(summary: Summary, pair: tuple[str, str]) -> TableView:
     """Area under the ROC curve of both components for every kernel."""
-    groups = []
-    for network in summary.networks:
-        rows = []
-        for kernel, label in kernel_labels(summary).items():
-            table = network.projections.get((*pair, kernel))
-            if table is None:
-                continue
-            areas, shares = table["auc"].values, table["explained"].values
-            rows.append(
-                [
-                    label,
-                    scientific(float(table.attrs["gamma"])),
-                    three_figures(float(areas[0])),
-                    three_figures(float(areas[1])),
-                    f"{shares[0]:.1%}",
-                ]
-            )
-        if rows:
-            groups.append(Group(network.name, rows))
+
+    def cells(network: NetworkSummary, kernel: str) -> list[str] | None:
+        table = network.projections.get((*pair, kernel))
+        if table is None:
+            return None
+        areas, shares = table["auc"].values, table["explained"].values
+        return [
+            scientific(float(table.attrs["gamma"])),
+            three_figures(float(areas[0])),
+            three_figures(float(areas[1])),
+            f"{shares[0]:.1%}",
+        ]
+
     return TableView(
         "Area under the ROC curve (0.5: no separation, 1: perfect) of the first and the second "
         "component, and the first component’s share of the eigenvalues.",
         ["Kernel", "γ", "Area 1", "Area 2", "Share 1"],
-        groups,
+        _groups(summary, cells, kernel_labels(summary)),
     )
 
 
@@ -315,44 +268,64 @@ def evidence_table(summary: Summary, number: int) -> TableView:
 
 def sharpness_table(summary: Summary) -> TableView:
     """Curvature at the kept minima in numbers."""
-    groups = []
-    for network in summary.networks:
-        rows = []
-        for name in WEIGHT_SETS:
-            found = network.sharpness[name]
-            if not found:
-                continue
-            largest = [float(each.eigenvalues[0]) for each in found]
-            rows.append(
-                [
-                    WEIGHT_SET_LABELS[name],
-                    str(len(found)),
-                    three_figures(float(np.median(largest))),
-                    three_figures(min(largest)),
-                    three_figures(max(largest)),
-                    three_figures(float(np.median([each.trace for each in found]))),
-                    three_figures(float(np.median([each.trace_error for each in found]))),
-                ]
-            )
-        if rows:
-            groups.append(Group(network.name, rows))
+
+    def cells(network: NetworkSummary, name: str) -> list[str] | None:
+        found = network.sharpness[name]
+        if not found:
+            return None
+        largest = [float(each.eigenvalues[0]) for each in found]
+        numbers = (
+            float(np.median(largest)),
+            min(largest),
+            max(largest),
+            float(np.median([each.trace for each in found])),
+            float(np.median([each.trace_error for each in found])),
+        )
+        return [str(len(found)), *map(three_figures, numbers)]
+
     return TableView(
         "Largest eigenvalue λ₁ of the Hessian over the n minima, its median and range; medians of "
         "the traces and of their estimates’ standard errors.",
         ["Weights", "n", "λ₁", "Min.", "Max.", "Trace", "±"],
-        groups,
+        _groups(summary, cells),
     )
 
 
 def seeds_table(summary: Summary) -> TableView:
     """Which runs were kept."""
+
+    def cells(network: NetworkSummary, optimizer: str) -> list[str]:
+        return [", ".join(str(run.seed) for run in network.runs[optimizer]) or "–"]
+
+    return TableView(
+        "Seeds of the kept runs, lowest training loss first.",
+        ["Optimizer", "Seeds"],
+        _groups(summary, cells, {"sgd": "SGD", "lbfgs": "L-BFGS-GSS"}),
+    )
+
+
+def _groups(
+    summary: Summary,
+    cells: Callable[[NetworkSummary, str], list[str] | None],
+    labels: Mapping[str, str] = WEIGHT_SET_LABELS,
+    with_parameters: bool = False,
+) -> list[Group]:
+    """Return each network that has rows: a label and its cells, where there are some."""
     groups = []
     for network in summary.networks:
         rows = [
-            [label, ", ".join(str(run.seed) for run in network.runs[optimizer]) or "–"]
-            for optimizer, label in (("sgd", "SGD"), ("lbfgs", "L-BFGS-GSS"))
+            [label, *row]
+            for name, label in labels.items()
+            if (row := cells(network, name)) is not None
         ]
-        groups.append(Group(network.name, rows))
-    return TableView(
-        "Seeds of the kept runs, lowest training loss first.", ["Optimizer", "Seeds"], groups
-    )
+        title = network.name
+        if with_parameters and network.dimension is not None:
+            title += f", D = {network.dimension:,}"
+        if rows:
+            groups.append(Group(title, rows))
+    return groups
+
+
+def _count(cell: xr.Dataset) -> str:
+    excluded = int(cell["not_finite"])
+    return str(int(cell["n"])) + (f" (+{excluded} not finite)" if excluded else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from lowroad.study.config import StudyConfig
 from lowroad.study.index import IndexRow
@@ -17,6 +18,7 @@ from lowroad.study.tasks import (
     SharpnessTask,
     Task,
     TrainingTask,
+    WeightSet,
 )
 
 Stage = tuple[str, Optimizer]
@@ -44,17 +46,9 @@ def training_tasks(config: StudyConfig, stage: Stage) -> list[TrainingTask]:
     """The training runs of a stage, by seed."""
     network, optimizer = stage
     train = config.settings(network).train
-    return [
-        TrainingTask(
-            network=network,  # type: ignore[arg-type]
-            activation=config.activation,
-            data=config.data,
-            study_seed=config.seed,
-            seed=seed,
-            settings=train.sgd if optimizer == "sgd" else train.lbfgs,
-        )
-        for seed in range(train.seeds)
-    ]
+    settings = train.sgd if optimizer == "sgd" else train.lbfgs
+    common = _common(config, network)
+    return [TrainingTask(seed=seed, settings=settings, **common) for seed in range(train.seeds)]
 
 
 def path_tasks(
@@ -67,29 +61,25 @@ def path_tasks(
         stage: network and optimizer.
         train_heights: the lowest training loss of every run of the stage, by seed.
     """
-    network, optimizer = stage
+    network, _ = stage
     settings = config.settings(network)
     planes = settings.planes
     kept = kept_seeds(train_heights, settings.train.keep)
-    hashes = {task.seed: task.hash for task in training_tasks(config, stage) if task.seed in kept}
+    hashes = _hashes(config, stage)
+    common = _common(config, network)
+    pairs = random_pairs(kept, settings.paths.pairs, config.seed, network)
     return [
         PathTask(
-            network=network,  # type: ignore[arg-type]
-            activation=config.activation,
-            data=config.data,
-            study_seed=config.seed,
             weights=weights,
             landscape=landscape,
             seeds=(i, j),
             records=(hashes[i], hashes[j]),
             settings=settings.paths,
             plane=planes if number < planes.pairs and landscape == "train" else None,
+            **common,
         )
-        for number, (i, j) in enumerate(
-            random_pairs(kept, settings.paths.pairs, config.seed, network)
-        )
-        for weights in WEIGHT_SETS
-        if weights.startswith(optimizer)
+        for number, (i, j) in enumerate(pairs)
+        for weights in _weight_sets(stage)
         for landscape in SIDES
     ]
 
@@ -98,25 +88,34 @@ def sharpness_tasks(
     config: StudyConfig, stage: Stage, train_heights: dict[int, float]
 ) -> list[SharpnessTask]:
     """The points of a stage whose sharpness is measured; arguments as of :func:`path_tasks`."""
-    network, optimizer = stage
+    network, _ = stage
     settings = config.settings(network).sharpness
-    kept = kept_seeds(train_heights, settings.runs)
-    hashes = {task.seed: task.hash for task in training_tasks(config, stage) if task.seed in kept}
+    hashes = _hashes(config, stage)
+    common = _common(config, network)
     return [
-        SharpnessTask(
-            network=network,  # type: ignore[arg-type]
-            activation=config.activation,
-            data=config.data,
-            study_seed=config.seed,
-            weights=weights,
-            seed=seed,
-            record=hashes[seed],
-            settings=settings,
-        )
-        for seed in kept
-        for weights in WEIGHT_SETS
-        if weights.startswith(optimizer)
+        SharpnessTask(weights=weights, seed=seed, record=hashes[seed], settings=settings, **common)
+        for seed in kept_seeds(train_heights, settings.runs)
+        for weights in _weight_sets(stage)
     ]
+
+
+def _common(config: StudyConfig, network: str) -> dict[str, Any]:
+    """What all tasks on a network share."""
+    return {
+        "network": network,
+        "activation": config.activation,
+        "data": config.data,
+        "study_seed": config.seed,
+    }
+
+
+def _hashes(config: StudyConfig, stage: Stage) -> list[str]:
+    """Hashes of a stage's training runs, by seed."""
+    return [task.hash for task in training_tasks(config, stage)]
+
+
+def _weight_sets(stage: Stage) -> list[WeightSet]:
+    return [weights for weights in WEIGHT_SETS if weights.startswith(stage[1])]
 
 
 def number_of_tasks(config: StudyConfig) -> tuple[int, int, int]:
