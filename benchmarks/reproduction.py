@@ -1,7 +1,7 @@
 """Write a finished study's numbers beside the paper's, as a page and as small tables.
 
-    lowroad run studies/desk.toml --set 'networks=["FCP"]' --out runs/desk-fcp
-    python benchmarks/reproduction.py runs/desk-fcp docs/reproduction/FCP
+    lowroad run studies/desk.toml --set 'networks=["FCP"]' --out runs/desk
+    python benchmarks/reproduction.py runs/desk docs/reproduction
 
 Writes `runs.csv` and `paths.csv` (a row for each run and path), `claims.json` (every claim with its
 evidence) and `README.md`: the report's tables in Markdown, and how the numbers were made.
