@@ -3,8 +3,9 @@
     lowroad run studies/desk.toml --set 'networks=["FCP"]' --out runs/desk
     python benchmarks/reproduction.py runs/desk docs/reproduction
 
-Writes `runs.csv` and `paths.csv` (a row for each run and path), `claims.json` (every claim with its
-evidence) and `README.md`: the report's tables in Markdown, and how the numbers were made.
+Writes `runs.csv`, `paths.csv` and `sharpness.csv` (a row for each run, path and point), `claims.json`
+(every claim with its evidence) and `README.md`: the report's tables in Markdown, and how the
+numbers were made.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lowroad.report import tables, words
+from lowroad.report.measured_figures import sharpness_figure
 from lowroad.report.paper import PAIRS
 from lowroad.report.summary import LANDSCAPES, Summary, summarize
-from lowroad.report.views import TableView
+from lowroad.report.views import Charts, TableView
 from lowroad.study.export import export_csv
 from lowroad.study.results import load_results
 from lowroad.study.store import write_atomically
@@ -40,14 +42,12 @@ def markdown(table: TableView) -> str:
 def parts(summary: Summary) -> Iterator[str]:
     """Yield the page's parts."""
     config, results = summary.results.config, summary.results
-    hours = sum(run.seconds for run in results.trainings) / 3600
-    hours += sum(path.seconds for path in results.paths) / 3600
     yield f"# {words.listing(config.networks)}: measured beside the paper"
     yield (
-        f"{len(results.trainings)} training runs and {len(results.paths)} paths, "
-        f"{hours:.1f} hours of one core; {results.missing} tasks missing. All rows are in "
-        "`runs.csv` and `paths.csv`, the claims in `claims.json`. The settings, from which "
-        "`lowroad run` makes the study again:"
+        f"{len(results.trainings)} training runs, {len(results.paths)} paths and the sharpness of "
+        f"{len(results.sharpness)} points, {results.seconds / 3600:.1f} hours of one core; "
+        f"{results.missing} tasks missing. All rows are in the CSV files, the claims in "
+        "`claims.json`. The settings, from which `lowroad run` makes the study again:"
     )
     yield f"```toml\n{to_toml(config).strip()}\n```"
     yield f"## Losses (Table 1)\n\n{markdown(tables.losses_table(summary))}"
@@ -62,6 +62,10 @@ def parts(summary: Summary) -> Iterator[str]:
         yield f"## Distances and kernel PCA (Figures {numbers})"
         yield markdown(tables.distance_table(summary, pair))
         yield markdown(tables.area_table(summary, pair))
+    if sharpness := sharpness_figure(summary, Charts()):
+        yield "## Sharpness of the minima"
+        yield "\n\n".join(sharpness.caption)
+        yield markdown(tables.sharpness_table(summary))
     yield "## Claims"
     for claim in summary.claims:
         yield (

@@ -107,20 +107,19 @@ def print_status(config: StudyConfig, directory: Path) -> None:
     from lowroad.study.status import status
 
     found = status(config, directory)
-    table = Table(box=None, header_style="bold")
-    table.add_column("network")
-    table.add_column("optimizer")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("stage", no_wrap=True)
     sharpness = any(row.points for row in found.stages)
-    kinds = ("training runs", "paths", *(("sharpness",) if sharpness else ()))
-    for title in (*kinds, "running", "failed", "missing", "work left"):
-        table.add_column(title, justify="right")
+    kinds = ("runs", "paths", *(("sharpness",) if sharpness else ()))
+    for title in (*kinds, "running", "failed", "missing"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("work left", justify="right")
     for row in found.stages:
         table.add_row(
-            row.network,
-            row.optimizer,
-            f"{row.trainings_done} of {row.trainings}",
-            f"{row.paths_done} of {row.paths}",
-            *((f"{row.points_done} of {row.points}",) if sharpness else ()),
+            f"{row.network} {row.optimizer}",
+            f"{row.trainings_done}/{row.trainings}",
+            f"{row.paths_done}/{row.paths}",
+            *((f"{row.points_done}/{row.points}",) if sharpness else ()),
             str(row.running),
             str(row.failed),
             str(row.missing),

@@ -105,9 +105,6 @@ def _render(summary: Summary) -> str:
             for draw in (figures.projection_figure, figures.kernel_figure)
         ],
     }
-    seconds = sum(run.seconds for run in results.trainings)
-    seconds += sum(path.seconds for path in results.paths)
-    seconds += sum(each.seconds for each in results.sharpness)
     return environment.get_template("report.html.j2").render(
         **sections,
         config=config,
@@ -133,7 +130,7 @@ def _render(summary: Summary) -> str:
         missing_parts=words.missing_parts(summary),
         damaged=results.damaged,
         provenance=results.provenance,
-        computing_time=words.duration(seconds),
+        computing_time=words.duration(results.seconds),
         settings=to_toml(config),
         paper=paper.REFERENCE,
         # `</script>` cannot stand in the library: it would end the element. It does not.

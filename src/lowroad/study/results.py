@@ -194,6 +194,12 @@ class StudyResults:
         """Names of the study's networks."""
         return self.config.networks
 
+    @property
+    def seconds(self) -> float:
+        """How long all stored tasks took, one after the other."""
+        done = (*self.trainings, *self.paths, *self.sharpness)
+        return sum(each.seconds for each in done)
+
     def kept(self, network: str, optimizer: str) -> list[TrainingResult]:
         """The stored runs with the lowest training loss, lowest first, at most ``train.keep``."""
         runs = {
