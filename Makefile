@@ -45,7 +45,7 @@ $(BIN)/pip:
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: pyproject.toml constraints.txt | $(BIN)/pip
-	$(INSTALL) -e .
+	$(INSTALL) -e ".[hessian]"
 	@touch $@
 
 .venv/.installed-for-tests: pyproject.toml constraints.txt | $(BIN)/pip

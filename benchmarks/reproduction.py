@@ -3,7 +3,7 @@
     lowroad run studies/desk.toml --set 'networks=["FCP"]' --out runs/desk
     python benchmarks/reproduction.py runs/desk docs/reproduction
 
-Writes `runs.csv`, `paths.csv` and `sharpness.csv` (a row for each run, path and point), `claims.json`
+Writes `runs.csv`, `paths.csv` and `sharpness.csv` (a row for each run, path, point), `claims.json`
 (every claim with its evidence) and `README.md`: the report's tables in Markdown, and how the
 numbers were made.
 """

@@ -257,6 +257,19 @@ def test_without_data_the_error_says_what_to_do_and_gives_1(
         assert "Traceback" not in result.errors
 
 
+def test_sharpness_without_its_package_ends_before_the_first_task(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "curvlinops", None)
+    out = study.parent / "out"
+    settings = ("--set", "sharpness.runs=1", "--set", "sharpness.images=40")
+    result = call("run", study, *settings, "--out", out, "--workers", 1)
+    assert result.code == 1
+    assert "pip install 'lowroad[hessian]'" in result.errors
+    assert "Traceback" not in result.errors
+    assert not (out / "records").exists()
+
+
 def test_the_command_to_go_on_with_can_be_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

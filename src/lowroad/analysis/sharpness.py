@@ -63,7 +63,7 @@ def sharpness(
         generator: Where they come from, and the first vector of the iteration.
 
     Raises:
-        ImportError: If curvlinops is missing; the extra `lowroad[hessian]` installs it.
+        ModuleNotFoundError: If curvlinops is missing; the extra `lowroad[hessian]` installs it.
         TypeError: If the landscape is not a network's, or the point is of another type.
         ValueError: If the point does not fit or is not finite, fewer than one eigenvalue or more
             than d are asked for, there are fewer than two samples, or batch norm's statistics
@@ -139,17 +139,23 @@ class _Summed(nn.Module):
         return self.loss(outputs, targets)
 
 
+def require_curvlinops() -> None:
+    """Raise ModuleNotFoundError with advice where curvlinops is not installed."""
+    try:
+        import curvlinops  # noqa: F401
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "sharpness needs curvlinops, which is not installed: pip install 'lowroad[hessian]'"
+        ) from error
+
+
 class _Product:
     """v ↦ H v, from float64 to float64 whatever the network's type is."""
 
     def __init__(self, landscape: NetworkLandscape, point: Tensor) -> None:
-        try:
-            from curvlinops import HessianLinearOperator
-        except ImportError as error:
-            raise ImportError(
-                "the Hessian needs curvlinops, which is not installed: pip install "
-                "'lowroad[hessian]'"
-            ) from error
+        require_curvlinops()
+        from curvlinops import HessianLinearOperator
+
         module = copy.deepcopy(landscape.module)
         module.load_state_dict(landscape.parameters_at(point), strict=False)
         self._operator = HessianLinearOperator(

@@ -131,6 +131,8 @@ def _run(
     )
     try:
         summary = _perform(prepared, workers, device)
+    except ModuleNotFoundError as missing:
+        fail(str(missing), FAILED)
     except KeyboardInterrupt:
         stored = len(prepared.agenda.done)
         fail(

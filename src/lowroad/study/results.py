@@ -197,8 +197,8 @@ class StudyResults:
     @property
     def seconds(self) -> float:
         """How long all stored tasks took, one after the other."""
-        done = (*self.trainings, *self.paths, *self.sharpness)
-        return sum(each.seconds for each in done)
+        kinds = (self.trainings, self.paths, self.sharpness)
+        return sum(sum(each.seconds for each in kind) for kind in kinds)
 
     def kept(self, network: str, optimizer: str) -> list[TrainingResult]:
         """The stored runs with the lowest training loss, lowest first, at most ``train.keep``."""

@@ -63,6 +63,7 @@ class PreparedRun:
         Raises:
             ClusterError: the cluster cannot be had.
             MnistError: the data cannot be had.
+            ModuleNotFoundError: the study measures sharpness, and curvlinops is not installed.
             KeyboardInterrupt: after the workers have stopped; what is finished is stored.
             OSError: the directory cannot be written, or not even a traceback fits into it.
         """
@@ -85,8 +86,11 @@ class PreparedRun:
 
         if self.tasks:
             # Loaded here: an error comes once, and early.
+            from lowroad.analysis.sharpness import require_curvlinops
             from lowroad.study.work import load_data, perform
 
+            if any(self.config.settings(name).sharpness.runs for name in self.config.networks):
+                require_curvlinops()
             load_data(self.config.data.train, self.config.data.test, self.config.seed)
             with Heartbeat(store, tally):
                 function = partial(perform, store.directory, device=device)
