@@ -4,13 +4,14 @@
     python benchmarks/reproduction.py runs/desk docs/reproduction
 
 Writes `runs.csv`, `paths.csv` and `sharpness.csv` (a row for each run, path, point), `claims.json`
-(every claim with its evidence) and `README.md`: the report's tables in Markdown, and how the
-numbers were made.
+(every claim with its evidence) and `README.md`: the report's tables and figures in Markdown, and
+how the numbers were made.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,11 @@ def markdown(table: TableView) -> str:
     return f"{table.caption}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def picture(name: str, text: str) -> str:
+    """Return the place of one of the report's figures."""
+    return f"![{text}]({name}.png)"
+
+
 def parts(summary: Summary) -> Iterator[str]:
     """Yield the page's parts."""
     config, results = summary.results.config, summary.results
@@ -55,15 +61,19 @@ def parts(summary: Summary) -> Iterator[str]:
     yield f"## Weights (Table S1)\n\n{markdown(tables.weights_table(summary))}"
     for side, number in zip(LANDSCAPES, ("4", "S2"), strict=True):
         yield f"## Paths on the {side} landscape (Figure {number})"
+        yield picture(f"figure-{number}-heights-{side}", f"Path heights on the {side} landscape")
         yield markdown(tables.height_table(summary, side))
         yield markdown(tables.step_table(summary, side))
         yield markdown(tables.tree_table(summary, side))
-    for pair, numbers in zip(PAIRS, ("5 and 6", "S3 and S4"), strict=True):
-        yield f"## Distances and kernel PCA (Figures {numbers})"
+    for pair, (distances, projections) in zip(PAIRS, (("5", "6"), ("S3", "S4")), strict=True):
+        yield f"## Distances and kernel PCA (Figures {distances} and {projections})"
+        yield picture(f"figure-{distances}-distances", "Distances from the common origin")
         yield markdown(tables.distance_table(summary, pair))
+        yield picture(f"figure-{projections}-kernel-pca", "RBF kernel PCA")
         yield markdown(tables.area_table(summary, pair))
     if sharpness := sharpness_figure(summary, Charts()):
         yield "## Sharpness of the minima"
+        yield picture("sharpness", "Largest eigenvalues and traces")
         yield "\n\n".join(sharpness.caption)
         yield markdown(tables.sharpness_table(summary))
     yield "## Claims"
@@ -87,6 +97,8 @@ def main() -> None:
         if path.read_text().count("\n") == 1:  # the header alone: nothing of it was measured
             path.unlink()
     shutil.copyfile(arguments.study / "claims.json", arguments.out / "claims.json")
+    for name in re.findall(r"\]\((.+\.png)\)", page):
+        shutil.copyfile(arguments.study / "figures" / name, arguments.out / name)
     write_atomically(arguments.out / "README.md", page.encode())
     print(f"Written: {arguments.out / 'README.md'}")
 
