@@ -230,3 +230,17 @@ def test_paths_that_still_fall_leave_the_tenth_claim_open(as_in_the_paper):
     fall = next(item for item in result.evidence if "lowers a path" in item.question)
     assert fall.interval.estimate == pytest.approx(1 - 1 / 1.2)
     assert {item.verdict for item in result.evidence} == {Verdict.HOLDS, Verdict.OPEN}
+
+
+def test_what_was_not_measured_between_first_and_last_step_stays_open(as_in_the_paper):
+    """Two heights a path: how low it was on the way, and whether it settled, nobody knows."""
+    sparse = {
+        key: heights_by_step([([0, 100], [10 * height, height]) for height in values])
+        for key, values in as_in_the_paper["FCP"].heights.items()
+    }
+    runs = {"FCP": replace(as_in_the_paper["FCP"], courses=sparse)}
+    result = judge_claims(runs, np.random.default_rng(0))[9]
+    for item in result.evidence:
+        known = item.question.endswith(("straight lines", "all steps"))
+        assert item.verdict is (Verdict.HOLDS if known else Verdict.OPEN), item.question
+        assert np.isfinite(item.interval.estimate) == known

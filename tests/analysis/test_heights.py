@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowroad.analysis.heights import heights_by_step, path_heights
+from lowroad.analysis.heights import heights_by_step, lowest_within, path_heights
 
 
 def test_quartiles_of_known_heights():
@@ -68,3 +68,12 @@ def test_the_lowest_so_far_is_kept_between_and_after_a_searchs_own_steps():
 def test_a_history_that_is_none_is_refused(history):
     with pytest.raises(ValueError, match="history 1: expected increasing steps"):
         heights_by_step([([0], [1.0]), history])
+
+
+def test_lowest_within_a_share_takes_the_last_measurement_before_it():
+    table = heights_by_step([([0, 20, 40, 100], [9, 5, 4, 1]), ([0, 20, 40, 100], [8, 9, 3, 2])])
+    by_share = {0.0: [9, 8], 0.25: [5, 8], 0.5: [4, 3], 0.99: [4, 3], 1.0: [1, 2]}
+    for share, expected in by_share.items():
+        np.testing.assert_array_equal(lowest_within(table, share), expected)
+    assert np.isnan(lowest_within(table, 0.19)).all()
+    assert lowest_within(heights_by_step([]), 0.5).shape == (0,)

@@ -17,7 +17,7 @@ from lowroad.analysis.comparisons import (
 )
 from lowroad.analysis.disconnectivity import Merge, MergeTree, merge_tree
 from lowroad.analysis.evidence import Evidence, Measurements, Verdict
-from lowroad.analysis.heights import heights_by_step, path_heights
+from lowroad.analysis.heights import heights_by_step, lowest_within, path_heights
 from lowroad.analysis.kernel_pca import KERNELS, kernel_pca
 from lowroad.analysis.losses import loss_table, representative_run, rise_after_minimum
 from lowroad.analysis.planes import plane_axes, plane_through
@@ -43,6 +43,7 @@ __all__ = [
     "judge_claims",
     "kernel_pca",
     "loss_table",
+    "lowest_within",
     "merge_tree",
     "path_heights",
     "plane_axes",

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lowroad.analysis.checks import as_sample
 
-__all__ = ["heights_by_step", "path_heights"]
+__all__ = ["heights_by_step", "lowest_within", "path_heights"]
 
 _QUANTILES = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
 
@@ -119,3 +119,26 @@ def heights_by_step(histories: Sequence[tuple[ArrayLike, ArrayLike]]) -> xr.Data
         so_far = np.concatenate([[np.inf], np.minimum.accumulate(values)])[before]
         row[:] = np.where(np.isfinite(so_far), so_far, np.nan)
     return xr.Dataset({"lowest": (("path", "step"), lowest)}, coords={"step": grid})
+
+
+def lowest_within(course: xr.Dataset, share: float) -> NDArray[np.float64]:
+    """Return the lowest height of each path that was measured within a share of the steps.
+
+    Args:
+        course: a result of `heights_by_step`.
+        share: 0 for the straight lines, 1 for all steps.
+
+    Returns:
+        Heights [n]; NaN where the search measured nothing but the straight line until then, so
+        that how low the path had come by then is not known.
+
+    >>> table = heights_by_step([([0, 20, 80], [9.0, 5.0, 1.0])])
+    >>> [lowest_within(table, share).item() for share in (0.0, 0.2, 0.5, 1.0)]
+    [9.0, nan, 5.0, 1.0]
+    """
+    steps, lowest = course["step"].values, course["lowest"].values
+    if not len(steps):
+        return np.full(len(lowest), np.nan)
+    at = int(np.searchsorted(steps, share * steps[-1], side="right")) - 1
+    unknown = at < 0 or (at == 0 and share > 0)
+    return np.full(len(lowest), np.nan) if unknown else np.asarray(lowest[:, at])

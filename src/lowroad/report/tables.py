@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from lowroad.analysis.claims import PAPER_CLAIMS
-from lowroad.plotting.barriers import median_course
+from lowroad.analysis.heights import lowest_within
 from lowroad.plotting.style import scientific, three_figures
 from lowroad.report import paper
 from lowroad.report.summary import OTHER_GAMMA, NetworkSummary, Summary, other_gamma
@@ -144,23 +144,24 @@ def height_table(summary: Summary, landscape: str) -> TableView:
 
 
 def step_table(summary: Summary, landscape: str) -> TableView:
-    """Median heights by steps, and the effect size between the optimizers, in numbers."""
+    """Median heights by steps, in numbers."""
 
     def cells(network: NetworkSummary, name: str) -> list[str] | None:
         course = network.courses[name, landscape]
         if not course.sizes["step"]:
             return None
-        steps, median = course["step"].values, median_course(course)
-        at = [int(np.searchsorted(steps, share * steps[-1])) for share in (0, 0.25, 0.5, 1)]
-        return [
-            *(three_figures(float(median[k])) for k in at),
-            f"{1 - median[at[3]] / median[at[2]]:.1%}",
-        ]
+        medians = []
+        for share in (0.0, 0.25, 0.5, 1.0):
+            lowest = lowest_within(course, share)
+            known = lowest[np.isfinite(lowest)]
+            medians.append(float(np.median(known)) if len(known) else np.nan)
+        fell = 1 - medians[3] / medians[2]
+        return [*map(three_figures, medians), "–" if np.isnan(fell) else f"{fell:.1%}"]
 
     return TableView(
-        "Median over the paths of the lowest height so far: of the straight lines, by the first "
-        "measured step after a quarter and after half of the steps, and at the end; and by how "
-        "much the last half lowered it.",
+        "Median over the paths of the lowest height so far: of the straight lines, by the last "
+        "measured step within a quarter and within half of the steps (– where there is none), and "
+        "at the end; and by how much it fell from half on.",
         ["Weights", "Line", "25%", "50%", "End", "Fell"],
         _groups(summary, cells),
     )
