@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, mannwhitneyu
+from scipy.stats import bootstrap, mannwhitneyu, wilcoxon
 
 from lowroad.analysis.comparisons import (
     bootstrap_interval,
     cliffs_delta,
     compare,
+    median_interval,
+    signed_rank_p,
     smallest_p_value,
 )
 
@@ -139,3 +141,43 @@ def test_units_that_do_not_fit_are_refused():
 
 def test_large_samples_have_a_smallest_p_value():
     assert smallest_p_value(1500, 1500) == 0.0  # 2 / C(3000, 1500) is below the smallest double
+
+
+def test_median_interval_is_scipys_where_numbers_are_independent():
+    sample = generator().exponential(size=24)
+    own = median_interval(sample, generator=generator(), resamples=20_000)
+    theirs = bootstrap(
+        (sample,), np.median, method="percentile", n_resamples=20_000, random_state=generator()
+    ).confidence_interval
+    assert own.estimate == np.median(sample)
+    assert own.low == pytest.approx(theirs.low, abs=0.03)
+    assert own.high == pytest.approx(theirs.high, abs=0.03)
+
+
+def test_median_of_pairs_draws_their_runs():
+    """66 pairs of twelve runs: a run's part makes its pairs alike, and the interval wide."""
+    drawn = np.random.default_rng(3)
+    pairs = np.array([(i, j) for i in range(12) for j in range(i + 1, 12)])
+    values = drawn.normal(size=12)[pairs].sum(axis=1)
+    found = median_interval(values, generator=generator(), units=pairs, resamples=20_000)
+    medians = []
+    for _ in range(4000):
+        runs = drawn.integers(0, 12, 12)
+        copies = [int(np.sum(runs == i) * np.sum(runs == j)) for i, j in pairs]
+        medians.append(np.median(np.repeat(values, copies)))
+    low, high = np.quantile(medians, [0.025, 0.975])
+    assert found.low == pytest.approx(low, abs=0.1)
+    assert found.high == pytest.approx(high, abs=0.1)
+    alone = median_interval(values, generator=generator())
+    assert alone.high - alone.low < 0.8 * (found.high - found.low)
+    assert np.isnan(median_interval([1.0], generator=generator()).low)
+    assert np.isnan(median_interval([np.nan], generator=generator()).estimate)
+
+
+def test_signed_ranks():
+    sample = generator().normal(0.5, 1.0, 14)
+    assert signed_rank_p(np.append(sample, np.nan), 0.2) == wilcoxon(sample - 0.2).pvalue
+    assert signed_rank_p([1.0, 1.0], 1.0) == 1.0
+    assert np.isnan(signed_rank_p([], 0.0))
+    assert smallest_p_value(5) > 0.05 > smallest_p_value(6)
+    assert signed_rank_p(np.arange(1.0, 7.0), 0.0) == smallest_p_value(6)

@@ -37,6 +37,16 @@ def test_paths_that_diverged_are_counted_and_left_out():
     assert (table["median"].item(), table["maximum"].item()) == (2.0, 3.0)
 
 
+def test_barriers_and_paths_that_are_highest_at_an_end():
+    key = ("a", "train")
+    table = path_heights({key: [1.0, 4.0, np.nan, 2.0]}, barriers={key: [0.0, 3.0, np.nan, 0.5]})
+    assert table["barrier_median"].item() == 0.5
+    assert table["at_an_end"].item() == 1
+    assert path_heights({key: []}, barriers={key: []})["at_an_end"].item() == 0
+    with pytest.raises(ValueError, match="1 path heights but 2 barriers"):
+        path_heights({key: [1.0]}, barriers={key: [1.0, 2.0]})
+
+
 def test_no_paths_at_all():
     table = path_heights({("a", "train"): []}, {("a", "train"): []})
     assert table["n"].item() == 0

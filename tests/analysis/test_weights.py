@@ -72,11 +72,51 @@ def test_jackknife_error_against_recomputed_leave_one_out():
 
     found = centroid_distances(first, second)
     assert found["relative"].item() == pytest.approx(relative(first, second), rel=1e-10)
-    ones = [relative(np.delete(first, i, axis=0), second) for i in range(5)]
-    twos = [relative(first, np.delete(second, i, axis=0)) for i in range(4)]
-    variance = 4 / 5 * np.sum((ones - np.mean(ones)) ** 2)
-    variance += 3 / 4 * np.sum((twos - np.mean(twos)) ** 2)
+    left_out = [relative(np.delete(first, i, axis=0), second) for i in range(5)]
+    left_out += [relative(first, np.delete(second, i, axis=0)) for i in range(4)]
+    variance = 8 / 9 * np.sum((left_out - np.mean(left_out)) ** 2)
     assert found["relative_error"].item() == pytest.approx(np.sqrt(variance), rel=1e-9)
+    assert found["relative_by_start"].shape == (9,)
+
+
+def test_vectors_of_one_start_are_no_evidence_of_a_common_centre():
+    """Half of the variance comes from shared starts: only pairs of other starts are unbiased."""
+    generator = np.random.default_rng(5)
+    aware, unaware = [], []
+    for _ in range(300):
+        starts = generator.normal(size=(7, 60))
+        first = starts[:5] + generator.normal(size=(5, 60))
+        second = starts[2:] + generator.normal(0.2, 1.0, size=(5, 60))
+        found = centroid_distances(first, second, starts=(range(5), range(2, 7)))
+        aware.append(found["separation_squared_unbiased"].item())
+        unaware.append(centroid_distances(first, second)["separation_squared_unbiased"].item())
+    truth, shared = 60 * 0.2**2, 60
+    assert abs(np.mean(aware) - truth) < 4 * np.std(aware) / np.sqrt(300)
+    # three of the 25 pairs share their start, each 2 · 60 closer in squares than the others
+    assert np.mean(unaware) == pytest.approx(truth - 3 / 25 * 2 * shared, rel=0.2)
+
+
+def test_jackknife_error_is_that_of_repeated_draws_with_shared_starts():
+    generator = np.random.default_rng(6)
+    errors, relative = [], []
+    for _ in range(150):
+        starts = generator.normal(size=(25, 60))
+        first = starts[:20] + generator.normal(size=(20, 60))
+        second = starts[5:] + generator.normal(1.0, 1.0, size=(20, 60))
+        found = centroid_distances(first, second, starts=(range(20), range(5, 25)))
+        errors.append(found["relative_error"].item())
+        relative.append(found["relative"].item())
+    assert np.mean(errors) == pytest.approx(np.std(relative), rel=0.2)
+
+
+def test_distances_of_pairs_with_one_start_and_with_others():
+    found = centroid_distances([[0.0], [10.0]], [[13.0], [1.0], [4.0]], starts=([7, 8], [8, 7, 9]))
+    assert found["same_start"].item() == pytest.approx(np.sqrt((3**2 + 1**2) / 2))
+    others = [13.0, 4.0, 9.0, 6.0]
+    assert found["other_start"].item() == pytest.approx(np.sqrt(np.mean(np.square(others))))
+    assert np.isnan(centroid_distances([[0.0]], [[1.0]])["same_start"].item())
+    with pytest.raises(ValueError, match="a start for each of the 1 and 2 vectors"):
+        centroid_distances([[0.0]], [[1.0], [2.0]], starts=([0], [0]))
 
 
 def test_few_vectors_give_what_they_can():

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import mannwhitneyu
 
-from lowroad.analysis.comparisons import Interval, bootstrap_interval
+from lowroad.analysis.comparisons import (
+    Interval,
+    bootstrap_interval,
+    median_interval,
+    signed_rank_p,
+)
 from lowroad.analysis.evidence import (
-    MEDIUM_DELTA,
+    RANKS_RULE,
     SEPARATED_AUC,
-    SIGNIFICANCE,
     Evidence,
     Measurements,
     Verdict,
@@ -21,8 +26,14 @@ from lowroad.analysis.evidence import (
     evidence_separated,
     verdict_of,
 )
-from lowroad.analysis.heights import lowest_within
 from lowroad.analysis.kernel_pca import KERNELS
+from lowroad.analysis.path_claims import (
+    PATHS_RULE,
+    SETTLED_RULE,
+    barriers_by_step,
+    lower_barriers,
+    training_barriers,
+)
 
 __all__ = ["PAPER_CLAIMS", "PAPER_NETWORKS", "ClaimResult", "judge_claims"]
 
@@ -35,8 +46,6 @@ PAPER_NETWORKS = ("FCP", "LeNet", "Autoencoder", "LSTM")
 COMPARABLE_RATIO = 3.0
 STEEP_RISE = 1.5
 SMALL_SEPARATION = 0.5
-# Ours: a path has settled where the last half of its steps lowered it by less than this share.
-SETTLED_FALL = 0.05
 
 
 @dataclass(frozen=True)
@@ -128,111 +137,36 @@ def _comparable_test_loss(
     bfgs, sgd = (_finite(runs.minima.get(name, ())) for name in ("lbfgs_test", "sgd_test"))
     ratio = bootstrap_interval(ratio_of_means, bfgs, sgd, generator=generator)
     sizes = len(bfgs), len(sgd)
+    # two one-sided tests: that the ratio is below the upper and above the lower end
+    p_value = float("nan")
+    if min(sizes):
+        p_value = max(
+            float(mannwhitneyu(bfgs, COMPARABLE_RATIO * sgd, alternative="less").pvalue),
+            float(mannwhitneyu(bfgs, sgd / COMPARABLE_RATIO, alternative="greater").pvalue),
+        )
     below = answer_above(ratio, 1 / COMPARABLE_RATIO, sizes)
     above = answer_above(ratio, COMPARABLE_RATIO, sizes)
     outside = below is False or above is True
     answer = False if outside else (True if below is True and above is False else None)
     question = "mean test loss, L-BFGS / SGD, within a factor of 3"
     return [
-        Evidence(network, question, True, "ratio", ratio, np.nan, sizes, verdict_of(answer, True))
+        Evidence(network, question, True, "ratio", ratio, p_value, sizes, verdict_of(answer, True))
     ]
 
 
 def _steep_rise(network: str, runs: Measurements, generator: np.random.Generator) -> list[Evidence]:
     rises = _finite(runs.rises)
-    rise = bootstrap_interval(lambda drawn: np.median(drawn, axis=1), rises, generator=generator)
+    rise = median_interval(rises, generator=generator)
     expected = network != "Autoencoder"
-    # One sample: the sign test's smallest two-sided p-value is 2 / 2^n.
-    answer = None
-    if len(rises) and 2.0 ** (1 - len(rises)) < SIGNIFICANCE:
-        answer = answer_above(rise, STEEP_RISE, (len(rises), len(rises)))
+    answer = answer_above(rise, STEEP_RISE, (len(rises),))
     question = f"L-BFGS test loss at the end over its minimum, at least {STEEP_RISE}"
     return [
         Evidence(
-            network, question, expected, "median ratio", rise, np.nan, (len(rises),),
+            network, question, expected, "median ratio", rise,
+            signed_rank_p(np.log(rises), np.log(STEEP_RISE)), (len(rises),),
             verdict_of(answer, expected),
         )
     ]  # fmt: skip
-
-
-def _path_samples(
-    runs: Measurements, keys: Sequence[tuple[str, str]]
-) -> tuple[tuple[ArrayLike, ArrayLike], tuple[ArrayLike | None, ArrayLike | None]]:
-    first, second = (runs.heights.get(key, ()) for key in keys)
-    units = (runs.pairs.get(keys[0]), runs.pairs.get(keys[1]))
-    return (first, second), units
-
-
-def _lower_barriers(
-    network: str, runs: Measurements, generator: np.random.Generator
-) -> list[Evidence]:
-    evidence = []
-    for landscape in ("train", "test"):
-        for kind in ("train", "test"):
-            keys = [(f"lbfgs_{kind}", landscape), (f"sgd_{kind}", landscape)]
-            samples, units = _path_samples(runs, keys)
-            question = f"BFGS {kind} paths above SGD {kind} paths, {landscape} landscape"
-            expected = network != "Autoencoder"
-            evidence.append(evidence_higher(network, question, expected, samples, generator, units))
-    return evidence
-
-
-def _barriers_by_step(
-    network: str, runs: Measurements, generator: np.random.Generator
-) -> list[Evidence]:
-    expected = network != "Autoencoder"
-    evidence = []
-    for landscape in ("train", "test"):
-        for kind in ("train", "test"):
-            keys = [(f"lbfgs_{kind}", landscape), (f"sgd_{kind}", landscape)]
-            units = (runs.pairs.get(keys[0]), runs.pairs.get(keys[1]))
-            for stage, share in _STAGES.items():
-                samples = tuple(_courses_within(runs, key, share) for key in keys)
-                question = f"BFGS {kind} paths above SGD {kind} paths, {landscape} landscape, "
-                evidence.append(
-                    evidence_higher(
-                        network, question + stage, expected, (samples[0], samples[1]), generator,
-                        units,
-                    )
-                )  # fmt: skip
-        evidence.append(_settled(network, runs, landscape, generator))
-    return evidence
-
-
-def _courses_within(runs: Measurements, key: tuple[str, str], share: float) -> NDArray[np.float64]:
-    course = runs.courses.get(key)
-    return np.empty(0) if course is None else lowest_within(course, share)
-
-
-def _settled(
-    network: str, runs: Measurements, landscape: str, generator: np.random.Generator
-) -> Evidence:
-    keys = [key for key in runs.courses if key[1] == landscape]
-    middle, last = (
-        np.concatenate([_courses_within(runs, key, share) for key in keys] or [np.empty(0)])
-        for share in (0.5, 1.0)
-    )
-    falls = _finite(1 - last / middle)
-    fall = bootstrap_interval(lambda drawn: np.median(drawn, axis=1), falls, generator=generator)
-    # paths that still fall contradict nothing: what they lead to is not known yet
-    still = answer_above(fall, SETTLED_FALL, (len(falls), len(falls)))
-    question = (
-        f"last half of the steps lowers a path by less than {SETTLED_FALL:.0%}, "
-        f"{landscape} landscape"
-    )
-    return Evidence(
-        network, question, True, "median share", fall, np.nan, (len(falls),),
-        verdict_of(True if still is False else None, True),
-    )  # fmt: skip
-
-
-def _training_barriers(
-    network: str, runs: Measurements, generator: np.random.Generator
-) -> list[Evidence]:
-    samples, units = _path_samples(runs, [("lbfgs_train", "train"), ("lbfgs_test", "train")])
-    question = "BFGS train paths above BFGS test paths, train landscape"
-    expected = network in ("FCP", "LSTM")
-    return [evidence_higher(network, question, expected, samples, generator, units)]
 
 
 def _longer_vectors(
@@ -254,12 +188,13 @@ def _near_centroids(
 ) -> list[Evidence]:
     table = runs.distances.get(("sgd_test", "lbfgs_train"))
     nan = float("nan")
-    interval, sizes = Interval(nan, nan, nan), (0, 0)
+    interval, sizes, p_value = Interval(nan, nan, nan), (0, 0), nan
     if table is not None:
         # The squared ratio is unbiased and can be negative; its root, cut at zero, is shown.
         middle, error = float(table["relative"]), float(table["relative_error"])
         ends = np.sqrt(np.maximum([middle, middle - 1.96 * error, middle + 1.96 * error], 0.0))
         interval = Interval(*(float(end) for end in ends))
+        p_value = signed_rank_p(table["relative_by_start"].values, SMALL_SEPARATION**2)
         names = table["set"].values
         sizes = (int((names == "sgd_test").sum()), int((names == "lbfgs_train").sum()))
     above = answer_above(interval, SMALL_SEPARATION, sizes)
@@ -267,7 +202,7 @@ def _near_centroids(
     question = "separation of the SGD test and BFGS train centroids below half the spread"
     return [
         Evidence(
-            network, question, True, "separation / spread", interval, nan, sizes,
+            network, question, True, "separation / spread", interval, p_value, sizes,
             verdict_of(answer, True),
         )
     ]  # fmt: skip
@@ -296,12 +231,6 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
 
 
 _Gather = Callable[[str, Measurements, np.random.Generator], list[Evidence]]
-_RANKS = (
-    f"Cliff’s δ with its bootstrap interval and a Mann–Whitney test, p < {SIGNIFICANCE}; refuted "
-    f"where the interval excludes δ ≥ {MEDIUM_DELTA}"
-)
-_PATHS = _RANKS + "; the bootstrap draws runs, not pairs"
-_STAGES = {"straight lines": 0.0, "a quarter of the steps": 0.25, "all steps": 1.0}
 _AREA = (
     "The area under the ROC curve of the first component, with its bootstrap interval, is at "
     f"least {SEPARATED_AUC}"
@@ -309,37 +238,38 @@ _AREA = (
 _CLAIMS: tuple[tuple[str, str, _Gather], ...] = (
     (
         "L-BFGS-GSS reaches a lower training loss than SGD in all four networks.",
-        _RANKS,
+        RANKS_RULE,
         _lower_training_loss,
     ),
     (
         "The test losses of both optimizers are comparable.",
         "The ratio of the mean test losses, with its bootstrap interval, lies within a factor of "
-        f"{COMPARABLE_RATIO:g}",
+        f"{COMPARABLE_RATIO:g}; p of two one-sided Mann–Whitney tests, the larger",
         _comparable_test_loss,
     ),
     (
         "The L-BFGS test loss rises steeply after its minimum, except in the autoencoder.",
         "The median over runs of last test loss / lowest test loss, with its bootstrap interval, "
-        f"is at least {STEEP_RISE}; six runs are needed",
+        f"is at least {STEEP_RISE}; six runs are needed; p of Wilcoxon’s signed-rank test against "
+        f"{STEEP_RISE}",
         _steep_rise,
     ),
     (
         "Barriers are lower for SGD than for BFGS on both landscapes, except in the autoencoder.",
-        _PATHS,
-        _lower_barriers,
+        PATHS_RULE,
+        lower_barriers,
     ),
     (
         "BFGS train barriers exceed BFGS test barriers only in FCP and LSTM.",
-        _PATHS,
-        _training_barriers,
+        PATHS_RULE,
+        training_barriers,
     ),
-    ("BFGS weight vectors are longer than SGD’s.", _RANKS, _longer_vectors),
+    ("BFGS weight vectors are longer than SGD’s.", RANKS_RULE, _longer_vectors),
     (
         "The distance of the two centroids is small against the spread of the vectors.",
         "The separation of the centroids, corrected for the noise of few runs, with its jackknife "
         f"interval, is below {SMALL_SEPARATION} of the vectors’ root-mean-square distance from "
-        "their centroid",
+        "their centroid; p of Wilcoxon’s signed-rank test of the jackknife’s pseudovalues",
         _near_centroids,
     ),
     (
@@ -357,10 +287,9 @@ _CLAIMS: tuple[tuple[str, str, _Gather], ...] = (
     (
         "The difference of claim 4 is there however long paths are optimized: on the straight "
         "lines, early, and when the paths have settled.",
-        _PATHS + ". Compared are the lowest full-landscape heights up to a step. Settled: from "
-        "the last measurement within half of the steps on, the median path fell by less than "
-        f"{SETTLED_FALL:.0%}; while paths still fall, or were not measured on the way, the claim "
-        "stays open",
-        _barriers_by_step,
+        PATHS_RULE + ". Compared are the lowest full-landscape heights up to a step. Settled: "
+        f"{SETTLED_RULE}; while paths still fall, or were not measured on the way, the claim stays "
+        "open",
+        barriers_by_step,
     ),
 )

@@ -8,7 +8,7 @@ from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, wilcoxon
 
 from lowroad.analysis.checks import as_sample
 
@@ -18,6 +18,8 @@ __all__ = [
     "bootstrap_interval",
     "cliffs_delta",
     "compare",
+    "median_interval",
+    "signed_rank_p",
     "smallest_p_value",
 ]
 
@@ -71,17 +73,20 @@ def cliffs_delta(first: ArrayLike, second: ArrayLike) -> float:
     return float(np.sign(one[:, None] - two[None, :]).mean())
 
 
-def smallest_p_value(n_first: int, n_second: int) -> float:
-    """Smallest two-sided p-value of a rank test: 2 / C(n1 + n2, n1), 1 for an empty sample.
+def smallest_p_value(n_first: int, n_second: int | None = None) -> float:
+    """Smallest two-sided p-value of a rank test, 1 for an empty sample.
 
-    With three runs against three it is 0.1: no result whatever can be called significant.
+    2 / C(n1 + n2, n1) of two samples: with three runs against three it is 0.1, so that no result
+    whatever can be called significant. 2 / 2^n of the signed ranks of one sample.
 
-    >>> smallest_p_value(3, 3)
-    0.1
+    >>> smallest_p_value(3, 3), smallest_p_value(6)
+    (0.1, 0.03125)
     """
-    if min(n_first, n_second) == 0:
+    if 0 in (n_first, n_second):
         return 1.0
-    return min(1.0, 2 / comb(n_first + n_second, n_first))  # of integers, which may be huge
+    # of integers, which may be huge
+    orders = 2**n_first if n_second is None else comb(n_first + n_second, n_first)
+    return min(1.0, 2 / orders)
 
 
 def bootstrap_interval(
@@ -116,6 +121,67 @@ def bootstrap_interval(
     drawn = [array[generator.integers(0, len(array), (resamples, len(array)))] for array in arrays]
     low, high = np.quantile(statistic(*drawn), [0.025, 0.975])
     return Interval(estimate, float(low), float(high))
+
+
+def median_interval(
+    values: ArrayLike,
+    *,
+    generator: np.random.Generator,
+    units: ArrayLike | None = None,
+    resamples: int = _RESAMPLES,
+) -> Interval:
+    """Median with its percentile bootstrap interval (95%).
+
+    Args:
+        values: The sample [n]; numbers that are not finite are left out.
+        generator: Where the resamples come from.
+        units: Units [n] or [n, k] of each number, which are drawn as in `compare`.
+        resamples: How many times to draw.
+
+    Returns:
+        The median; the ends are NaN with fewer than two units, everything with no number.
+
+    Raises:
+        ValueError: If the units do not fit the sample.
+
+    >>> median_interval([2.0, 2.0, 5.0, 2.0], generator=np.random.default_rng(0)).estimate
+    2.0
+    """
+    sample, owners = _finite_with_units(values, units, "only")
+    nan = float("nan")
+    if not len(sample):
+        return Interval(nan, nan, nan)
+    estimate = float(np.median(sample))
+    weights = _drawn_weights(owners, generator, resamples)
+    if weights is None:
+        return Interval(estimate, nan, nan)
+    order = np.argsort(sample)
+    shares = weights[:, order].cumsum(axis=1)
+    shares = shares[shares[:, -1] > 0]  # a draw can hold no complete pair
+    half = shares[:, -1:] / 2
+    medians = (
+        sample[order][(shares >= half).argmax(axis=1)]
+        + sample[order][(shares > half).argmax(axis=1)]
+    ) / 2
+    if not len(medians):
+        return Interval(estimate, nan, nan)
+    low, high = np.quantile(medians, [0.025, 0.975])
+    return Interval(estimate, float(low), float(high))
+
+
+def signed_rank_p(values: ArrayLike, middle: float) -> float:
+    """Two-sided p-value of Wilcoxon's signed-rank test that a sample is centred on `middle`.
+
+    Numbers that are not finite are left out; NaN without any, 1 where all equal `middle`.
+
+    >>> signed_rank_p([2.0, 3.0, 5.0, 9.0], 1.0)  # 2 / 2⁴
+    0.125
+    """
+    differences = as_sample(values, "sample") - middle
+    differences = differences[np.isfinite(differences)]
+    if not len(differences):
+        return float("nan")
+    return float(wilcoxon(differences).pvalue) if differences.any() else 1.0
 
 
 def compare(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -29,7 +29,11 @@ SIGNIFICANCE = 0.05
 MEDIUM_DELTA = 0.33
 SEPARATED_AUC = 0.9
 
-_LABELS = {
+RANKS_RULE = (
+    f"Cliff’s δ with its bootstrap interval and a Mann–Whitney test, p < {SIGNIFICANCE}; refuted "
+    f"where the interval excludes δ ≥ {MEDIUM_DELTA}"
+)
+SET_LABELS = {
     "sgd_train": "SGD train",
     "sgd_test": "SGD test",
     "lbfgs_train": "BFGS train",
@@ -59,6 +63,8 @@ class Measurements:
         courses: `heights_by_step` of the same paths, by the same keys.
         distances: Results of `centroid_distances`, by the names of the two sets.
         projections: Results of `kernel_pca`, by the names of the two sets and the kernel.
+        unchanged: Optimizers ("sgd", "lbfgs") whose kept runs all have the same training and test
+            weights, as where the test loss never turns: two sets that are one.
     """
 
     minima: Mapping[str, ArrayLike] = field(default_factory=dict)
@@ -68,6 +74,7 @@ class Measurements:
     courses: Mapping[tuple[str, str], xr.Dataset] = field(default_factory=dict)
     distances: Mapping[tuple[str, str], xr.Dataset] = field(default_factory=dict)
     projections: Mapping[tuple[str, str, str], xr.Dataset] = field(default_factory=dict)
+    unchanged: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,13 @@ def evidence_higher(
     network: str,
     question: str,
     expected: bool,
-    samples: tuple[ArrayLike, ArrayLike],
+    samples: Sequence[ArrayLike],
     generator: np.random.Generator,
-    units: tuple[ArrayLike | None, ArrayLike | None] = (None, None),
+    units: Sequence[ArrayLike | None] = (None, None),
 ) -> Evidence:
     """Evidence on whether the first sample is higher than the second."""
-    found = compare(*samples, generator=generator, first_units=units[0], second_units=units[1])
+    first, second = samples
+    found = compare(first, second, generator=generator, first_units=units[0], second_units=units[1])
     sizes = (found.n_first, found.n_second)
     verdict = verdict_of(answer_higher(found), expected)
     return Evidence(
@@ -160,6 +168,6 @@ def evidence_separated(
     sizes = (found.n_second, found.n_first)
     answer = answer_above(area, SEPARATED_AUC, sizes)
     shown = "RBF" if kernel == "rbf" else kernel
-    question = f"{shown} kernel separates {_LABELS[sets[0]]} from {_LABELS[sets[1]]}"
+    question = f"{shown} kernel separates {SET_LABELS[sets[0]]} from {SET_LABELS[sets[1]]}"
     verdict = verdict_of(answer, expected)
     return Evidence(network, question, expected, "ROC area", area, found.p_value, sizes, verdict)

@@ -18,6 +18,7 @@ _QUANTILES = {"minimum": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quar
 def path_heights(
     heights: Mapping[tuple[str, str], ArrayLike],
     straight: Mapping[tuple[str, str], ArrayLike] | None = None,
+    barriers: Mapping[tuple[str, str], ArrayLike] | None = None,
 ) -> xr.Dataset:
     """Summarise path heights, the largest loss on each path (Eq. 5), set by set.
 
@@ -28,14 +29,16 @@ def path_heights(
     Args:
         heights: Heights [n] of the paths, by (weight set, landscape).
         straight: Heights of the straight lines between the same ends, by the same keys.
+        barriers: How far [n] the same paths rise above their higher ends, by the same keys.
 
     Returns:
         A dataset over (`weights`, `landscape`) with `n`, `not_finite`, `minimum`,
         `lower_quartile`, `median`, `upper_quartile`, `maximum`, and with `straight` also
-        `straight_median` and `lowered` (the median of straight height / path height).
+        `straight_median` and `lowered` (the median of straight height / path height), with
+        `barriers` also `barrier_median` and `at_an_end` (of how many the highest point is an end).
 
     Raises:
-        ValueError: If a sample is not [n], or a straight sample differs from its paths in n.
+        ValueError: If a sample is not [n], or differs from the heights in n.
 
     Source: Yu & Morozov 2026, Eq. 5, Figs. 4 and S2.
 
@@ -49,23 +52,20 @@ def path_heights(
     names = ["n", "not_finite", *_QUANTILES, "maximum"]
     if straight is not None:
         names += ["straight_median", "lowered"]
+    if barriers is not None:
+        names += ["barrier_median"]
     shape = (len(weights), len(landscapes))
     columns = {name: np.full(shape, np.nan) for name in names}
-    columns["n"] = np.zeros(shape, dtype=np.int64)
-    columns["not_finite"] = np.zeros(shape, dtype=np.int64)
+    counts = ["n", "not_finite"] + (["at_an_end"] if barriers is not None else [])
+    columns |= {name: np.zeros(shape, dtype=np.int64) for name in counts}
     for (weight_set, landscape), sample in samples.items():
         at = weights.index(weight_set), landscapes.index(landscape)
         finite = np.isfinite(sample)
         columns["n"][at] = finite.sum()
         columns["not_finite"][at] = (~finite).sum()
-        lines = None
-        if straight is not None:
-            lines = as_sample(straight[weight_set, landscape], "straight heights")
-            if len(lines) != len(sample):
-                raise ValueError(
-                    f"{weight_set} on {landscape}: {len(sample)} path heights but {len(lines)} "
-                    "heights of straight lines; they must belong to the same pairs"
-                )
+        key = weight_set, landscape
+        lines = _of_the_same_paths(sample, straight, key, "heights of straight lines")
+        rises = _of_the_same_paths(sample, barriers, key, "barriers")
         if not finite.any():
             continue
         for name, share in _QUANTILES.items():
@@ -74,10 +74,30 @@ def path_heights(
         if lines is not None:
             columns["straight_median"][at] = np.median(lines[finite])
             columns["lowered"][at] = np.median(lines[finite] / sample[finite])
+        if rises is not None:
+            columns["barrier_median"][at] = np.median(rises[finite])
+            columns["at_an_end"][at] = (rises[finite] <= 0).sum()
     return xr.Dataset(
         {name: (("weights", "landscape"), values) for name, values in columns.items()},
         coords={"weights": weights, "landscape": landscapes},
     )
+
+
+def _of_the_same_paths(
+    sample: NDArray[np.float64],
+    others: Mapping[tuple[str, str], ArrayLike] | None,
+    key: tuple[str, str],
+    name: str,
+) -> NDArray[np.float64] | None:
+    if others is None:
+        return None
+    values = as_sample(others[key], name)
+    if len(values) != len(sample):
+        raise ValueError(
+            f"{key[0]} on {key[1]}: {len(sample)} path heights but {len(values)} {name}; they must "
+            "belong to the same pairs"
+        )
+    return values
 
 
 def heights_by_step(histories: Sequence[tuple[ArrayLike, ArrayLike]]) -> xr.Dataset:

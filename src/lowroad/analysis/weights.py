@@ -60,7 +60,10 @@ def weight_statistics(sets: Mapping[str, ArrayLike]) -> xr.Dataset:
 
 
 def centroid_distances(
-    first: ArrayLike, second: ArrayLike, names: tuple[str, str] = ("first", "second")
+    first: ArrayLike,
+    second: ArrayLike,
+    names: tuple[str, str] = ("first", "second"),
+    starts: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> xr.Dataset:
     """Distance of every vector from the mean of the two sets' centroids.
 
@@ -73,33 +76,43 @@ def centroid_distances(
     far from zero even for two samples of one population. Therefore the squared separation is
     also given without that bias,
 
-        unbiased = |c1 - c2|^2 - s1^2 / n1 - s2^2 / n2,    s^2 = sum |x - c|^2 / (n - 1),
+        unbiased = mean |x - y|^2 - s1^2 - s2^2,    s^2 = sum |x - c|^2 / (n - 1),
 
-    which may be negative, and relative to the spread, `unbiased / ((s1^2 + s2^2) / 2)`, with the
-    jackknife's standard error (one vector left out at a time). These last need two vectors in
-    each set, their error three; they are NaN with fewer.
+    the mean over x of the first and y of the second set that are independent: with `starts`,
+    those that began at different weights. It may be negative. It is given relative to the spread
+    too, `unbiased / ((s1^2 + s2^2) / 2)`, with the jackknife's standard error (one start left out
+    at a time, with its vectors in both sets), which is too large rather than too small where the
+    centres coincide. These last need two vectors in each set, their error
+    three; they are NaN with fewer.
 
     Args:
         first: Vectors [n1, d].
         second: Vectors [n2, d].
         names: What the sets are called.
+        starts: Where each vector [n1] and [n2] began, as integers; equal ones began at the same
+            weights. Without it all vectors are independent.
 
     Returns:
         A dataset with `distance` over `vector` (coordinates `set` and `run`, the row in its set),
-        `centroid_distance` and `spread` (s) over `group`, and the scalars `separation`,
-        `separation_squared_unbiased`, `relative` and `relative_error`.
+        `centroid_distance` and `spread` (s) over `group`, the scalars `separation`,
+        `separation_squared_unbiased`, `relative` and `relative_error`, the jackknife's
+        pseudovalues `relative_by_start` over `start` that the error is the standard error of, and
+        `same_start` and `other_start`, root-mean-square distances of the first set's vectors from
+        the second's that began at the same and at other weights (NaN where there are none).
 
     Raises:
-        ValueError: If the sets are not two, empty, not finite, or differ in d.
+        ValueError: If the sets are not two, empty, not finite, or differ in d, or the starts do
+            not fit them.
 
-    Source: Yu & Morozov 2026, section III.3, Figs. 5 and S3.
+    Source: Yu & Morozov 2026, section III.3, Figs. 5 and S3; the jackknife: Efron & Tibshirani
+    1993, chapter 11.
 
     >>> found = centroid_distances([[1.0, 0.0], [-1.0, 0.0]], [[4.0, 3.0], [4.0, -3.0]])
     >>> found["separation"].item()
     4.0
     >>> (found["distance"] ** 2).round(12).values.tolist()
     [1.0, 9.0, 13.0, 13.0]
-    >>> found["separation_squared_unbiased"].item()  # 16 - 2 / 2 - 18 / 2
+    >>> found["separation_squared_unbiased"].item()  # 26 - 2 - 18
     6.0
     """
     if len(set(names)) != 2:
@@ -114,7 +127,11 @@ def centroid_distances(
 
     squares = squared_distances(gram_matrix(np.concatenate([one, two])))
     labels = np.repeat([0, 1], [len(one), len(two)])
-    spreads, unbiased, relative = _separation(squares, labels)
+    units = _units(starts, len(one), len(two))
+    spreads, unbiased, relative = _separation(squares, labels, units)
+    pseudovalues = _pseudovalues(squares, labels, units, relative)
+    between = squares[: len(one), len(one) :]
+    same = units[: len(one), None] == units[None, len(one) :]
     return xr.Dataset(
         {
             "distance": ("vector", distances),
@@ -123,7 +140,10 @@ def centroid_distances(
             "separation": separation,
             "separation_squared_unbiased": unbiased,
             "relative": relative,
-            "relative_error": _jackknife_error(squares, labels),
+            "relative_error": float(np.std(pseudovalues, ddof=1) / np.sqrt(len(pseudovalues))),
+            "relative_by_start": ("start", pseudovalues),
+            "same_start": float(np.sqrt(_mean(between[same]))),
+            "other_start": float(np.sqrt(_mean(between[~same]))),
         },
         coords={
             "set": ("vector", [names[label] for label in labels]),
@@ -133,8 +153,20 @@ def centroid_distances(
     )
 
 
+def _units(starts: tuple[ArrayLike, ArrayLike] | None, first: int, second: int) -> NDArray[np.int_]:
+    if starts is None:
+        return np.arange(first + second)
+    one, two = (np.asarray(each) for each in starts)
+    if one.shape != (first,) or two.shape != (second,):
+        raise ValueError(
+            f"expected a start for each of the {first} and {second} vectors, got shapes "
+            f"{one.shape} and {two.shape}"
+        )
+    return np.concatenate([one, two])
+
+
 def _separation(
-    squares: NDArray[np.float64], labels: NDArray[np.int_]
+    squares: NDArray[np.float64], labels: NDArray[np.int_], units: NDArray[np.int_]
 ) -> tuple[list[float], float, float]:
     """Spread of both sets, unbiased squared separation, and that relative to the spread."""
     one, two = labels == 0, labels == 1
@@ -144,24 +176,29 @@ def _separation(
         # Half the mean squared distance of two different vectors is s^2.
         inside = squares[np.ix_(mask, mask)].sum()
         variances.append(inside / (2 * count * (count - 1)) if count > 1 else np.nan)
-    unbiased = squares[np.ix_(one, two)].mean() - variances[0] - variances[1]
+    independent = units[one, None] != units[None, two]
+    unbiased = _mean(squares[np.ix_(one, two)][independent]) - variances[0] - variances[1]
     spread = (variances[0] + variances[1]) / 2
     relative = unbiased / spread if spread > 0 else np.nan
     return [float(np.sqrt(v)) for v in variances], float(unbiased), float(relative)
 
 
-def _jackknife_error(squares: NDArray[np.float64], labels: NDArray[np.int_]) -> float:
-    """Standard error of the relative separation, one vector left out at a time, set by set."""
+def _pseudovalues(
+    squares: NDArray[np.float64],
+    labels: NDArray[np.int_],
+    units: NDArray[np.int_],
+    relative: float,
+) -> NDArray[np.float64]:
+    """The jackknife's n r − (n − 1) r_i of the relative separation r, a start i left out each."""
+    names = np.unique(units)
     if min(np.sum(labels == 0), np.sum(labels == 1)) < 3:
-        return float("nan")
-    everything = np.arange(len(labels))
-    variance = 0.0
-    for group in (0, 1):
-        members = np.flatnonzero(labels == group)
-        left_out = []
-        for member in members:
-            rest = everything != member
-            left_out.append(_separation(squares[np.ix_(rest, rest)], labels[rest])[2])
-        n = len(members)
-        variance += (n - 1) / n * float(np.sum((np.array(left_out) - np.mean(left_out)) ** 2))
-    return float(np.sqrt(variance))
+        return np.full(len(names), np.nan)
+    left_out = []
+    for name in names:
+        rest = units != name
+        left_out.append(_separation(squares[np.ix_(rest, rest)], labels[rest], units[rest])[2])
+    return len(names) * relative - (len(names) - 1) * np.array(left_out)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")

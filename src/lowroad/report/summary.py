@@ -114,6 +114,7 @@ class NetworkSummary:
         return path_heights(
             {place: self.heights(*place) for place in places},
             {place: self.straight_heights(*place) for place in places},
+            {place: [path.barrier for path in self.paths[place]] for place in places},
         )
 
     @cached_property
@@ -150,6 +151,11 @@ class NetworkSummary:
             courses=self.courses,
             distances=self.distances,
             projections=self.projections,
+            unchanged=[
+                optimizer
+                for optimizer, runs in self.runs.items()
+                if runs and all(np.array_equal(run.train_point, run.test_point) for run in runs)
+            ],
         )
 
 
@@ -224,22 +230,27 @@ def _tree(paths: list[PathResult]) -> MergeTree:
 
 
 def _summarize_network(results: StudyResults, name: str) -> NetworkSummary:
+    runs = {optimizer: results.kept(name, optimizer) for optimizer in ("sgd", "lbfgs")}
     sets: dict[str, NDArray[np.float32]] = {}
+    seeds: dict[str, NDArray[np.int64]] = {}
     for weight_set in WEIGHT_SETS:
         vectors = results.vectors(name, weight_set)
         # A run that diverged can be among the kept ones when there are few.
-        sets[weight_set] = vectors[np.isfinite(vectors).all(axis=1)]
+        finite = np.isfinite(vectors).all(axis=1)
+        sets[weight_set] = vectors[finite]
+        own = [run.seed for run in runs[weight_set.partition("_")[0]]]
+        seeds[weight_set] = np.array(own, dtype=np.int64)[finite]
     filled = {weight_set: vectors for weight_set, vectors in sets.items() if len(vectors)}
     distances, projections = {}, {}
     gamma = results.config.analysis.gamma
-    runs = {optimizer: results.kept(name, optimizer) for optimizer in ("sgd", "lbfgs")}
     sharpness = _sharpness(results, name, runs)
     for pair in PAIRS:
         two = {weight_set: sets[weight_set] for weight_set in pair}
         sizes = [len(vectors) for vectors in two.values()]
         if min(sizes) == 0:
             continue
-        distances[pair] = centroid_distances(sets[pair[0]], sets[pair[1]], pair)
+        starts = seeds[pair[0]], seeds[pair[1]]  # one seed gives both optimizers one start
+        distances[pair] = centroid_distances(sets[pair[0]], sets[pair[1]], pair, starts)
         if sum(sizes) < 3:
             continue
         for kernel in KERNELS:

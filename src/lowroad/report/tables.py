@@ -133,12 +133,15 @@ def height_table(summary: Summary, landscape: str) -> TableView:
         return [
             _count(cell),
             *(three_figures(float(cell[column])) for column in (*numbers, "straight_median")),
+            three_figures(float(cell["barrier_median"])),
+            str(int(cell["at_an_end"])),
         ]
 
     return TableView(
         "Path heights: number of paths, minimum, quartiles and maximum, and the median height of "
-        "the straight lines between the same ends.",
-        ["Weights", "n", "Min.", "25%", "50%", "75%", "Max.", "Line"],
+        "the straight lines between the same ends. Barrier: median rise above the higher end; at "
+        "an end: how many paths are nowhere higher than there.",
+        ["Weights", "n", "Min.", "25%", "50%", "75%", "Max.", "Line", "Barrier", "At an end"],
         _groups(summary, cells),
     )
 
@@ -206,14 +209,18 @@ def distance_table(summary: Summary, pair: tuple[str, str]) -> TableView:
             float(values.max()),
             float(table["spread"].sel(group=name)),
             float(table["separation"]),
+            float(table["same_start"]),
+            float(table["other_start"]),
         )
         return [str(len(values)), *map(three_figures, numbers)]
 
     labels = {name: WEIGHT_SET_LABELS[name] for name in pair}
     return TableView(
         "Distance from the common origin; spread: root-mean-square distance of the vectors from "
-        "their own centroid; apart: distance of the two centroids from each other.",
-        ["Weights", "n", "Median", "Min.", "Max.", "Spread", "Apart"],
+        "their own centroid; apart: distance of the two centroids from each other; one seed, other "
+        "seeds: root-mean-square distance of a vector from those of the other set with the same "
+        "start, and with others.",
+        ["Weights", "n", "Median", "Min.", "Max.", "Spread", "Apart", "One seed", "Other seeds"],
         _groups(summary, cells, labels),
     )
 

@@ -27,8 +27,8 @@ RUN_COLUMNS = (
     *("test_step", "steps", "train_point_accuracy", "test_point_accuracy", *COMMON),
 )
 PATH_COLUMNS = (
-    *("network", "weights", "landscape", "seed_1", "seed_2", "height", "straight_height"),
-    *("length", "straight_length", "steps", *COMMON),
+    *("network", "weights", "landscape", "seed_1", "seed_2", "height", "barrier"),
+    *("straight_height", "length", "straight_length", "steps", *COMMON),
 )
 SHARPNESS_COLUMNS = ("network", "weights", "seed", "trace", "trace_error", "products", "seconds")
 PLANE_DIMENSIONS = {

@@ -166,6 +166,11 @@ class PathResult:
     seconds: float
     plane: PlaneResult | None = None
 
+    @property
+    def barrier(self) -> float:
+        """How far the path rises above its higher end, 0 where that is its highest point."""
+        return self.height - float(self.profile[[0, -1]].max())
+
 
 @dataclass(frozen=True, eq=False)
 class StudyResults:
