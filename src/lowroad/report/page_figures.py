@@ -195,8 +195,8 @@ def distance_figure(summary: Summary, charts: Charts, pair: Pair, number: str) -
     if separations:
         caption.append(
             "Corrected for that, the centroids’ separation relative to the spread of the vectors "
-            f"is {listing(separations)} (95% jackknife intervals). Runs of both optimizers with one "
-            "seed began at the same weights; such pairs are left out of it."
+            f"is {listing(separations)} (95% jackknife intervals). Runs of both optimizers with "
+            "one seed began at the same weights; such pairs are left out of it."
         )
     caption.append(f"Behind it: {runs_behind(summary)}.")
     return FigureView(
