@@ -13,7 +13,7 @@ from lowroad.plotting.style import scientific, three_figures
 from lowroad.report import paper
 from lowroad.report.summary import OTHER_GAMMA, NetworkSummary, Summary, other_gamma
 from lowroad.report.views import Group, TableView
-from lowroad.report.words import interval
+from lowroad.report.words import interval, listing
 from lowroad.study.results import WEIGHT_SET_LABELS
 
 __all__ = [
@@ -133,15 +133,12 @@ def height_table(summary: Summary, landscape: str) -> TableView:
         return [
             _count(cell),
             *(three_figures(float(cell[column])) for column in (*numbers, "straight_median")),
-            three_figures(float(cell["barrier_median"])),
-            str(int(cell["at_an_end"])),
         ]
 
     return TableView(
         "Path heights: number of paths, minimum, quartiles and maximum, and the median height of "
-        "the straight lines between the same ends. Barrier: median rise above the higher end; at "
-        "an end: how many paths are nowhere higher than there.",
-        ["Weights", "n", "Min.", "25%", "50%", "75%", "Max.", "Line", "Barrier", "At an end"],
+        "the straight lines between the same ends.",
+        ["Weights", "n", "Min.", "25%", "50%", "75%", "Max.", "Line"],
         _groups(summary, cells),
     )
 
@@ -158,14 +155,19 @@ def step_table(summary: Summary, landscape: str) -> TableView:
             lowest = lowest_within(course, share)
             known = lowest[np.isfinite(lowest)]
             medians.append(float(np.median(known)) if len(known) else np.nan)
-        fell = 1 - medians[3] / medians[2]
-        return [*map(three_figures, medians), "–" if np.isnan(fell) else f"{fell:.1%}"]
+        cell = network.height_table.sel(weights=name, landscape=landscape)
+        return [
+            *map(three_figures, medians),
+            three_figures(float(cell["barrier_median"])),
+            str(int(cell["at_an_end"])),
+        ]
 
     return TableView(
         "Median over the paths of the lowest height so far: of the straight lines, by the last "
         "measured step within a quarter and within half of the steps (– where there is none), and "
-        "at the end; and by how much it fell from half on.",
-        ["Weights", "Line", "25%", "50%", "End", "Fell"],
+        "at the end. Barrier: median rise of the paths found above their higher ends; level: how "
+        "many rise nowhere above it.",
+        ["Weights", "Line", "25%", "50%", "End", "Barrier", "Level"],
         _groups(summary, cells),
     )
 
@@ -209,18 +211,25 @@ def distance_table(summary: Summary, pair: tuple[str, str]) -> TableView:
             float(values.max()),
             float(table["spread"].sel(group=name)),
             float(table["separation"]),
-            float(table["same_start"]),
-            float(table["other_start"]),
         )
         return [str(len(values)), *map(three_figures, numbers)]
 
     labels = {name: WEIGHT_SET_LABELS[name] for name in pair}
+    ratios = {
+        network.name: float(table["same_start"] / table["other_start"])
+        for network in summary.networks
+        if (table := network.distances.get(pair)) is not None
+    }
+    shares = [f"{three_figures(r)} in {name}" for name, r in ratios.items() if np.isfinite(r)]
+    starts = (
+        " The root-mean-square distance of vectors of the two sets that began at the same weights, "
+        f"relative to that of others, is {listing(shares)}."
+    )
     return TableView(
         "Distance from the common origin; spread: root-mean-square distance of the vectors from "
-        "their own centroid; apart: distance of the two centroids from each other; one seed, other "
-        "seeds: root-mean-square distance of a vector from those of the other set with the same "
-        "start, and with others.",
-        ["Weights", "n", "Median", "Min.", "Max.", "Spread", "Apart", "One seed", "Other seeds"],
+        "their own centroid; apart: distance of the two centroids from each other."
+        + (starts if shares else ""),
+        ["Weights", "n", "Median", "Min.", "Max.", "Spread", "Apart"],
         _groups(summary, cells, labels),
     )
 
