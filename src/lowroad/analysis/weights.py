@@ -140,7 +140,7 @@ def centroid_distances(
             "separation": separation,
             "separation_squared_unbiased": unbiased,
             "relative": relative,
-            "relative_error": float(np.std(pseudovalues, ddof=1) / np.sqrt(len(pseudovalues))),
+            "relative_error": _error_of_mean(pseudovalues),
             "relative_by_start": ("start", pseudovalues),
             "same_start": float(np.sqrt(_mean(between[same]))),
             "other_start": float(np.sqrt(_mean(between[~same]))),
@@ -198,6 +198,10 @@ def _pseudovalues(
         rest = units != name
         left_out.append(_separation(squares[np.ix_(rest, rest)], labels[rest], units[rest])[2])
     return len(names) * relative - (len(names) - 1) * np.array(left_out)
+
+
+def _error_of_mean(values: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.var(values, ddof=1) / len(values))) if len(values) > 1 else float("nan")
 
 
 def _mean(values: NDArray[np.float64]) -> float:
