@@ -216,6 +216,20 @@ def test_accuracy_sharpness_and_heights_by_steps_are_said_in_numbers(page, resul
     assert re.search(rf"SGD train( \S+){{4}} {np.median(climbs):#.3g} 0", spaced)
 
 
+def test_paths_that_are_highest_at_an_end_are_counted_in_the_caption(
+    results, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("lowroad.report.page.save_figures", lambda *_: [])
+    level = [
+        replace(path, profile=np.full_like(path.profile, path.height))
+        if (path.network, path.landscape, path.weights) == ("FCP", "test", "sgd_train")
+        else path
+        for path in results.paths
+    ]
+    outline = Outline(write_report(replace(results, paths=level), tmp_path).read_text("utf-8"))
+    assert "its height, and no barrier: 5 paths in FCP." in outline.text
+
+
 def test_the_papers_style_is_in_the_files(results, tmp_path, monkeypatch):
     def one(summary):
         return {"curves": loss_curves({n.name: n.runs for n in summary.networks})}

@@ -16,6 +16,7 @@ from lowroad.report.views import Charts, ChartView, FigureView, LegendEntry, wei
 from lowroad.report.words import (
     LANDSCAPE_NAMES,
     budget,
+    counted,
     gamma_words,
     interval,
     listing,
@@ -142,6 +143,11 @@ def height_figure(summary: Summary, charts: Charts, landscape: str) -> FigureVie
             )
         )
     outcomes = summary.outcomes(landscape)
+    level = {
+        n.name: int(n.height_table["at_an_end"].sel(landscape=landscape).sum())
+        for n in summary.networks
+    }
+    ends = [f"{counted(number, 'path')} in {name}" for name, number in level.items() if number]
     caption = [
         "Path height, the largest loss on a path between two solutions of the same set, on the "
         f"{LANDSCAPE_NAMES[landscape]} landscape. Each mark is one path, the bar the median; a "
@@ -152,6 +158,11 @@ def height_figure(summary: Summary, charts: Charts, landscape: str) -> FigureVie
         f"Behind it: {runs_behind(summary, landscape)}. Paths that share a run are not "
         "independent.",
     ]
+    if ends:
+        caption.append(
+            "A path that is nowhere higher than at one of its ends has that solution’s own loss as "
+            f"its height, and no barrier: {listing(ends)}."
+        )
     if outcomes:
         caption.append(f"How the searches ended: {_counts(outcomes)}.")
     return FigureView(
