@@ -93,6 +93,36 @@ def test_a_damaged_record_is_named_set_aside_and_computed_again(
     assert digests(copy) == finished.digests
 
 
+@pytest.mark.parametrize("kind", [TrainingTask, PathTask])
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_another_run_may_be_quicker_with_a_damaged_record(
+    tiny: StudyConfig,
+    finished: Finished,
+    copy: Path,
+    kind: type,
+    rewritten: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between finding the damage and moving the record another run moves it, or rewrites it."""
+    name = record_of(copy, tiny, kind)
+    path = Store(copy).path(name)
+    path.write_bytes(path.read_bytes()[:-1])
+    real = Store.set_aside
+
+    def after_another(store: Store, name: str) -> Path | None:
+        real(store, name)
+        if rewritten:
+            shutil.copy(Store(finished.directory).path(name), path)
+        return real(store, name)
+
+    monkeypatch.setattr(Store, "set_aside", after_another)
+    run = prepare_run(tiny, copy)
+    assert [task.hash for task in run.tasks] == ([] if rewritten else [name])
+    assert run.notes == []  # the other run tells it
+    assert run.perform(1, ignore).performed == len(run.tasks)
+    assert digests(copy) == finished.digests
+
+
 def test_new_settings_keep_what_still_fits_and_say_what_changed(
     raw: dict[str, Any], finished: Finished, copy: Path
 ) -> None:

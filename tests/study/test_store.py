@@ -137,6 +137,24 @@ def test_damaged_records_are_set_aside_under_different_names(store: Store) -> No
     assert store.hashes() == set()
 
 
+def test_what_another_run_has_moved_or_replaced_is_not_set_aside(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.set_aside(NAME) is None
+    store.write(NAME, make_dataset())
+    assert store.set_aside(NAME) is None
+    store.verify(NAME)
+    store.path(NAME).write_bytes(b"damaged")
+    real = os.replace
+
+    def replace_after_another(source: Path, target: Path) -> None:
+        source.unlink()
+        real(source, target)
+
+    monkeypatch.setattr(store_module.os, "replace", replace_after_another)
+    assert store.set_aside(NAME) is None
+
+
 def test_a_success_removes_the_failure_before_it(store: Store) -> None:
     write_atomically(store.failure_path(NAME), b"traceback")
     assert store.failures() == {NAME}

@@ -232,8 +232,13 @@ class Agenda:
         except FileNotFoundError:
             return False
         except DamagedRecordError as error:
-            aside = f"; set aside as {self.store.set_aside(task.hash)}" if self.repair else ""
-            self.damaged.append(f"{error}{aside}")
+            if not self.repair:
+                self.damaged.append(str(error))
+                return False
+            aside = self.store.set_aside(task.hash)
+            if aside is None:  # another run was quicker: the record is gone, or sound now
+                return self._is_sound(task)
+            self.damaged.append(f"{error}; set aside as {aside}")
             return False
         return True
 

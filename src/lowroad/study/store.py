@@ -144,15 +144,30 @@ class Store:
             raise DamagedRecordError(path, "its content does not fit its checksum")
         return body
 
-    def set_aside(self, task_hash: str) -> Path:
-        """Move a damaged record out of the way and return where it is now."""
+    def set_aside(self, task_hash: str) -> Path | None:
+        """Move a damaged record out of the way and return where it is now.
+
+        None where another run was quicker: it has moved the record, or has replaced it by a sound
+        one, which stays.
+        """
+        try:
+            self.verify(task_hash)
+        except FileNotFoundError:
+            return None
+        except DamagedRecordError:
+            pass
+        else:
+            return None
         folder = self.directory / "damaged"
         folder.mkdir(exist_ok=True)
         target, number = folder / f"{task_hash}.nc", 1
         while target.exists():
             number += 1
             target = folder / f"{task_hash}-{number}.nc"
-        os.replace(self.path(task_hash), target)
+        try:
+            os.replace(self.path(task_hash), target)
+        except FileNotFoundError:
+            return None
         return target
 
     def failure_path(self, task_hash: str) -> Path:
