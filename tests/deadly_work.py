@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import signal
@@ -37,6 +38,11 @@ def perform_or_die(directory: Path, task: Any, report: Report, device: Device) -
             die()
 
     return work.perform(directory, task, deadly, device)
+
+
+def find_no_room(directory: Path, task: Any, report: Report, device: Device) -> dict[str, float]:
+    """Do a task as a worker does whose user has filled the quota."""
+    raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "a record")
 
 
 def run_and_die(config: StudyConfig, directory: Path, events: int, seconds: float) -> None:

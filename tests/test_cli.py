@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,8 @@ from lowroad.cli.run_command import _same_command
 from lowroad.plotting.style import STYLES
 from lowroad.study import run
 from lowroad.study.results import StudyResults
+from lowroad.study.store import Store
+from lowroad.study.tasks import Task
 
 TINY = """
 name = "tiny"
@@ -235,12 +238,44 @@ def test_failed_tasks_are_named_and_give_1(study: Path, monkeypatch: pytest.Monk
     result = call("run", study, "--out", out, "--workers", 1)
     assert result.code == 1
     assert result.errors.count("ArithmeticError: no luck") == 8
-    assert "8 of 12 tasks failed" in result.errors
+    assert "8 of 12 tasks failed. Running again does what is missing." in result.errors
     for line in result.errors.splitlines():
         if line.startswith("  traceback: "):
             assert "Traceback" in Path(line.removeprefix("  traceback: ")).read_text()
     status = call("status", out)
     assert "4 of 12 tasks stored" in status.out
+
+
+@pytest.mark.parametrize("damage", ["failed", "damaged"])
+def test_what_could_not_begin_is_counted_and_gives_1(
+    study: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first training run fails, or its record is damaged as soon as it is stored."""
+    from lowroad.study import work
+
+    real, out = work.perform, study.parent / "out"
+    trainings: list[Task] = []
+
+    def perform(directory: Path, task: Task, *arguments: Any, **options: Any) -> dict[str, float]:
+        trainings.append(task)
+        first = len(trainings) == 1
+        if first and damage == "failed":
+            raise ArithmeticError("no luck")
+        shown = real(directory, task, *arguments, **options)
+        if first:
+            Store(directory).path(task.hash).write_bytes(b"")
+        return shown
+
+    monkeypatch.setattr(work, "perform", perform)
+    settings = ("--set", "sharpness.runs=1", "--set", "sharpness.images=20")
+    command = ["run", study, "--out", out, "--workers", 1, *settings]
+    result = call(*command)
+    assert result.code == 1
+    assert "6 paths and points of sharpness could not begin" in result.errors
+    assert ("1 of 16 tasks failed" in result.errors) == (damage == "failed")
+    path = Store(out).path(trainings[0].hash)
+    assert (f"{path}: damaged record: the file is empty" in result.errors) == (damage == "damaged")
+    assert not (out / "report.html").exists()
 
 
 def test_without_data_the_error_says_what_to_do_and_gives_1(
@@ -308,7 +343,7 @@ def test_a_full_disk_ends_the_run_with_what_to_do(
     result = call("run", study, "--out", out, "--workers", 1)
     assert result.code == 1
     assert f"No space left on device: '{out / 'study.toml'}'" in result.errors
-    assert "make room and run this again" in result.errors
+    assert "make room and run the same command again" in result.errors
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
 

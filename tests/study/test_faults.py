@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import random
@@ -125,18 +126,35 @@ def test_a_disk_that_runs_full(
     tiny: StudyConfig, finished: Finished, small_disk: tuple[Path, Callable[[], None]]
 ) -> None:
     directory, make_room = small_disk
-    summary = go_on(tiny, directory)
-    assert summary.performed > 0
-    assert summary.failed
-    for task, error in summary.failed:
-        path = Store(directory).path(task.hash)
-        assert error == f"OSError: [Errno 28] No space left on device: '{path}'"
-    assert Store(directory).failures() == {task.hash for task, _ in summary.failed}
-    check_whole(directory, summary.performed)
+    begun: list[str] = []
+
+    def watch(tally: Tally, event: Event) -> None:
+        if event.kind == "started":
+            begun.append(event.task.hash)
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        prepare_run(tiny, directory).perform(1, watch)
+    store = Store(directory)
+    assert caught.value.errno == errno.ENOSPC
+    assert str(store.path(begun[-1])) in str(caught.value)  # no task was begun after this one
+    assert store.hashes() == set(begun[:-1]) != set()
+    assert store.failures() == set()  # it was not the task's fault
+    check_whole(directory, len(begun) - 1)
     make_room()
-    assert go_on(tiny, directory).performed == len(finished.digests) - summary.performed
+    assert go_on(tiny, directory).performed == len(finished.digests) - len(begun) + 1
     assert digests(directory) == finished.digests
     check_whole(directory, len(finished.digests))
+
+
+@pytest.mark.slow
+def test_a_worker_without_room_ends_the_run(
+    tiny: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "perform", deadly_work.find_no_room)
+    with pytest.raises(OSError, match="Disk quota exceeded: 'a record'") as caught:
+        go_on(tiny, tmp_path, workers=2)
+    assert caught.value.errno == errno.EDQUOT
+    check_whole(tmp_path, 0)
 
 
 @pytest.fixture

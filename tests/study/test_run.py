@@ -93,6 +93,25 @@ def test_a_damaged_record_is_named_set_aside_and_computed_again(
     assert digests(copy) == finished.digests
 
 
+@pytest.mark.parametrize("damage", ["empty", "gone"])
+def test_a_record_damaged_after_it_was_stored_keeps_back_what_follows(
+    tiny: StudyConfig, finished: Finished, tmp_path: Path, damage: str
+) -> None:
+    first: list[Path] = []
+
+    def watch(tally: Tally, event: Event) -> None:
+        if event.kind == "finished" and not first:
+            first.append(Store(tmp_path).path(event.task.hash))
+            first[0].unlink() if damage == "gone" else first[0].write_bytes(b"")
+
+    summary = prepare_run(tiny, tmp_path).perform(1, watch)
+    assert (summary.performed, summary.failed, summary.waiting) == (6 + 4, [], 4)
+    (problem,) = summary.damaged
+    assert str(first[0]) in problem
+    assert go_on(tiny, tmp_path) == RunSummary(performed=1 + 4, failed=[], waiting=0)
+    assert digests(tmp_path) == finished.digests
+
+
 @pytest.mark.parametrize("kind", [TrainingTask, PathTask])
 @pytest.mark.parametrize("rewritten", [False, True])
 def test_another_run_may_be_quicker_with_a_damaged_record(

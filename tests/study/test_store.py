@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -119,6 +120,14 @@ def test_each_truncation_and_addition_is_found(store: Store) -> None:
     path.write_bytes(content.replace(b"format 1", b"format 2"))
     with pytest.raises(DamagedRecordError, match="expected format 1, got 2"):
         store.verify(NAME)
+
+
+def test_what_a_worker_finds_damaged_is_told_whole_to_its_driver(store: Store) -> None:
+    write_atomically(store.path(NAME), b"")
+    with pytest.raises(DamagedRecordError) as caught:
+        store.read(NAME)
+    passed_on = pickle.loads(pickle.dumps(caught.value))
+    assert str(passed_on) == f"{store.path(NAME)}: damaged record: the file is empty"
 
 
 def test_a_missing_record_is_missing_and_not_damaged(store: Store) -> None:

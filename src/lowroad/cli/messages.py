@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import NoReturn
 import typer
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
-FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def warn(message: str) -> None:
@@ -38,9 +36,9 @@ def readable_errors() -> Iterator[None]:
     except StudyFileError as error:
         fail(str(error), WRONG_USAGE)
     except OSError as error:
-        advice = (
-            "\nNothing half-written is left and all records are kept: make room and run this again."
-        )
+        from lowroad.study.store import FULL
+
+        advice = "\nAll records are kept: make room and run the same command again."
         fail(f"{error}{advice if error.errno in FULL else ''}", FAILED)
     except KeyboardInterrupt:
         fail("Interrupted", INTERRUPTED)

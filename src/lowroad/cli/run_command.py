@@ -142,14 +142,17 @@ def _run(
         )
     for task, error in summary.failed:
         warn(f"failed: {task}: {error}\n  traceback: {_traceback(prepared, task.hash)}")
-    if share == (0, 1) and summary.waiting:
-        warn(f"{summary.waiting} paths could not begin because training runs failed")
-    if summary.failed:
-        fail(
-            f"{len(summary.failed)} of {total} tasks failed; the others are stored. "
-            f"Running again tries them again.",
-            FAILED,
-        )
+    for problem in summary.damaged:
+        warn(problem)
+    waiting = summary.waiting if share == (0, 1) else 0  # other shards do much of what waits
+    if summary.failed or waiting:
+        told = [f"{len(summary.failed)} of {total} tasks failed"] if summary.failed else []
+        if waiting:
+            told.append(
+                f"{waiting} paths and points of sharpness could not begin because training runs "
+                "failed or their records are damaged"
+            )
+        fail(f"{'; '.join(told)}. Running again does what is missing.", FAILED)
     if share != (0, 1):
         if prepared.tasks:  # others may have finished what paths of this part waited for
             return _run(config, directory, workers, share, device)

@@ -144,7 +144,8 @@ class Agenda:
     Attributes:
         done: the tasks known to be stored.
         known: the tasks whose hash is known; others are known once their stage is trained.
-        damaged: which records are damaged, why, and where they are now if they were set aside.
+        damaged: which records are damaged, why, and where they are now if they were set aside;
+            also those that were stored a moment ago and are damaged or gone now.
     """
 
     def __init__(
@@ -197,8 +198,8 @@ class Agenda:
     def _following(self, stage: Stage) -> list[Task]:
         try:
             heights = {task.seed: self._train_height(task.hash) for task in self._trainings[stage]}
-        except DamagedRecordError as error:
-            # Damaged since it was verified a moment ago: the next run finds and repairs it.
+        except (DamagedRecordError, FileNotFoundError) as error:
+            # Damaged or gone since it was stored a moment ago: the next run computes it again.
             self.damaged.append(str(error))
             return []
         tasks: list[Task] = [*path_tasks(self.config, stage, heights)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from lowroad.study.config import StudyConfig
 from lowroad.study.heartbeat import Heartbeat
 from lowroad.study.plan import Agenda
 from lowroad.study.progress import Tally
-from lowroad.study.store import Store, write_atomically
+from lowroad.study.store import FULL, Store, write_atomically
 from lowroad.study.study_file import StudyFileError, differences, read_study, to_toml
 from lowroad.study.tasks import Task
 
@@ -31,12 +32,15 @@ class RunSummary:
     Attributes:
         performed: how many tasks this run finished.
         failed: tasks that failed, with one line each.
-        waiting: how many paths could not begin because training runs before them failed.
+        waiting: how many paths and points of sharpness could not begin because training runs before
+            them failed, or their records were damaged.
+        damaged: a line for each record that was found damaged, or gone, after it was stored.
     """
 
     performed: int
     failed: list[tuple[Task, str]]
     waiting: int
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass
@@ -65,18 +69,20 @@ class PreparedRun:
             MnistError: the data cannot be had.
             ModuleNotFoundError: the study measures sharpness, and curvlinops is not installed.
             KeyboardInterrupt: after the workers have stopped; what is finished is stored.
-            OSError: the directory cannot be written, or not even a traceback fits into it.
+            OSError: the directory cannot be written, or is full: no further task is begun then.
         """
         processes = workers if isinstance(workers, int) else 0
         tally = Tally(self.config, self.agenda.done.values(), processes * self.agenda.share[1])
         failed: list[tuple[Task, str]] = []
         store = self.agenda.store
+        known = len(self.agenda.damaged)
 
         def on_event(event: Event) -> list[Task]:
             more: list[Task] = []
             if event.kind == "finished":
                 more = self.agenda.finished(event.task)
             elif event.kind == "failed":
+                _raise_if_full(event.error)
                 failed.append((event.task, event.error))
                 text = f"{event.task}\n{event.error}\n\n{event.trace}"
                 write_atomically(store.failure_path(event.task.hash), text.encode())
@@ -96,7 +102,15 @@ class PreparedRun:
                 function = partial(perform, store.directory, device=device)
                 execute(self.tasks, function, workers, on_event)
         waiting = self.agenda.total - len(self.agenda.done) - len(failed)
-        return RunSummary(tally.performed, failed, waiting)
+        damaged = tuple(self.agenda.damaged[known:])
+        return RunSummary(tally.performed, failed, waiting, damaged)
+
+
+def _raise_if_full(error: str) -> None:
+    """End the run where a task found no room: every other would be computed and lost, too."""
+    found = re.match(r"OSError: \[Errno (\d+)\] (.*)", error)  # all that a worker's error leaves
+    if found and int(found[1]) in FULL:
+        raise OSError(int(found[1]), found[2])
 
 
 def prepare_run(

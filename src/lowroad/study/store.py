@@ -18,6 +18,7 @@ flushed and renamed, and never written to again: many processes share a store wi
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -40,6 +41,8 @@ FORMAT = 1
 SEAL = re.compile(rb"\nlowroad record, format (\d+), sha256 ([0-9a-f]{64})\n\Z")
 SEAL_LENGTH = len(b"\nlowroad record, format 1, sha256 \n") + 64
 SIDE_FOLDERS = ("failures", "checkpoints", "running")
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of the file system that say: no room."""
 CIRCUMSTANCES = frozenset({"seconds", "created", "machine", "versions", "content_sha256"})
 """Variables and attributes that may differ between two runs of the same task."""
 
@@ -48,8 +51,11 @@ class DamagedRecordError(Exception):
     """A record that is not what was once written."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: damaged record: {reason}")
-        self.path = path
+        super().__init__(path, reason)  # what pickle calls it with again, after a worker raised it
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: damaged record: {self.reason}"
 
 
 @dataclass(frozen=True)
