@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from typer.testing import CliRunner
 
 import lowroad
 import lowroad.report
-from lowroad.cli import app
+from lowroad.cli import app, directory_commands
 from lowroad.cli.directory_commands import Style
 from lowroad.cli.run_command import _same_command
 from lowroad.plotting.style import STYLES
@@ -81,6 +83,15 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
+def test_the_page_on_the_store_names_all_that_a_run_leaves(done: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "store.md").read_text()
+    (layout,) = re.findall(r"^\| in `DIR` .+?\n\n", page, re.MULTILINE | re.DOTALL)
+    cells = re.findall(r"^\|(.+?)\|", layout, re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"`([\w.]+)", cell)}
+    left = {path.name for path in done.iterdir()}
+    assert {"report.html", "claims.json", "figures"} <= left <= named
+
+
 def test_help_and_version_answer_at_once_without_torch() -> None:
     code = "import sys, lowroad.cli; print({'torch', 'xarray', 'distributed'} & sys.modules.keys())"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
@@ -135,10 +146,64 @@ def test_a_dry_run_does_nothing(study: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick_report")
-def test_a_second_run_does_nothing_but_the_report(done: Path) -> None:
-    result = call("run", done / "study.toml", "--out", done)
-    assert result.code == 0
-    assert "12 tasks, 12 stored, 0 to do" in result.out
+def test_a_run_writes_the_report_again_if_something_in_it_may_have_changed(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = Path(shutil.copytree(done, tmp_path / "copy"))
+    page = directory / "report.html"
+
+    def writes(*more: str) -> bool:
+        time.sleep(0.02)  # the clocks of file systems are coarse
+        result = call("run", directory / "study.toml", "--out", directory, *more)
+        assert result.code == 0
+        assert "12 tasks, 12 stored, 0 to do" in result.out
+        assert f"Report: {page}" in result.out
+        return "Writing the report" in result.out
+
+    writes()  # all files are new here
+    assert not writes()
+    page.unlink()
+    assert [writes(), writes()] == [True, False]
+    record = next((directory / "records").glob("*/*.nc"))
+    record.write_bytes(record.read_bytes())
+    os.utime(record, (0, 0))  # like a copy that keeps the old time
+    assert [writes(), writes()] == [True, False]
+    gamma = ("--set", "analysis.gamma=0.5")
+    assert [writes(*gamma), writes(*gamma)] == [True, False]
+    code = tmp_path / "lowroad" / "cli" / "directory_commands.py"
+    code.parent.mkdir(parents=True)
+    code.touch()
+    monkeypatch.setattr(directory_commands, "__file__", str(code))
+    assert [writes(), writes()] == [True, False]
+
+
+@pytest.mark.usefixtures("quick_report")
+def test_what_is_stored_while_a_report_is_written_makes_it_old(done: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(done, tmp_path / "copy"))
+    record = next((directory / "records").glob("*/*.nc"))
+    real = lowroad.report.write_report
+
+    def write_report(*arguments: Any) -> Path:
+        record.write_bytes(record.read_bytes())
+        return real(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lowroad.report, "write_report", write_report)
+        assert call("report", directory).code == 0
+    result = call("run", directory / "study.toml", "--out", directory)
+    assert "Writing the report" in result.out
+
+
+@pytest.mark.usefixtures("quick_report")
+def test_a_report_can_be_written_elsewhere(done: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in done.rglob("*")}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    result = call("report", done, "--out", elsewhere)
+    assert (result.code, result.errors) == (0, "")
+    assert f"Report: {elsewhere / 'report.html'}" in result.out
+    assert (elsewhere / "report.html").read_text() == "0 missing, screen"
+    assert {path: path.stat().st_mtime_ns for path in done.rglob("*")} == before
 
 
 @pytest.mark.usefixtures("quick_report")

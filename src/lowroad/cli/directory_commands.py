@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import time
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,11 +64,15 @@ def report(
         Style,
         typer.Option(help="Of the figures' PDF and PNG files: paper is for an article."),
     ] = Style.SCREEN,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Where to write it (default: the study's directory)."),
+    ] = None,
 ) -> None:
     """Write the report of a study from what is stored, finished or not."""
     with readable_errors():
         study_in(directory)
-        write_the_report(directory, style)
+        write_the_report(directory, out or directory, style)
 
 
 def export(
@@ -156,13 +163,38 @@ def _number(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def write_the_report(directory: Path, style: str = "screen") -> None:
+def write_the_report(directory: Path, out: Path, style: str = "screen") -> None:
     """Write the report, saying what is missing in it."""
     from lowroad.report import write_report
 
+    before = time.time()
     results = _results(directory, "the report shows")
     typer.echo("Writing the report …")
-    typer.echo(f"Report: {write_report(results, directory, style)}")
+    page = write_report(results, out, style)
+    os.utime(page, (before, before))  # what has come since then is not in it
+    typer.echo(f"Report: {page}")
+
+
+def bring_the_report_up_to_date(directory: Path) -> None:
+    """Write the report, unless all that it is made from is older: records, settings and code."""
+    from lowroad.study.store import Store
+
+    store, page = Store(directory), directory / "report.html"
+    records = map(store.path, store.hashes())
+    code = (path for path in Path(__file__).parents[1].rglob("*.*") if path.suffix != ".pyc")
+    if _is_newer(page, (store.study_file, *records, *code)):
+        typer.echo(f"Report: {page} (nothing has changed since it was written)")
+    else:
+        write_the_report(directory, directory)
+
+
+def _is_newer(page: Path, sources: Iterable[Path]) -> bool:
+    try:
+        written = page.stat().st_mtime
+        # By the last change of any kind: a copied record may have kept its old `st_mtime`.
+        return all(path.stat().st_ctime < written for path in sources)
+    except FileNotFoundError:  # no report yet, or a record that another run has just set aside
+        return False
 
 
 def _results(directory: Path, shows: str) -> StudyResults:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lowroad.cli.directory_commands import print_status, write_the_report
+from lowroad.cli.directory_commands import bring_the_report_up_to_date, print_status
 from lowroad.cli.messages import FAILED, INTERRUPTED, WRONG_USAGE, fail, readable_errors, warn
 
 # Everything heavy is imported where it is used: `lowroad --help` shall answer at once.
@@ -74,7 +74,7 @@ def run(
             fail(f"{directory}: expected a directory, got a file", WRONG_USAGE)
         if share is None:
             _run(config, directory, where, (0, 1), device)
-            write_the_report(directory)
+            bring_the_report_up_to_date(directory)
         else:
             _run(config, directory, where, share, device)
 
