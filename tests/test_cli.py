@@ -252,8 +252,34 @@ def test_verify_counts_what_is_sound_and_names_what_is_not(done: Path, tmp_path:
     assert result.code == 1
     assert "10 records and 0 checkpoints" in result.out
     assert all(f"{path}: damaged record: " in result.errors for path in paths)
-    assert "2 damaged" in result.errors
+    assert "2 damaged; `lowroad run` sets damaged records of its study aside" in result.errors
+    assert "The study file" not in result.errors
     assert len(list((directory / "records").glob("*/*.nc"))) == 12
+
+
+@pytest.mark.usefixtures("quick_report")
+def test_verify_tells_how_to_mend_a_study_file(done: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(done, tmp_path / "copy"))
+    whole = (directory / "study.toml").read_bytes()
+    (directory / "study.toml").write_text("name = 3")
+    result = call("verify", directory)
+    assert result.code == 1
+    assert f"{directory / 'study.toml'}: name: expected a string" in result.errors
+    assert f"--out {directory}, writes it anew" in result.errors
+    assert "damaged" not in result.errors
+    (tmp_path / "own.toml").write_bytes(whole)
+    assert call("run", tmp_path / "own.toml", "--out", directory).code == 0
+    assert call("verify", directory).code == 0
+
+
+def test_status_names_checkpoints_that_can_be_deleted(done: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(done, tmp_path / "copy"))
+    path = directory / "checkpoints" / f"{'0' * 64}.pt"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"0" * 1_234_567)
+    result = call("status", directory)
+    assert "1 checkpoint (1.2 MB) of tasks that are stored, or are not in the study" in result.out
+    assert f"\n  {path}\n" in result.out
 
 
 def test_export_writes_tables_and_a_zarr_store(done: Path, tmp_path: Path) -> None:

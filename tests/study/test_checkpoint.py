@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+
 import pytest
 import torch
 
@@ -78,6 +81,17 @@ def test_checkpoints_are_no_more_frequent_than_asked(tmp_path):
     train("sgd", checkpoint.note)
     assert checkpoint.load() is None
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"not torch's own", b"", "a text", {"version": "0"}])
+def test_a_whole_checkpoint_of_another_kind_is_not_read(content, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "task.pt")
+    buffer = io.BytesIO(content if isinstance(content, bytes) else b"")
+    if not isinstance(content, bytes):
+        torch.save(content, buffer)
+    body = buffer.getvalue()
+    checkpoint.path.write_bytes(hashlib.sha256(body).digest() + body)
+    assert checkpoint.load() is None
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])

@@ -174,6 +174,8 @@ def test_heartbeats_of_dead_runs_count_for_nothing(tmp_path: Path, gone: int) ->
     names = [f"{host_name()}.{gone}", "elsewhere.1", "elsewhere.2", "elsewhere.3"]
     for name, text in zip(names, ('{"a": 1}', '{"b": 2}', '{"c": 3}', "half"), strict=True):
         (store.running / f"{name}.json").write_text(text)
+    for number, text in enumerate(("[1, 2]", "3", "null", '{"d": "long"}', '{"e": {"f": 1}}')):
+        (store.running / f"another-{number}.1.json").write_text(text)
     old = time.time() - 2 * heartbeat.DEAD_AFTER
     os.utime(store.running / "elsewhere.1.json", (old, old))
     assert alive(store) == heartbeat.Alive(runs=1, workers=1, seconds={"c": 3.0})
@@ -232,15 +234,38 @@ def test_each_kind_of_damage_is_named(two: tuple[Store, str, str]) -> None:
     checkpoint = store.checkpoint_path(fourth)
     checkpoint.parent.mkdir(exist_ok=True)
     checkpoint.write_bytes(b"0" * 100)
+    strange = store.checkpoint_path(third)
+    strange.write_bytes(hashlib.sha256(b"not torch's").digest() + b"not torch's")
     store.study_file.write_text("name = 3")
     found = verify(store.directory)
     assert (found.records, found.checkpoints) == (12, 0)
     problems = "\n".join(found.damaged)
-    assert len(found.damaged) >= 4
+    assert len(found.damaged) == 4
     assert f"{store.path(first)}: damaged record: its content does not fit" in problems
     assert f"{path}: damaged record: its name is not the hash of its task" in problems
     assert f"{checkpoint}: damaged checkpoint" in problems
-    assert f"{store.study_file}: name: expected a string" in problems
+    assert f"{strange}: damaged checkpoint" in problems
+    assert f"{store.study_file}: name: expected a string" in found.study_file[0]
+
+
+def test_checkpoints_that_no_task_needs_are_told(tiny: StudyConfig, copy: Path) -> None:
+    """Of those of a missing task, a stored one, one of other settings, and one under way there."""
+    store = Store(copy)
+    missing, stored = sorted(
+        name
+        for name, task in prepare_run(tiny, copy).agenda.done.items()
+        if isinstance(task, TrainingTask)
+    )[:2]
+    store.path(missing).unlink()
+    store.running.mkdir(exist_ok=True)
+    (store.running / "elsewhere.1.json").write_text(json.dumps({"u" * 64: 1.0}))
+    assert status(tiny, copy).abandoned == {}
+    for name in (missing, stored, "0" * 64, "u" * 64):
+        path = store.checkpoint_path(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"a snapshot")
+    wanted = {store.checkpoint_path(name): len(b"a snapshot") for name in (stored, "0" * 64)}
+    assert status(tiny, copy).abandoned == wanted
 
 
 def test_a_sealed_file_that_is_no_record_is_damaged(tmp_path: Path) -> None:

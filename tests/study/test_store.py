@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pickle
@@ -187,6 +188,21 @@ def test_a_write_that_fails_leaves_what_was_there(
     monkeypatch.undo()
     assert store.path(NAME).read_bytes() == before
     assert [path.name for path in store.path(NAME).parent.iterdir()] == [f"{NAME}.nc"]
+
+
+def test_where_nothing_can_be_made_or_removed_the_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a read-only file system, where removing a file that is not there fails, too."""
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match="Read-only file system") as caught:
+        write_atomically(tmp_path / "file", b"content")
+    assert caught.value.filename == str(tmp_path / "file")
 
 
 def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path) -> None:

@@ -41,14 +41,21 @@ def verify(directory: Directory) -> None:
         typer.echo(
             f"{found.records} records and {found.checkpoints} checkpoints in {directory} are sound"
         )
-        for problem in found.damaged:
+        for problem in (*found.study_file, *found.damaged):
             warn(problem)
-        if found.damaged:
-            fail(
-                f"{len(found.damaged)} damaged; `lowroad run` sets damaged records of its study "
-                "aside and computes them again",
-                FAILED,
+        advice = []
+        if found.study_file:
+            advice.append(
+                "The study file cannot be used; `lowroad run` with the file that the study was run "
+                f"from, and --out {directory}, writes it anew"
             )
+        if found.damaged:
+            advice.append(
+                f"{len(found.damaged)} damaged; `lowroad run` sets damaged records of its study "
+                "aside and computes them again"
+            )
+        if advice:
+            fail("\n".join(advice), FAILED)
 
 
 class Style(StrEnum):
@@ -146,6 +153,14 @@ def print_status(config: StudyConfig, directory: Path) -> None:
         )
     typer.echo()
     Console(highlight=False).print(table)
+    if found.abandoned:
+        size = sum(found.abandoned.values()) / 1e6
+        typer.echo(
+            f"\n{_number(len(found.abandoned), 'checkpoint')} ({size:.1f} MB) of tasks that are "
+            "stored, or are not in the study as it is now, can be deleted:"
+        )
+        for path in found.abandoned:
+            typer.echo(f"  {path}")
     for problem in found.damaged:
         warn(f"{problem}; `lowroad run` sets it aside and computes it again if it needs it")
 

@@ -37,7 +37,7 @@ class Checkpoint:
     def load(self, device: torch.device = CPU) -> dict[str, Any] | None:
         """Return the snapshot with its points on `device`.
 
-        None where none is whole, or it is of another version of lowroad.
+        None where none is whole, or it is of another version of lowroad or torch.
         """
         try:
             content = self.path.read_bytes()
@@ -46,11 +46,12 @@ class Checkpoint:
         digest, body = content[:DIGEST], content[DIGEST:]
         if hashlib.sha256(body).digest() != digest:
             return None
-        content = torch.load(io.BytesIO(body), weights_only=True)
-        if content["version"] != __version__:
+        try:
+            content = torch.load(io.BytesIO(body), weights_only=True)
+            version, snapshot = content["version"], content["snapshot"]
+        except Exception:  # torch raises all kinds where the bytes are none of its own
             return None
-        snapshot: dict[str, Any] = moved(content["snapshot"], device)
-        return snapshot
+        return moved(snapshot, device) if version == __version__ else None
 
     def note(self, progress: Progress) -> None:
         """Write a checkpoint when the last one is old enough.

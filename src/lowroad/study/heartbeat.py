@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lowroad.study.progress import Tally
 from lowroad.study.store import Store, host_name, is_alive, write_atomically
@@ -103,8 +104,13 @@ def _beats(store: Store) -> Iterator[dict[str, float]]:
             tasks = json.loads(path.read_bytes())
         except (OSError, ValueError):
             continue  # its run has just ended, or this is no heartbeat
-        if age < DEAD_AFTER and not _is_dead_here(path):
+        if age < DEAD_AFTER and not _is_dead_here(path) and _is_beat(tasks):
             yield tasks
+
+
+def _is_beat(tasks: Any) -> bool:
+    """Whether what a file holds is seconds by hash; others may write what they like."""
+    return isinstance(tasks, dict) and all(isinstance(s, int | float) for s in tasks.values())
 
 
 def _is_dead_here(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,12 +69,14 @@ class Status:
         stages: in the order of the study's networks.
         runs, workers: how many runs are alive in the directory, and their tasks under way.
         damaged: a line for each record, of this study or another, that was found damaged.
+        abandoned: checkpoints that no task of the study has a use for, with their sizes in bytes.
     """
 
     stages: list[StageStatus]
     runs: int
     workers: int
     damaged: list[str]
+    abandoned: dict[Path, int]
 
     @property
     def seconds_left(self) -> float:
@@ -128,7 +131,13 @@ def status(config: StudyConfig, directory: Path) -> Status:
                 untimed=sum(n for group, n in left.items() if group not in seconds),
             )
         )
-    return Status(rows, running.runs, running.workers, index.damaged)
+    needed = agenda.known.keys() - agenda.done.keys() | running.seconds.keys()
+    abandoned = {}
+    for path in store.checkpoints():
+        with suppress(FileNotFoundError):  # its task has just ended
+            if path.stem not in needed:
+                abandoned[path] = path.stat().st_size
+    return Status(rows, running.runs, running.workers, index.damaged, abandoned)
 
 
 def _by_stage(tasks: Iterable[Task]) -> defaultdict[Stage, list[Task]]:

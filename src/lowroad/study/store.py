@@ -27,6 +27,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,10 @@ class Store:
         """Where the checkpoint of a running task is, or would be."""
         return self.directory / "checkpoints" / f"{task_hash}.pt"
 
+    def checkpoints(self) -> list[Path]:
+        """All checkpoints, whosever they are."""
+        return sorted(p for p in _scan(self.directory / "checkpoints") if p.suffix == ".pt")
+
     def failures(self) -> set[str]:
         """Hashes of the tasks that failed when they were tried last."""
         return {path.stem for path in _scan(self.directory / "failures") if path.suffix == ".txt"}
@@ -270,7 +275,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it cannot be removed where it could not be made
+            temporary.unlink()
         if isinstance(error, OSError):  # one of `write` names no file, others the temporary one
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,18 @@ from lowroad.study.study_file import StudyFileError, read_study
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found: numbers of sound records and checkpoints, and a line for all that is not."""
+    """What was found.
+
+    Attributes:
+        records, checkpoints: how many are sound.
+        damaged: a line for each that is not.
+        study_file: what is wrong with the study file.
+    """
 
     records: int
     checkpoints: int
     damaged: list[str]
+    study_file: tuple[str, ...]
 
 
 def verify(directory: Path) -> Verification:
@@ -26,7 +32,7 @@ def verify(directory: Path) -> Verification:
     A record is sound if its seal fits its bytes and its name fits the task that it says it holds.
     """
     store = Store(directory)
-    damaged = list(_study_file(store))
+    damaged: list[str] = []
     records = checkpoints = 0
     for name in sorted(store.hashes()):
         try:
@@ -37,7 +43,7 @@ def verify(directory: Path) -> Verification:
             pass  # set aside by a run going on at the same time
         else:
             records += 1
-    for path in sorted((store.directory / "checkpoints").glob("*.pt")):
+    for path in store.checkpoints():
         from lowroad.study.checkpoint import Checkpoint  # here because of torch
 
         if Checkpoint(path).load() is not None:
@@ -46,14 +52,15 @@ def verify(directory: Path) -> Verification:
             damaged.append(
                 f"{path}: damaged checkpoint, or of another version: its task will begin anew"
             )
-    return Verification(records, checkpoints, damaged)
+    return Verification(records, checkpoints, damaged, _problems(store.study_file))
 
 
-def _study_file(store: Store) -> Iterator[str]:
+def _problems(study_file: Path) -> tuple[str, ...]:
     try:
-        read_study(store.study_file)
+        read_study(study_file)
     except StudyFileError as error:
-        yield from error.problems
+        return error.problems
+    return ()
 
 
 def _verify_record(store: Store, name: str) -> None:
