@@ -54,6 +54,26 @@ def finished(tiny: StudyConfig, tmp_path_factory: pytest.TempPathFactory) -> Fin
     return Finished(directory, digests(directory))
 
 
+MEASURED: dict[str, Any] = TINY | {
+    "planes": {"pairs": 1, "resolution": 5, "images": 30},
+    "sharpness": {"runs": 1, "images": 20, "eigenvalues": 2, "samples": 3},
+}
+
+
+@pytest.fixture(scope="session")
+def measured_config() -> StudyConfig:
+    """The tiny study with planes and sharpness."""
+    return parse_study(copy.deepcopy(MEASURED))
+
+
+@pytest.fixture(scope="session")
+def measured(measured_config: StudyConfig, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    directory = tmp_path_factory.mktemp("measured") / "tiny"
+    summary = prepare_run(measured_config, directory).perform(1, lambda tally, event: None)
+    assert (summary.performed, summary.failed, summary.waiting) == (14 + 4, [], 0)
+    return Finished(directory, digests(directory))
+
+
 def digests(directory: Path) -> dict[str, str]:
     """The content checksum of every record, by hash."""
     store = Store(directory)

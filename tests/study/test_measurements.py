@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,25 +22,17 @@ from lowroad.study.study_file import StudyFileError, parse_study, to_toml
 from lowroad.study.tasks import SharpnessTask
 from lowroad.study.work import load_data
 
-from .conftest import TINY, Finished, digests
-
-MEASURED: dict[str, Any] = {
-    "planes": {"pairs": 1, "resolution": 5, "images": 30},
-    "sharpness": {"runs": 1, "images": 20, "eigenvalues": 2, "samples": 3},
-}
+from .conftest import MEASURED, TINY, Finished, digests
 
 
 @pytest.fixture(scope="module")
-def config() -> StudyConfig:
-    return parse_study(copy.deepcopy(TINY) | MEASURED)
+def config(measured_config: StudyConfig) -> StudyConfig:
+    return measured_config
 
 
 @pytest.fixture(scope="module")
-def directory(config: StudyConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    where = tmp_path_factory.mktemp("measured") / "tiny"
-    summary = prepare_run(config, where).perform(1, lambda tally, event: None)
-    assert (summary.performed, summary.failed, summary.waiting) == (14 + 4, [], 0)
-    return where
+def directory(measured: Finished) -> Path:
+    return measured.directory
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +162,7 @@ def test_settings_that_do_not_fit_are_refused() -> None:
 
 
 def test_a_network_has_its_own_measurements() -> None:
-    raw = copy.deepcopy(TINY) | MEASURED
+    raw = copy.deepcopy(MEASURED)
     raw["networks"] = ["FCP", "LSTM"]
     raw["network"] = {"LSTM": {"sharpness": {"images": 10}}}
     config = parse_study(raw)

@@ -21,7 +21,7 @@ from lowroad.study.run import RunSummary, prepare_run
 from lowroad.study.status import status
 from lowroad.study.store import Store
 from lowroad.study.study_file import parse_study, read_study
-from lowroad.study.tasks import PathTask, TrainingTask
+from lowroad.study.tasks import PathTask, SharpnessTask, TrainingTask
 
 from .conftest import Finished, digests
 
@@ -71,18 +71,28 @@ def test_a_record_lost_is_computed_again_to_the_same_bits(
     assert digests(copy) == finished.digests
 
 
-@pytest.mark.parametrize("kind", [TrainingTask, PathTask])
+KINDS = {
+    "training": lambda task: isinstance(task, TrainingTask),
+    "path": lambda task: isinstance(task, PathTask) and task.plane is None,
+    "path with a plane": lambda task: isinstance(task, PathTask) and task.plane is not None,
+    "sharpness": lambda task: isinstance(task, SharpnessTask),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
 def test_a_damaged_record_is_named_set_aside_and_computed_again(
-    tiny: StudyConfig, finished: Finished, copy: Path, kind: type, damage: str
+    measured_config: StudyConfig, measured: Finished, tmp_path: Path, kind: str, damage: str
 ) -> None:
-    name = record_of(copy, tiny, kind)
+    copy = Path(shutil.copytree(measured.directory, tmp_path / "copy"))
+    done = prepare_run(measured_config, copy).agenda.done
+    name = next(name for name, task in done.items() if KINDS[kind](task))
     path = Store(copy).path(name)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0x10
     damaged = {"flip": bytes(content), "truncate": bytes(content[:-1]), "empty": b""}[damage]
     path.write_bytes(damaged)
-    run = prepare_run(tiny, copy)
+    run = prepare_run(measured_config, copy)
     aside = copy / "damaged" / f"{name}.nc"
     assert [task.hash for task in run.tasks] == [name]
     (note,) = run.notes
@@ -90,7 +100,7 @@ def test_a_damaged_record_is_named_set_aside_and_computed_again(
     assert note.endswith(f"set aside as {aside}")
     assert aside.read_bytes() == damaged
     assert run.perform(1, ignore).performed == 1
-    assert digests(copy) == finished.digests
+    assert digests(copy) == measured.digests
 
 
 @pytest.mark.parametrize("damage", ["empty", "gone"])
