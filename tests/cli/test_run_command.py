@@ -285,6 +285,7 @@ def test_workers_and_devices_belong_together(
         (["--shard", "0/2"], "expected I/N with 1 <= I <= N"),
         (["--shard", "half"], "expected I/N with 1 <= I <= N"),
         (["--workers", "2", "--scheduler", "tcp://a:1"], "exclude each other"),
+        (["--slurm", "nowhere.toml"], "nowhere.toml: expected a cluster file: No such file"),
     ],
 )
 def test_where_to_run_is_checked_before_anything_is_written(

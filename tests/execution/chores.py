@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lowroad.execution.executor import worker_number
+from lowroad.execution.clusters import ClusterError, Workers
+from lowroad.execution.executor import Event, execute, worker_number
 
 
 def chore(task: Any, report: Callable[[int, float], None]) -> Any:
     """Do what the task's name says."""
     name, _, argument = str(task).partition(" ")
+    if "BLIND" in os.environ:
+        raise ClusterError("sees nothing")
     if name == "fail":
         raise ValueError(f"asked to fail\n{argument}")
     if name == "die":
@@ -32,4 +35,41 @@ def chore(task: Any, report: Callable[[int, float], None]) -> Any:
     if name == "number":
         time.sleep(0.2)  # so that one worker does not do all
         return worker_number()
+    if name == "memory":
+        return memory_settings()
     return f"did {task}"
+
+
+def memory_settings() -> list[Any]:
+    """What this worker does when its memory is nearly full, and the memory that it may use."""
+    from distributed import get_worker
+
+    memory = get_worker().memory_manager
+    return [
+        memory.memory_target_fraction,
+        memory.memory_spill_fraction,
+        memory.memory_pause_fraction,
+        memory.memory_limit,
+    ]
+
+
+def carry_out(
+    tasks: list[Any], workers: Workers, follow: Callable[[Event], list[Any]] = lambda event: []
+) -> list[Event]:
+    """Execute chores and return all that was told."""
+    events: list[Event] = []
+
+    def on_event(event: Event) -> list[Any]:
+        events.append(event)
+        return follow(event)
+
+    execute(tasks, chore, workers, on_event)
+    return events
+
+
+def results(events: list[Event]) -> dict[Any, Any]:
+    return {event.task: event.result for event in events if event.kind == "finished"}
+
+
+def notes(events: list[Event]) -> list[str]:
+    return [event.result for event in events if event.kind == "note"]

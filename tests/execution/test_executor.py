@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,38 +12,18 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from distributed.system import MEMORY_LIMIT
 
-from lowroad.execution.clusters import ClusterError, Scheduler, Workers, read_slurm
-from lowroad.execution.executor import Event, execute
+from lowroad.execution.clusters import ClusterError
+from lowroad.execution.executor import Event
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # the workers get it from here and find `chores`
-from chores import chore  # noqa: E402
-
-
-def carry_out(
-    tasks: list[Any], workers: Workers, follow: Callable[[Event], list[Any]] = lambda event: []
-) -> list[Event]:
-    events: list[Event] = []
-
-    def on_event(event: Event) -> list[Any]:
-        if event.kind == "dashboard":
-            return []
-        events.append(event)
-        return follow(event)
-
-    execute(tasks, chore, workers, on_event)
-    return events
-
-
-def results(events: list[Event]) -> dict[Any, Any]:
-    return {event.task: event.result for event in events if event.kind == "finished"}
+from chores import carry_out, notes, results  # noqa: E402
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -192,126 +172,22 @@ def test_workers_end_with_a_driver_that_is_killed(kind: signal.Signals) -> None:
 
 def test_started_and_finished_events_are_told_once_each() -> None:
     events = carry_out([f"job {i}" for i in range(9)], 2)
-    counts = Counter((event.kind, event.task) for event in events)
+    counts = Counter((event.kind, event.task) for event in events if event.kind != "note")
     assert set(counts.values()) == {1}
     assert len(counts) == 18
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
-    """The address of a scheduler with two workers, as somebody else might have started it."""
-    file = tmp_path / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    commands = [
-        ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"],
-        *[["worker", "--nthreads", "1", "--no-dashboard"]] * 2,
-    ]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "dask", *command, "--scheduler-file", str(file)],
-            env={**os.environ, "PYTHONPATH": str(HERE)},
-            **quiet,
-        )
-        for command in commands
-    ]
-    end = time.monotonic() + 30
-    while not file.exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    yield json.loads(file.read_text())["address"]
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.wait(30)
+def test_local_workers_share_the_memory_and_their_page_can_be_opened() -> None:
+    events = carry_out(["memory"], 2)
+    *fractions, limit = results(events)["memory"]
+    assert fractions == [False, False, False]
+    assert limit == pytest.approx(MEMORY_LIMIT / 2, rel=0.01)
+    (note,) = notes(events)
+    assert re.fullmatch(r"the workers: http://127\.0\.0\.1:\d+/status", note)
 
 
-@pytest.mark.slow
-def test_a_running_scheduler_does_the_tasks_and_stays(scheduler: str) -> None:
-    for _ in range(2):
-        events = carry_out(
-            ["fail x", *(f"pid {i}" for i in range(6)), "sleep 1"], Scheduler(scheduler)
-        )
-        pids = {pid for task, pid in results(events).items() if task.startswith("pid")}
-        assert len(results(events)) == 7
-        assert 1 <= len(pids) <= 2
-        assert os.getpid() not in pids
-        assert all(psutil.pid_exists(pid) for pid in pids)
-
-
-def test_a_scheduler_that_does_not_answer_is_an_error_that_says_so(monkeypatch) -> None:
-    monkeypatch.setattr("lowroad.execution.dask.SECONDS_TO_CONNECT", 0.5)
-    with pytest.raises(ClusterError, match=r"no dask scheduler answers at tcp://127.0.0.1:9"):
-        carry_out(["first"], Scheduler("tcp://127.0.0.1:9"))
-
-
-SBATCH = """#!/bin/bash
-# Stands in for SLURM: the job runs here at once, and its number is its process group.
-script={folder}/job-$$.sh
-cp "${@: -1}" "$script"
-setsid bash "$script" >> {folder}/jobs.log 2>&1 &
-echo "Submitted batch job $!"
-"""
-SCANCEL = """#!/bin/bash
-for job in "$@"; do kill -- -$job 2>/dev/null; done
-true
-"""
-CLUSTER = """
-jobs = {{ most = 2 }}
-
-[job]
-cores = 1
-memory = "1 GB"
-walltime = "00:20:00"
-interface = "lo"
-local_directory = "{folder}"
-log_directory = "{folder}"
-python = "{python}"
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_slurm_jobs_do_the_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
-        (tmp_path / name).write_text(text.replace("{folder}", str(tmp_path)))
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
-    file = tmp_path / "cluster.toml"
-    file.write_text(CLUSTER.format(folder=tmp_path, python=sys.executable))
-    events = carry_out(["fail x", *(f"pid {i}" for i in range(6)), "sleep 2"], read_slurm(file))
-    assert len(results(events)) == 7
-    assert os.getpid() not in results(events).values()
-    assert [event.error for event in events if event.kind == "failed"] == [
-        "ValueError: asked to fail"
-    ]
-    log = (tmp_path / "jobs.log").read_text()
-    assert "Start worker at" in log
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("jobs = 3\n[job]\ncores = 1\nmemory = '1 GB'\nwalltime = '30:00'", "jobs = { least"),
-        ("jobs = { least = 3, most = 2 }\n[job]\ncores=1\nmemory='1 GB'\nwalltime='30:00'", "most"),
-        ("[job]\ncores = 1\nmemory = '1 GB'", r"\[job\] needs walltime"),
-        ("[job]\ncores = 1\nmemory = '1 GB'\nwalltime = 'a day'", "walltime such as"),
-        ("queue = 'normal'", "unknown: queue"),
-        ("[job", "not a TOML file"),
-        ("", r"a table \[job\]"),
-    ],
-)
-def test_cluster_files_that_cannot_be_used_say_why(tmp_path: Path, text: str, message: str) -> None:
-    file = tmp_path / "cluster.toml"
-    file.write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_slurm(file)
-
-
-def test_workers_end_before_their_slurm_job_is_killed(tmp_path: Path) -> None:
-    file = tmp_path / "cluster.toml"
-    file.write_text("[job]\ncores = 4\nmemory = '8 GB'\nwalltime = '1-00:00:00'")
-    slurm = read_slurm(file)
-    lifetime, stagger = slurm.lifetime
-    assert lifetime + stagger < 24 * 3600
-    assert lifetime - stagger > 23 * 3600
-    assert str(slurm) == "up to 1 SLURM job"
+def test_work_that_cannot_be_done_here_ends_the_execution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLIND", "yes")
+    for workers in (1, 2):
+        with pytest.raises(ClusterError, match="sees nothing"):
+            carry_out(["first", "second"], workers)

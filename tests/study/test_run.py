@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lowroad.execution.clusters import ClusterError
 from lowroad.execution.executor import Event
+from lowroad.mnist import MnistError
 from lowroad.study import work
 from lowroad.study.checkpoint import Checkpoint
 from lowroad.study.config import StudyConfig
@@ -293,7 +295,24 @@ def test_a_worker_that_does_not_see_the_directory_says_so(
 ) -> None:
     run = prepare_run(tiny, tmp_path)
     (tmp_path / "study.toml").unlink()  # as on a machine that does not share the file system
-    summary = run.perform(1, ignore)
-    assert len(summary.failed) == 6
-    assert all("does not see" in error for _, error in summary.failed)
+    with pytest.raises(ClusterError, match=rf"does not see {tmp_path}/study.toml: every worker"):
+        run.perform(1, ignore)
+    assert Store(tmp_path).failures() == set()  # no task is to blame
     assert list((tmp_path / "records").rglob("*")) == []
+
+
+def test_a_worker_without_the_data_says_so(
+    tiny: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = work.load_data, []
+
+    def load_once(*arguments: int) -> Any:
+        calls.append(arguments)
+        if len(calls) > 1:  # the driver has it
+            raise MnistError("MNIST could not be obtained")
+        return real(*arguments)
+
+    monkeypatch.setattr(work, "load_data", load_once)
+    with pytest.raises(ClusterError, match="does not have the data: MNIST could not"):
+        prepare_run(tiny, tmp_path).perform(1, ignore)
+    assert Store(tmp_path).failures() == set()

@@ -82,7 +82,8 @@ def run(
 def _workers(
     workers: int | None, scheduler: str | None, slurm: Path | None, device: Device
 ) -> Workers:
-    from lowroad.execution.clusters import Scheduler, read_slurm
+    from lowroad.execution.cluster_file import read_slurm
+    from lowroad.execution.clusters import Scheduler
 
     if sum(choice is not None for choice in (workers, scheduler, slurm)) > 1:
         fail("--workers, --scheduler and --slurm exclude each other: give one", WRONG_USAGE)

@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import logging
+import platform
 import queue
 import time
 import traceback
-import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-import dask.config
-from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
+from distributed import Client, Future, KilledWorker, Worker, get_worker
 
-from lowroad.execution.clusters import ClusterError, Scheduler, Slurm, Workers
+from lowroad import __version__
+from lowroad.execution.clients import client_of, dashboard_of
+from lowroad.execution.clusters import ClusterError, Slurm, Workers
 from lowroad.execution.executor import Event, Function, OnEvent, one_line
 
 TOPIC = "lowroad"
 SECONDS_BETWEEN_REPORTS = 0.5
 SECONDS_TO_REPLACE_A_WORKER = 60
-SECONDS_TO_CONNECT = 30
 SECONDS_BETWEEN_COUNTS = 1.0
-DEATHS_OF_A_PREEMPTIBLE_TASK = 20  # a queue may take workers away again and again
-# Keep freed memory: dask asks for it to be given back at once, and then a third of the time goes
-# into touching the same pages again and again. 32 MiB is glibc's largest threshold.
-ENVIRONMENT = {
-    "MALLOC_TRIM_THRESHOLD_": 2**31,
-    "MALLOC_MMAP_THRESHOLD_": 2**25,
-    "MALLOC_ARENA_MAX": 1,
-}
 
-SETTINGS = {
-    # A terminal's Ctrl-C reaches every process of its group, but only the driver shall act on it.
-    "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
-    # Tasks hold their memory outside dask's sight: spilling and pausing would not free any of it.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "logging.distributed": "critical",
-    **{f"distributed.nanny.pre-spawn-environ.{name}": n for name, n in ENVIRONMENT.items()},
-}
+
+class UnusableWorkerError(Exception):
+    """A worker cannot do any of the tasks.
+
+    Args:
+        address: the worker's.
+        reason: which machine, and why.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address, self.reason = address, reason
 
 
 def execute_on_workers(
@@ -53,10 +45,12 @@ def execute_on_workers(
     A task whose worker dies is tried again on another one, up to dask's ``allowed-failures``. Dask
     suspects every task that is with a dying worker, so a task that it gives up is tried once more
     with no other beside it, after all others, before it fails. Workers end when the calling process
-    does, however it ends; those of a running scheduler stay, for others.
+    does, however it ends; those of a running scheduler stay, for others, except for those that
+    cannot do the tasks.
 
     Raises:
-        ClusterError: the scheduler does not answer, or SLURM's package is not installed.
+        ClusterError: the cluster cannot be had or is lost, or no worker is left that can do the
+            tasks.
     """
     start = time.monotonic()
     waiting = deque(tasks)
@@ -71,10 +65,13 @@ def execute_on_workers(
     def tell(kind: Any, task: Any, **details: Any) -> None:
         waiting.extend(on_event(Event(kind, task, time.monotonic() - start, **details)))
 
-    with dask.config.set(SETTINGS), _client(workers) as client:
-        count = _WorkerCount(client, workers)
-        if _has_dashboard() and client.dashboard_link:
-            tell("dashboard", None, result=client.dashboard_link)
+    def note(text: str) -> None:
+        tell("note", None, result=text)
+
+    with client_of(workers) as client:
+        pool = _Pool(client, workers, note)
+        if dashboard := dashboard_of(client):
+            note(f"the workers: {dashboard}")
         client.subscribe_topic(TOPIC, lambda event: news.put(event[1]))
         try:
             while waiting or running or suspects:
@@ -82,17 +79,26 @@ def execute_on_workers(
                     alone = suspects.popleft()
                     waiting.append(alone)
                 # Two tasks a worker: none waits for the driver, and the scheduler stays small.
-                most = 1 if alone is not None else 2 * count.now()
+                count = pool.count(len(waiting) + len(running) + len(suspects))
+                most = 2 * max(count, 1) if alone is None else 1
                 while waiting and len(running) < most:
                     task = waiting.popleft()
-                    future = client.submit(_call, function, task, pure=False)
+                    future = client.submit(_call, function, task, __version__, pure=False)
                     running[future], names[future.key] = task, task
                     future.add_done_callback(news.put)
-                item = news.get()
+                try:
+                    item = news.get(timeout=SECONDS_BETWEEN_COUNTS)
+                except queue.Empty:
+                    continue
                 if isinstance(item, Future):
-                    task = running.pop(item)
+                    if item.cancelled():  # only dask itself cancels tasks here
+                        raise pool.lost()
+                    task, error = running.pop(item), item.exception()
                     del names[item.key]
-                    if alone is None and isinstance(item.exception(), KilledWorker):
+                    if isinstance(error, UnusableWorkerError):
+                        waiting.appendleft(task)
+                        pool.retire(error)
+                    elif alone is None and isinstance(error, KilledWorker):
                         suspects.append(task)
                     else:
                         _tell_end(tell, task, item)
@@ -105,86 +111,83 @@ def execute_on_workers(
                     client.wait_for_workers(workers, timeout=SECONDS_TO_REPLACE_A_WORKER)
         except BaseException:
             # Without this, closing waits for the tasks under way.
-            client.cancel(list(running), force=True)
+            if client.status == "running":
+                client.cancel(list(running), force=True)
             raise
 
 
-@contextlib.contextmanager
-def _client(workers: Workers) -> Iterator[Client]:
-    if isinstance(workers, Scheduler):
-        file = workers.address if workers.address.endswith(".json") else None
-        try:
-            client = Client(
-                None if file else workers.address, scheduler_file=file, timeout=SECONDS_TO_CONNECT
-            )
-        except (OSError, TimeoutError, ValueError) as error:
-            raise ClusterError(
-                f"no dask scheduler answers at {workers.address} ({one_line(error)}); start one "
-                "with `dask scheduler` and give its address"
-            ) from error
-        with client:
-            yield client
-    else:
-        cluster = _slurm(workers) if isinstance(workers, Slurm) else _local(workers)
-        with cluster, Client(cluster) as client:
-            yield client
+class _Pool:
+    """The workers: they come and go on a cluster, and some cannot do the tasks."""
 
+    def __init__(self, client: Client, workers: Workers, note: Any) -> None:
+        assert client.scheduler is not None
+        self._client, self._address, self._note = client, client.scheduler.address, note
+        self._fixed = workers if isinstance(workers, int) else None
+        self._jobs: Any = client.cluster if isinstance(workers, Slurm) else None
+        self._asked, self._count = -SECONDS_BETWEEN_COUNTS, 0
+        self._missed, self._seen = False, False
+        self._reasons: dict[str, None] = {}
 
-def _local(workers: int) -> LocalCluster:
-    with warnings.catch_warnings():
-        # Beside another study dask finds its usual port taken, and takes another one.
-        warnings.filterwarnings("ignore", r"\s*Port \d+ is already in use")
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0" if _has_dashboard() else None,
-            silence_logs=logging.CRITICAL,
-        )
+    def count(self, tasks: int) -> int:
+        """Return how many there are, asked for now and then; tell when there is none.
 
+        Args:
+            tasks: how many are left to do, for which SLURM jobs are submitted.
 
-def _slurm(slurm: Slurm) -> Any:
-    try:
-        from dask_jobqueue.slurm import SLURMCluster
-    except ImportError as error:
-        raise ClusterError(
-            "SLURM jobs need dask-jobqueue: pip install 'lowroad[cluster]'"
-        ) from error
-    lifetime, stagger = slurm.lifetime
-    exports = [f"export {name}={value}" for name, value in ENVIRONMENT.items()]
-    given = {
-        "job_script_prologue": [*exports, *slurm.job.get("job_script_prologue", [])],
-        "worker_extra_args": [
-            *("--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{stagger}s"),
-            *slurm.job.get("worker_extra_args", []),
-        ],
-    }
-    with dask.config.set({"distributed.scheduler.allowed-failures": DEATHS_OF_A_PREEMPTIBLE_TASK}):
-        # One process of one thread for each core, as everywhere.
-        cluster = SLURMCluster(**{"processes": slurm.job["cores"], **slurm.job, **given})
-    cluster.adapt(minimum_jobs=slurm.least, maximum_jobs=slurm.most)
-    return cluster
-
-
-def _has_dashboard() -> bool:
-    return importlib.util.find_spec("bokeh") is not None
-
-
-class _WorkerCount:
-    """How many workers there are, asked for now and then: they come and go on a cluster."""
-
-    def __init__(self, client: Client, workers: Workers) -> None:
-        self._client, self._fixed = client, workers if isinstance(workers, int) else None
-        self._asked, self._count = 0.0, 1
-
-    def now(self) -> int:
-        """Return the number, at least 1."""
+        Raises:
+            ClusterError: the scheduler is lost, or a job cannot be submitted.
+        """
         if self._fixed is not None:
             return self._fixed
         if (now := time.monotonic()) - self._asked > SECONDS_BETWEEN_COUNTS:
-            self._asked = now
-            self._count = len(self._client.scheduler_info(n_workers=-1)["workers"])
-        return max(self._count, 1)
+            names = self._names()
+            self._asked, self._count = now, len(names)
+            if self._jobs is not None:
+                busy = self._client.processing()
+                self._jobs.adjust(tasks, {name: bool(busy.get(at)) for at, name in names.items()})
+            if self._count == 0 and not self._missed:
+                kind = "left" if self._seen else "yet"
+                self._note(f"no worker {kind} at {self._address}; waiting")
+            self._missed, self._seen = self._count == 0, self._seen or self._count > 0
+        return self._count
+
+    def retire(self, unusable: UnusableWorkerError) -> None:
+        """Do without a worker from now on, and tell why.
+
+        Raises:
+            ClusterError: no other is left, or it cannot be retired; on this machine all are alike.
+        """
+        if self._fixed is not None:
+            raise ClusterError(unusable.reason)
+        self._client.retire_workers(workers=[unusable.address])
+        if unusable.reason not in self._reasons:
+            self._reasons[unusable.reason] = None
+            self._note(f"a worker is not used: {unusable.reason}")
+        left = self._names()
+        if unusable.address in left:
+            raise ClusterError(
+                f"{unusable.reason}; dask cannot retire {unusable.address}, which holds results of "
+                "others: stop it"
+            )
+        if not left:
+            raise ClusterError(
+                "no worker is left that can do the tasks:\n" + "\n".join(self._reasons)
+            )
+
+    def lost(self) -> ClusterError:
+        """Return the error that says that the scheduler is gone."""
+        return ClusterError(
+            f"lost the connection to the scheduler at {self._address}; what is finished is stored: "
+            "run the same command again to go on"
+        )
+
+    def _names(self) -> dict[str, str]:
+        """The workers' names by their addresses."""
+        try:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            return {address: str(worker["name"]) for address, worker in workers.items()}
+        except (OSError, KeyError) as error:  # a client that is closed knows no workers
+            raise self.lost() from error
 
 
 def _tell_end(tell: Any, task: Any, future: Future[Any]) -> None:
@@ -200,7 +203,7 @@ def _tell_end(tell: Any, task: Any, future: Future[Any]) -> None:
         tell("finished", task, result=result)
 
 
-def _call(function: Function, task: Any) -> Any:
+def _call(function: Function, task: Any, version: str) -> Any:
     """What a worker does with a task."""
     worker = get_worker()
     key = worker.get_current_task()
@@ -213,5 +216,35 @@ def _call(function: Function, task: Any) -> Any:
             details = {"step": step, "height": height}
             worker.log_event(TOPIC, {"kind": "progress", "key": key, "details": details})
 
-    worker.log_event(TOPIC, {"kind": "started", "key": key, "details": {}})
-    return function(task, report)
+    try:
+        _prepare(worker, version)
+        worker.log_event(TOPIC, {"kind": "started", "key": key, "details": {}})
+        return function(task, report)
+    except ClusterError as error:
+        raise UnusableWorkerError(worker.address, str(error)) from error
+
+
+def _prepare(worker: Worker, version: str) -> None:
+    """Set up a worker, wherever it comes from.
+
+    Raises:
+        ClusterError: it cannot do any task.
+    """
+    # Tasks hold their memory outside dask's sight: spilling and pausing would not free any of it,
+    # and a paused worker would wait for ever. At 95% its nanny restarts it.
+    memory = worker.memory_manager
+    memory.memory_target_fraction = memory.memory_spill_fraction = False
+    memory.memory_pause_fraction = False
+    if version != __version__:
+        raise ClusterError(
+            f"{platform.node()} has lowroad {__version__}, but the study is run by {version}: "
+            "install the same version everywhere"
+        )
+    threads, scheduler = worker.state.nthreads, worker.scheduler
+    if threads > 1:
+        assert scheduler is not None
+        raise ClusterError(
+            f"{platform.node()} has a worker of {threads} threads, and a task needs a process of "
+            f"one thread: start `dask worker {scheduler.address} --nthreads 1 "
+            f"--nworkers {threads}`"
+        )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lowroad.execution.clusters import Workers
+from lowroad.execution.clusters import ClusterError, Workers
 
 Report = Callable[[int, float], None]
 """How a running task tells where it is: ``report(step, height)``."""
@@ -25,16 +25,16 @@ class Event:
 
     Attributes:
         kind: what happened.
-        task: the task, equal to the one handed in; None for ``"dashboard"``.
+        task: the task, equal to the one handed in; None for ``"note"``.
         seconds: since the start of the execution.
         step, height: where a running task is (``"progress"``).
-        result: what the function returned (``"finished"``), or the address of the page that
-            shows the workers (``"dashboard"``).
+        result: what the function returned (``"finished"``), or a line about the workers
+            (``"note"``).
         error: one line that says what went wrong (``"failed"``).
         trace: the traceback as text, empty if there is none (``"failed"``).
     """
 
-    kind: Literal["dashboard", "started", "progress", "finished", "failed"]
+    kind: Literal["note", "started", "progress", "finished", "failed"]
     task: Any
     seconds: float
     step: int = 0
@@ -60,7 +60,8 @@ def execute(tasks: Iterable[Any], function: Function, workers: Workers, on_event
 
     Raises:
         ValueError: ``workers`` is not positive.
-        ClusterError: the scheduler does not answer, or a package for it is not installed.
+        ClusterError: the cluster cannot be had or is lost, or no worker can do the tasks, as
+            `function` says by raising it; such a task counts as neither done nor failed.
         KeyboardInterrupt: after all workers have been stopped.
 
     >>> seen = []
@@ -98,6 +99,8 @@ def _execute_here(tasks: Iterable[Any], function: Function, on_event: OnEvent) -
 
         try:
             result = function(task, report)
+        except ClusterError:
+            raise
         except Exception as error:
             tell("failed", task, error=one_line(error), trace=traceback.format_exc())
         else:

@@ -74,7 +74,7 @@ class Tally:
 
     def note(self, event: Event) -> None:
         """Count an event."""
-        if event.kind == "dashboard":
+        if event.kind == "note":
             return
         task: Task = event.task
         if event.kind == "started":
@@ -151,8 +151,8 @@ class PlainDisplay:
 
     def __call__(self, tally: Tally, event: Event) -> None:
         """Tell about an event."""
-        if event.kind == "dashboard":
-            self._line(tally, f"the workers: {event.result}")
+        if event.kind == "note":
+            self._line(tally, event.result)
         elif event.kind == "failed":
             self._line(tally, f"FAILED {event.task}: {event.error}")
         elif event.kind == "finished":
@@ -186,8 +186,8 @@ class LiveDisplay:
     def __call__(self, tally: Tally, event: Event) -> None:
         """Tell about an event."""
         self._tally = tally
-        if event.kind == "dashboard":
-            self._console.print(f"The workers: {event.result}", highlight=False)
+        if event.kind == "note":
+            self._console.print(event.result, markup=False, highlight=False)
         elif event.kind == "failed":
             line = Text.assemble(("failed", "red"), f" {event.task}: {event.error}")
             self._console.print(line, highlight=False)

@@ -20,7 +20,7 @@ from lowroad.analysis import plane_axes, plane_through, sharpness
 from lowroad.execution.clusters import ClusterError
 from lowroad.execution.executor import Report
 from lowroad.landscapes import NetworkLandscape
-from lowroad.mnist import Images, Mnist, load_mnist
+from lowroad.mnist import Images, Mnist, MnistError, load_mnist
 from lowroad.models import MODELS
 from lowroad.optimizers import GoldenSection, Minimum, Progress, lbfgs, sgd
 from lowroad.paths import FoundPath, FourierPathFinder
@@ -40,7 +40,7 @@ def perform(
         The numbers that progress shows, such as ``{"train loss": …}`` or ``{"path height": …}``.
 
     Raises:
-        ClusterError: this process does not see the study's directory.
+        ClusterError: this process does not see the study's directory, or does not have the data.
     """
     store = Store(directory)
     if not store.study_file.exists():
@@ -49,7 +49,11 @@ def perform(
             "directory, on a file system that they share"
         )
     where = device_of(device)
-    data = on_device(load_data(task.data.train, task.data.test, task.study_seed), where)
+    try:
+        images = load_data(task.data.train, task.data.test, task.study_seed)
+    except MnistError as error:  # the driver has it, so this is a worker's trouble
+        raise ClusterError(f"{platform.node()} does not have the data: {error}") from error
+    data = on_device(images, where)
     checkpoint = Checkpoint(store.checkpoint_path(task.hash))
     start = time.perf_counter()
     with task_arithmetic():

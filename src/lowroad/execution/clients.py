@@ -1,0 +1,123 @@
+"""Clients of dask's distributed scheduler: with processes here, a running one, or SLURM jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import logging
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask.config
+from distributed import Client, LocalCluster, SpecCluster
+
+from lowroad.execution.clusters import ClusterError, Scheduler, Slurm, Workers
+from lowroad.execution.executor import one_line
+
+SECONDS_TO_CONNECT = 30
+SECONDS_TO_OPEN_THE_DASHBOARD = 5
+# Keep freed memory: dask asks for it to be given back at once, and then a third of the time goes
+# into touching the same pages again and again. 32 MiB is glibc's largest threshold.
+ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": 2**31,
+    "MALLOC_MMAP_THRESHOLD_": 2**25,
+    "MALLOC_ARENA_MAX": 1,
+}
+
+SETTINGS = {
+    # A terminal's Ctrl-C reaches every process of its group, but only the driver shall act on it.
+    "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
+    "logging.distributed": "critical",
+    **{f"distributed.nanny.pre-spawn-environ.{name}": n for name, n in ENVIRONMENT.items()},
+}
+
+
+@contextlib.contextmanager
+def client_of(workers: Workers) -> Iterator[Client]:
+    """A client with its workers, which end with it unless the scheduler was running already.
+
+    Raises:
+        ClusterError: the scheduler does not answer, SLURM or the package for it is not installed,
+            or the cluster file's job is refused.
+    """
+    with dask.config.set(SETTINGS):
+        if isinstance(workers, Scheduler):
+            with _connected(_address(workers.address)) as client:
+                yield client
+        else:
+            cluster = _slurm(workers) if isinstance(workers, Slurm) else _local(workers)
+            with cluster, Client(cluster) as client:
+                yield client
+
+
+def dashboard_of(client: Client) -> str | None:
+    """The address of the page that shows the workers, if it can be opened from here."""
+    if not _has_dashboard():
+        return None
+    # A scheduler without a dashboard names an address, too.
+    address = client.dashboard_link
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        direct.open(address, timeout=SECONDS_TO_OPEN_THE_DASHBOARD).close()
+    except (OSError, ValueError):
+        return None
+    return str(address)
+
+
+def _has_dashboard() -> bool:
+    return importlib.util.find_spec("bokeh") is not None
+
+
+def _address(given: str) -> str:
+    """The address of a running scheduler, which may stand in its scheduler file."""
+    if not given.endswith(".json"):
+        return given
+    advice = f"`dask scheduler --scheduler-file {given}` writes it"
+    try:
+        content = json.loads(Path(given).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ClusterError(
+            f"{given}: expected a scheduler file: {error.strerror}; {advice}"
+        ) from error
+    except ValueError as error:
+        raise ClusterError(f"{given}: expected a scheduler file, got no JSON; {advice}") from error
+    address = content.get("address") if isinstance(content, dict) else None
+    if not isinstance(address, str):
+        raise ClusterError(f"{given}: expected a scheduler file with an address; {advice}")
+    return address
+
+
+def _connected(address: str) -> Client:
+    try:
+        return Client(address, timeout=SECONDS_TO_CONNECT)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"no dask scheduler answers at {address} ({one_line(error)}); start one with "
+            "`dask scheduler` and give its address"
+        ) from error
+
+
+def _local(workers: int) -> LocalCluster:
+    with warnings.catch_warnings():
+        # Beside another study dask finds its usual port taken, and takes another one.
+        warnings.filterwarnings("ignore", r"\s*Port \d+ is already in use")
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0" if _has_dashboard() else None,
+            silence_logs=logging.CRITICAL,
+        )
+
+
+def _slurm(slurm: Slurm) -> SpecCluster:
+    try:
+        from lowroad.execution.slurm import SlurmJobs
+    except ImportError as error:
+        raise ClusterError(
+            "SLURM jobs need dask-jobqueue: pip install 'lowroad[cluster]'"
+        ) from error
+    return SlurmJobs(slurm, ENVIRONMENT)
