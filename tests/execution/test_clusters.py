@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import gettempdir
 
 import psutil
 import pytest
@@ -18,6 +22,7 @@ from distributed import Scheduler as DaskScheduler
 from lowroad.execution.cluster_file import read_slurm
 from lowroad.execution.clusters import ClusterError, Scheduler, Slurm
 from lowroad.execution.executor import Event
+from lowroad.execution.slurm import SlurmJobs
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -44,12 +49,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
         return process
 
     yield do
-    for process in reversed(processes):  # the scheduler last, which the workers would wait for
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
 
 
 @pytest.fixture
@@ -74,7 +77,8 @@ def wait_for_workers(scheduler: str, number: int) -> None:
 
 
 def worker(threads: int = 1) -> list[str]:
-    return ["worker", "--nthreads", str(threads), "--no-dashboard", "--memory-limit", "1GB"]
+    options = {"nthreads": str(threads), "memory-limit": "1GB", "local-directory": gettempdir()}
+    return ["worker", "--no-dashboard", *(f"--{name}={value}" for name, value in options.items())]
 
 
 @pytest.mark.slow
@@ -275,6 +279,45 @@ def test_slurm_jobs_do_the_tasks(slurm: Slurm, tmp_path: Path) -> None:
             *("--lifetime 900s", "--lifetime-stagger 150s", "--resources GPU=1"),
         ):
             assert f" {option} " in f"{lines[-1]} "
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_job_that_ends_is_followed_by_another(
+    slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lowroad.execution.slurm.SECONDS_TO_COME_BACK", 1.0)
+    jobs: list[int] = []
+
+    def watch(event: Event) -> list[str]:
+        if event.kind == "finished" and event.task == "pid 0":
+            jobs.append(os.getpgid(event.result))
+        if event.kind == "progress" and event.step > 30 and len(jobs) == 1:
+            os.killpg(jobs[0], signal.SIGKILL)
+            jobs.append(0)
+        return []
+
+    events = carry_out(["pid 0", "sleep 4", "pid 1"], dataclasses.replace(slurm, most=1), watch)
+    assert len(jobs) == 2
+    assert len(results(events)) == 3
+    assert len(list(tmp_path.glob("job-*.sh"))) == 2
+
+
+def test_there_are_as_many_jobs_as_there_is_work_for(slurm: Slurm, tmp_path: Path) -> None:
+    (tmp_path / "sbatch").write_text("#!/bin/bash\necho Submitted batch job $$\n")
+    with SlurmJobs(dataclasses.replace(slurm, least=1, most=4), {}) as jobs:
+
+        def names_after(tasks: int, workers: dict[str, bool]) -> list[str]:
+            jobs.adjust(tasks, workers)
+            return [name.rpartition("-")[2] for name in jobs.worker_spec]
+
+        at_work = {"slurm-1-0": True, "slurm-1-1": False}
+        idle = {f"slurm-{job}-{i}": False for job in (0, 2) for i in range(2)}
+        assert names_after(0, {}) == ["0"]  # least
+        assert names_after(5, {}) == ["0", "1", "2"]  # of two processes each
+        assert names_after(99, at_work | idle) == ["0", "1", "2", "3"]  # most
+        assert names_after(6, at_work | idle) == ["0", "1", "2"]  # none is at work that is queued
+        assert names_after(1, at_work | idle) == ["1"]
 
 
 @pytest.mark.slow

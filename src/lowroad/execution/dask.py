@@ -22,6 +22,7 @@ TOPIC = "lowroad"
 SECONDS_BETWEEN_REPORTS = 0.5
 SECONDS_TO_REPLACE_A_WORKER = 60
 SECONDS_BETWEEN_COUNTS = 1.0
+SECONDS_TO_FETCH_A_RESULT = 10.0
 
 
 class UnusableWorkerError(Exception):
@@ -91,9 +92,13 @@ def execute_on_workers(
                 except queue.Empty:
                     continue
                 if isinstance(item, Future):
+                    result, error = _outcome(item)
                     if item.cancelled():  # only dask itself cancels tasks here
                         raise pool.lost()
-                    task, error = running.pop(item), item.exception()
+                    if isinstance(error, TimeoutError) and item.status != "error":
+                        item.add_done_callback(news.put)  # done anew: its worker died with it
+                        continue
+                    task = running.pop(item)
                     del names[item.key]
                     if isinstance(error, UnusableWorkerError):
                         waiting.appendleft(task)
@@ -101,8 +106,11 @@ def execute_on_workers(
                     elif alone is None and isinstance(error, KilledWorker):
                         suspects.append(task)
                     else:
-                        _tell_end(tell, task, item)
                         alone = None
+                        if error is None:
+                            tell("finished", task, result=result)
+                        else:
+                            tell("failed", task, **_described(error))
                 elif item["key"] in names:
                     tell(item["kind"], names[item["key"]], **item["details"])
             if isinstance(workers, int):
@@ -190,17 +198,18 @@ class _Pool:
             raise self.lost() from error
 
 
-def _tell_end(tell: Any, task: Any, future: Future[Any]) -> None:
+def _outcome(future: Future[Any]) -> tuple[Any, Exception | None]:
+    """The result or the error of a task; TimeoutError if the result cannot be fetched."""
     try:
-        result = future.result()
-    except KilledWorker:
-        error = "its worker processes died again and again (killed, or out of memory)"
-        tell("failed", task, error=error)
+        return future.result(timeout=SECONDS_TO_FETCH_A_RESULT), None
     except Exception as error:
-        trace = "".join(traceback.format_exception(error))
-        tell("failed", task, error=one_line(error), trace=trace)
-    else:
-        tell("finished", task, result=result)
+        return None, error
+
+
+def _described(error: Exception) -> dict[str, str]:
+    if isinstance(error, KilledWorker):
+        return {"error": "its worker processes died again and again (killed, or out of memory)"}
+    return {"error": one_line(error), "trace": "".join(traceback.format_exception(error))}
 
 
 def _call(function: Function, task: Any, version: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import shutil
@@ -41,6 +42,7 @@ class SlurmJobs(SLURMCluster):
             raise ClusterError("there is no sbatch here: --slurm needs a machine that submits jobs")
         self._slurm, self._refused = slurm, list[str]()
         self._last_seen: dict[str, float] = {}
+        self._numbers = itertools.count()
         lifetime, stagger = slurm.lifetime
         exports = [f"export {name}={value}" for name, value in environment.items()]
         given = {
@@ -59,6 +61,9 @@ class SlurmJobs(SLURMCluster):
                 super().__init__(**{**slurm.job, **given})
         except Exception as error:
             raise ClusterError(f"{slurm.file}: {one_line(error)}") from error
+
+    def _new_worker_name(self, worker_number: int) -> str:
+        return f"slurm-{next(self._numbers)}"  # never that of a job that has ended
 
     def adjust(self, tasks: int, workers: Mapping[str, bool]) -> None:
         """Have as many jobs as there is work for.
