@@ -1,0 +1,193 @@
+"""Networks whose first layer is shared between points, against the generic form."""
+
+from __future__ import annotations
+
+import copy
+import functools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from landscapes.image_networks import landscape_of
+from lowroad.landscapes import (
+    AffineSubspace,
+    NetworkLandscape,
+    shared_first_layer,
+)
+from lowroad.landscapes.landscape import RestrictedLandscape
+from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
+from lowroad.models import FCP, Autoencoder
+
+
+@pytest.mark.parametrize("model", [FCP, Autoencoder])
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+def test_shared_first_layer_agrees_with_the_generic_form(model, dtype, close):
+    _, landscape = landscape_of(model, dtype, items=1300, piece=500)
+    generator = torch.Generator().manual_seed(2)
+    directions = 0.02 * torch.randn(3, landscape.dimension, generator=generator).to(dtype)
+    coordinates = torch.randn(4, 3, generator=generator).to(dtype)
+    assert_first_layer_is_shared_exactly(landscape, directions, coordinates, close)
+
+
+def rests() -> dict[str, tuple[list[nn.Module], str]]:
+    """What may follow a first layer of 4 outputs, before 3 outputs, by name, with the targets."""
+    half_frozen = nn.Linear(4, 4).requires_grad_(False)
+    return {
+        "no parameters": ([nn.Softplus(), nn.Unflatten(1, (1, 4)), nn.Flatten()], "classes"),
+        "biased": ([nn.Softplus(), nn.Linear(4, 3)], "classes"),
+        "normalized": ([nn.LayerNorm(4), nn.Linear(4, 3)], "classes"),
+        "frozen": ([nn.Tanh(), half_frozen, nn.Linear(4, 3)], "classes"),
+        "probabilities": ([nn.Tanh(), nn.Linear(4, 3)], "probabilities"),
+        "callable": ([nn.Tanh(), nn.Linear(4, 3)], "smoothed classes"),
+    }
+
+
+@pytest.mark.parametrize("name", rests())
+def test_whatever_follows_a_shared_first_layer(name):
+    generator = torch.Generator().manual_seed(3)
+    rest, kind = rests()[name]
+    inputs = torch.randn(70, 5, generator=generator, dtype=torch.float64)
+    targets = torch.randint(0, 3, (70,), generator=generator)
+    if kind == "probabilities":
+        targets = torch.randn(70, 3, generator=generator, dtype=torch.float64).softmax(1)
+    smoothed = functools.partial(F.cross_entropy, label_smoothing=0.1)
+    loss = smoothed if kind == "smoothed classes" else "cross_entropy"
+    module = nn.Sequential(nn.Linear(5, 4), *rest).double()
+    landscape = NetworkLandscape(module, inputs, targets, loss, piece=30)
+    directions = 0.3 * torch.randn(2, landscape.dimension, generator=generator).double()
+    coordinates = torch.randn(4, 2, generator=generator).double()
+    assert_first_layer_is_shared_exactly(landscape, directions, coordinates, 1e-12)
+
+
+@pytest.mark.parametrize("model", [FCP, Autoencoder])
+def test_a_batch_shares_its_first_layer_too(model):
+    """As does a batch of a batch."""
+    _, landscape = landscape_of(model)
+    generator = torch.Generator().manual_seed(2)
+    directions = 0.02 * torch.randn(2, landscape.dimension, generator=generator).double()
+    coordinates = torch.randn(3, 2, generator=generator).double()
+    for batch in landscape.minibatches(32, generator):
+        assert_first_layer_is_shared_exactly(batch, directions, coordinates, 1e-12)
+        part = next(iter(batch.minibatches(5, generator)))
+        assert_first_layer_is_shared_exactly(part, directions, coordinates, 1e-12)
+
+
+def assert_first_layer_is_shared_exactly(landscape, directions, coordinates, close):
+    subspace = AffineSubspace(landscape.initial_point(), directions)
+    shared, generic = landscape.restrict(subspace), RestrictedLandscape(landscape, subspace)
+    assert isinstance(shared, SharedFirstLayerRestriction)
+    pairs = [
+        (shared.heights(coordinates), generic.heights(coordinates)),
+        *zip(
+            shared.heights_and_gradients(coordinates),
+            generic.heights_and_gradients(coordinates),
+            strict=True,
+        ),
+        *zip(
+            shared.heights_and_subspace_gradients(coordinates),
+            generic.heights_and_subspace_gradients(coordinates),
+            strict=True,
+        ),
+    ]
+    for fast, plain in pairs:
+        assert float((fast - plain).abs().max() / plain.abs().max()) < close
+
+
+def test_more_points_than_fit_are_evaluated_in_groups(monkeypatch):
+    """As many outputs as one wants: 7 points in groups of 2 give the same numbers."""
+    _, landscape = landscape_of(FCP)
+    generator = torch.Generator().manual_seed(2)
+    directions = 0.02 * torch.randn(3, landscape.dimension, generator=generator).double()
+    subspace = AffineSubspace(landscape.initial_point(), directions)
+    coordinates = torch.randn(7, 3, generator=generator).double()
+    weights = torch.rand(7, generator=generator).double()
+
+    def numbers():
+        restricted = landscape.restrict(subspace)
+        return [
+            restricted.heights(coordinates),
+            *restricted.heights_and_gradients(coordinates),
+            *restricted.heights_and_subspace_gradients(coordinates, weights),
+        ]
+
+    whole = numbers()
+    monkeypatch.setattr(shared_first_layer, "FLOATS_AT_MOST", 2 * 50 * 500)
+    assert landscape.restrict(subspace)._most == 2
+    for one, other in zip(numbers(), whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("layers", ["flatten", "hooked", "shared weights", "frozen", "conv"])
+def test_first_layers_are_recognised_only_where_they_are_linear_in_a_fixed_input(layers):
+    linear, images = nn.Linear(16, 16), torch.rand(5, 4, 4)
+    rest: list[nn.Module] = [nn.Tanh(), nn.Linear(16, 10)]
+    module = nn.Sequential(nn.Flatten(), linear, *rest)
+    if layers == "hooked":
+        linear.register_forward_hook(lambda module, arguments, output: 2 * output)
+    elif layers == "shared weights":
+        module = nn.Sequential(nn.Flatten(), linear, nn.Tanh(), linear)
+    elif layers == "frozen":
+        linear.weight.requires_grad_(False)
+    elif layers == "conv":
+        module = nn.Sequential(nn.Conv1d(4, 4, 1), nn.Flatten(), *rest)
+    landscape = NetworkLandscape(module, images, torch.arange(5), "cross_entropy")
+    point = landscape.initial_point()
+    restricted = landscape.restrict(AffineSubspace(point, torch.ones_like(point)[None]))
+    assert isinstance(restricted, SharedFirstLayerRestriction) == (layers == "flatten")
+    height = float(restricted.heights(torch.zeros(1, 1))[0])
+    expected = F.cross_entropy(module(images), torch.arange(5)).item()
+    assert height == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mean_squared_error"])
+def test_activations_in_place_are_taken_and_leave_the_data(loss):
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(40, 6, generator=generator, dtype=torch.float64)
+    targets = torch.randn(40, 3, generator=generator, dtype=torch.float64).softmax(1)
+    plain = nn.Sequential(nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)).double()
+    for first in (0, 1):  # beginning with an activation, and with the linear layer
+        module = copy.deepcopy(plain[first:])
+        for layer in module:
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = True
+        before = inputs.clone()
+        landscape = NetworkLandscape(module, inputs, targets, loss)
+        expected = NetworkLandscape(plain[first:], inputs, targets, loss)
+        at, along = landscape.initial_point(), torch.ones(1, landscape.dimension).double()
+        line = landscape.restrict(AffineSubspace(at, along))
+        height, gradient = line.height_and_gradient(torch.full((1,), 0.1, dtype=torch.float64))
+        wanted, wanted_gradient = expected.height_and_gradient(at + 0.1 * along[0])
+        assert height == pytest.approx(wanted, rel=1e-12)
+        torch.testing.assert_close(gradient, wanted_gradient)
+        assert torch.equal(inputs, before)
+        assert all(m.inplace for m in module if isinstance(m, nn.ReLU))
+
+
+def test_lines_over_several_pieces_handed_on_and_gone_back_to(monkeypatch):
+    """Products are handed over in place; a line left behind, or handed on twice, is right too."""
+    monkeypatch.setattr(shared_first_layer, "ITEMS_AT_MOST", 32)
+    monkeypatch.setattr(shared_first_layer, "LEAST_ITEMS", 32)
+    _, landscape = landscape_of(FCP, items=70)
+    generator = torch.Generator().manual_seed(2)
+    a, b, c = torch.randn(3, 1, landscape.dimension, generator=generator).double() / 50
+    at, half = landscape.initial_point(), torch.full((1,), 0.5, dtype=torch.float64)
+    line = landscape.restrict(AffineSubspace(at, a))
+    assert len(list(line._pieces(1))) == 3
+    height, slope, late = line.trial(half)
+    moved, unused = line.moved(half, b), line.moved(half, c)
+    second = moved.moved(half, c)  # of a line that was never evaluated
+    for each, point in (
+        (moved, at + a[0] / 2 + b[0] / 2),
+        (unused, at + a[0] / 2 + c[0] / 2),
+        (second, at + a[0] / 2 + b[0] / 2 + c[0] / 2),
+        (line, at + a[0] / 2),
+    ):
+        wanted, gradient = landscape.height_and_gradient(point)
+        found, found_gradient = each.height_and_gradient(half)
+        assert found == pytest.approx(wanted, rel=1e-12)
+        torch.testing.assert_close(found_gradient, gradient)
+    assert height == pytest.approx(wanted, rel=1e-12)
+    torch.testing.assert_close(late(), gradient)
+    torch.testing.assert_close(slope, a @ gradient)
