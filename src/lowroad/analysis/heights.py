@@ -145,7 +145,7 @@ def lowest_within(course: xr.Dataset, share: float) -> NDArray[np.float64]:
     """Return the lowest height of each path that was measured within a share of the steps.
 
     Args:
-        course: a result of `heights_by_step`.
+        course: a result of `heights_by_step`, of searches that measured at the same steps.
         share: 0 for the straight lines, 1 for all steps.
 
     Returns:
