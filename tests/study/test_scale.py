@@ -14,7 +14,7 @@ from lowroad.study.run import RunSummary, prepare_run
 from lowroad.study.study_file import parse_study
 
 PLANNING = """
-import resource, time
+import psutil, time
 from pathlib import Path
 from unittest import mock
 from lowroad.study.plan import Agenda
@@ -33,7 +33,7 @@ with mock.patch.object(Store, "read_attributes", return_value={"train_height": 1
         tasks += agenda.finished(task)
 assert len({task.hash for task in tasks}) == len(tasks) == agenda.total
 print(len(tasks), time.process_time() - begin)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(psutil.Process().memory_info().rss)  # all tasks are still there
 """
 
 
@@ -42,8 +42,7 @@ def test_a_hundred_thousand_tasks_are_planned_within_10_s_and_500_mb() -> None:
     tasks, seconds, memory = out.split()
     assert int(tasks) >= 100_000
     assert float(seconds) < 10
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert int(memory) * unit < 500e6
+    assert int(memory) < 500e6
 
 
 def test_a_finished_study_of_a_thousand_records_is_resumed_within_2_s(tmp_path: Path) -> None:

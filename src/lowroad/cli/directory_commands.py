@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-import time
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -182,34 +181,38 @@ def write_the_report(directory: Path, out: Path, style: str = "screen") -> None:
     """Write the report, saying what is missing in it."""
     from lowroad.report import write_report
 
-    before = time.time()
+    last = _last_change(directory)
     results = _results(directory, "the report shows")
     typer.echo("Writing the report …")
     page = write_report(results, out, style)
-    os.utime(page, (before, before))  # what has come since then is not in it
+    os.utime(page, ns=(last, last))  # what has come since then is not in it
     typer.echo(f"Report: {page}")
 
 
 def bring_the_report_up_to_date(directory: Path) -> None:
-    """Write the report, unless all that it is made from is older: records, settings and code."""
-    from lowroad.study.store import Store
-
-    store, page = Store(directory), directory / "report.html"
-    records = map(store.path, store.hashes())
-    code = (path for path in Path(__file__).parents[1].rglob("*.*") if path.suffix != ".pyc")
-    if _is_newer(page, (store.study_file, *records, *code)):
+    """Write the report, unless nothing that it is made from has changed since: see below."""
+    page = directory / "report.html"
+    if page.exists() and page.stat().st_mtime_ns >= _last_change(directory):
         typer.echo(f"Report: {page} (nothing has changed since it was written)")
     else:
         write_the_report(directory, directory)
 
 
-def _is_newer(page: Path, sources: Iterable[Path]) -> bool:
-    try:
-        written = page.stat().st_mtime
-        # By the last change of any kind: a copied record may have kept its old `st_mtime`.
-        return all(path.stat().st_ctime < written for path in sources)
-    except FileNotFoundError:  # no report yet, or a record that another run has just set aside
-        return False
+def _last_change(directory: Path) -> int:
+    """When records, settings or code last changed, in ns.
+
+    A page carries this as its time, so that no clock but that of these files counts.
+    """
+    from lowroad.study.store import Store
+
+    store = Store(directory)
+    code = (path for path in Path(__file__).parents[1].rglob("*.*") if path.suffix != ".pyc")
+    last = 0
+    for path in (store.study_file, *map(store.path, store.hashes()), *code):
+        with contextlib.suppress(FileNotFoundError):  # another run has just set it aside
+            # By the last change of any kind: a copied record may have kept its old `st_mtime`.
+            last = max(last, path.stat().st_ctime_ns)
+    return last
 
 
 def _results(directory: Path, shows: str) -> StudyResults:

@@ -14,6 +14,7 @@ from pathlib import Path
 import dask.config
 from distributed import Client, LocalCluster, SpecCluster
 
+from lowroad import __version__
 from lowroad.execution.clusters import ClusterError, Scheduler, Slurm, Workers
 from lowroad.execution.executor import one_line
 
@@ -30,7 +31,7 @@ ENVIRONMENT = {
 SETTINGS = {
     # A terminal's Ctrl-C reaches every process of its group, but only the driver shall act on it.
     "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
-    "logging.distributed": "critical",
+    "logging.distributed": "critical",  # of worker processes
     **{f"distributed.nanny.pre-spawn-environ.{name}": n for name, n in ENVIRONMENT.items()},
 }
 
@@ -43,14 +44,47 @@ def client_of(workers: Workers) -> Iterator[Client]:
         ClusterError: the scheduler does not answer, SLURM or the package for it is not installed,
             or the cluster file's job is refused.
     """
-    with dask.config.set(SETTINGS):
+    with dask.config.set(SETTINGS), _silence():
         if isinstance(workers, Scheduler):
             with _connected(_address(workers.address)) as client:
+                _check_version(client, workers.address)
                 yield client
         else:
             cluster = _slurm(workers) if isinstance(workers, Slurm) else _local(workers)
             with cluster, Client(cluster) as client:
                 yield client
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep dask from logging here: what matters is raised or told."""
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _check_version(client: Client, address: str) -> None:
+    """Refuse a scheduler that cannot pass tasks on, since it reads them: every task would fail."""
+    try:
+        version = client.run_on_scheduler(_version)
+    except Exception as error:
+        raise ClusterError(
+            f"the scheduler at {address} cannot import lowroad: install it there "
+            f"({one_line(error)})"
+        ) from error
+    if version != __version__:
+        raise ClusterError(
+            f"the scheduler at {address} has lowroad {version}, this is {__version__}: install the "
+            "same version everywhere"
+        )
+
+
+def _version() -> str:
+    return __version__
 
 
 def dashboard_of(client: Client) -> str | None:

@@ -95,8 +95,10 @@ def execute_on_workers(
                     result, error = _outcome(item)
                     if item.cancelled():  # only dask itself cancels tasks here
                         raise pool.lost()
-                    if isinstance(error, TimeoutError) and item.status != "error":
-                        item.add_done_callback(news.put)  # done anew: its worker died with it
+                    if isinstance(error, OSError) and item.status != "error":
+                        # It cannot be fetched. Either its worker died with it and it is done anew,
+                        # or the scheduler is lost and it will be cancelled.
+                        item.add_done_callback(news.put)
                         continue
                     task = running.pop(item)
                     del names[item.key]
@@ -151,11 +153,17 @@ class _Pool:
             names = self._names()
             self._asked, self._count = now, len(names)
             if self._jobs is not None:
-                busy = self._client.processing()
-                self._jobs.adjust(tasks, {name: bool(busy.get(at)) for at, name in names.items()})
+                # At work, or with a result that is not fetched yet.
+                busy = [self._client.processing(), self._client.has_what()]
+                self._jobs.adjust(
+                    tasks, {name: any(b.get(at) for b in busy) for at, name in names.items()}
+                )
             if self._count == 0 and not self._missed:
                 kind = "left" if self._seen else "yet"
-                self._note(f"no worker {kind} at {self._address}; waiting")
+                self._note(
+                    f"no worker {kind} at {self._address}; waiting (workers that end by "
+                    "themselves, as without lowroad, say why in their own output)"
+                )
             self._missed, self._seen = self._count == 0, self._seen or self._count > 0
         return self._count
 

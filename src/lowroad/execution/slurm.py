@@ -40,7 +40,8 @@ class SlurmJobs(SLURMCluster):
     def __init__(self, slurm: Slurm, environment: Mapping[str, Any]) -> None:
         if shutil.which("sbatch") is None:
             raise ClusterError("there is no sbatch here: --slurm needs a machine that submits jobs")
-        self._slurm, self._refused = slurm, list[str]()
+        self._slurm, self._refused = slurm, dict[str, str]()
+        self._pause_until = 0.0
         self._last_seen: dict[str, float] = {}
         self._numbers = itertools.count()
         lifetime, stagger = slurm.lifetime
@@ -72,12 +73,20 @@ class SlurmJobs(SLURMCluster):
             tasks: how many tasks are left, those under way included.
             workers: the workers that there are, by name, and whether they have a task.
 
+        A job that is refused while others have come is asked for again after a while: queues have
+        limits, and their answers time out.
+
         Raises:
-            ClusterError: a job cannot be submitted.
+            ClusterError: the first job cannot be submitted.
         """
-        if self._refused:
-            raise ClusterError(f"{self._slurm.file}: no job can be submitted: {self._refused[0]}")
         now, cores = time.monotonic(), self._slurm.job["cores"]
+        refused = dict(self._refused)
+        self._refused.clear()
+        if refused and not (workers or self._last_seen):
+            reason = next(iter(refused.values()))
+            raise ClusterError(f"{self._slurm.file}: no job can be submitted: {reason}")
+        if refused:
+            self._pause_until = now + SECONDS_TO_COME_BACK
         busy: dict[str, bool] = defaultdict(bool)
         for name, has_task in workers.items():
             job = name.rpartition("-")[0] if cores > 1 else name
@@ -87,19 +96,20 @@ class SlurmJobs(SLURMCluster):
         gone = [
             job
             for job in jobs
-            if job not in busy and now - self._last_seen.get(job, now) > SECONDS_TO_COME_BACK
+            if job in refused
+            or (job not in busy and now - self._last_seen.get(job, now) > SECONDS_TO_COME_BACK)
         ]
         wanted = min(self._slurm.most, max(self._slurm.least, math.ceil(tasks / cores)))
-        queued = [job for job in jobs if job not in self._last_seen]
+        queued = [job for job in jobs if job not in self._last_seen and job not in refused]
         idle = [job for job in jobs if job in busy and not busy[job]]
         surplus = max(len(jobs) - len(gone) - wanted, 0)
         if ending := gone + (queued + idle)[:surplus]:
             self.sync(self.scale_down, ending)
-        if len(self.worker_spec) < wanted:
+        if len(self.worker_spec) < wanted and now >= self._pause_until:
             self.scale(jobs=wanted)
 
 
-def _job_class(refused: list[str]) -> type[SLURMJob]:
+def _job_class(refused: dict[str, str]) -> type[SLURMJob]:
     class Job(SLURMJob):
         """A job that keeps the error when it is refused; dask would print it and wait for ever."""
 
@@ -107,7 +117,7 @@ def _job_class(refused: list[str]) -> type[SLURMJob]:
             try:
                 await super().start()
             except (RuntimeError, ValueError, OSError) as error:
-                refused.append(str(error))
+                refused[str(self.name)] = str(error)
                 self.status = Status.running  # as dask demands
 
         async def close(self) -> None:
