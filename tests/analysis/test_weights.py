@@ -79,15 +79,23 @@ def test_jackknife_error_against_recomputed_leave_one_out():
     assert found["relative_by_start"].shape == (9,)
 
 
+def sets_with_shared_starts(generator, runs, shared, shift):
+    """Two sets of vectors, each a start and what training adds; the starts of the last ones of the
+    first set are those of the first ones of the second."""
+    apart = runs - shared
+    starts = generator.normal(size=(runs + apart, 60))
+    first = starts[:runs] + generator.normal(size=(runs, 60))
+    second = starts[apart:] + generator.normal(shift, 1.0, size=(runs, 60))
+    return first, second, (range(runs), range(apart, apart + runs))
+
+
 def test_vectors_of_one_start_are_no_evidence_of_a_common_centre():
     """Half of the variance comes from shared starts: only pairs of other starts are unbiased."""
     generator = np.random.default_rng(5)
     aware, unaware = [], []
     for _ in range(300):
-        starts = generator.normal(size=(7, 60))
-        first = starts[:5] + generator.normal(size=(5, 60))
-        second = starts[2:] + generator.normal(0.2, 1.0, size=(5, 60))
-        found = centroid_distances(first, second, starts=(range(5), range(2, 7)))
+        first, second, starts = sets_with_shared_starts(generator, runs=5, shared=3, shift=0.2)
+        found = centroid_distances(first, second, starts=starts)
         aware.append(found["separation_squared_unbiased"].item())
         unaware.append(centroid_distances(first, second)["separation_squared_unbiased"].item())
     truth, shared = 60 * 0.2**2, 60
@@ -100,10 +108,8 @@ def test_jackknife_error_is_that_of_repeated_draws_with_shared_starts():
     generator = np.random.default_rng(6)
     errors, relative = [], []
     for _ in range(150):
-        starts = generator.normal(size=(25, 60))
-        first = starts[:20] + generator.normal(size=(20, 60))
-        second = starts[5:] + generator.normal(1.0, 1.0, size=(20, 60))
-        found = centroid_distances(first, second, starts=(range(20), range(5, 25)))
+        first, second, starts = sets_with_shared_starts(generator, runs=20, shared=15, shift=1.0)
+        found = centroid_distances(first, second, starts=starts)
         errors.append(found["relative_error"].item())
         relative.append(found["relative"].item())
     assert np.mean(errors) == pytest.approx(np.std(relative), rel=0.2)

@@ -190,7 +190,7 @@ def write_the_report(directory: Path, out: Path, style: str = "screen") -> None:
 
 
 def bring_the_report_up_to_date(directory: Path) -> None:
-    """Write the report, unless nothing that it is made from has changed since: see below."""
+    """Write the report, unless nothing that it is made from has changed since it was written."""
     page = directory / "report.html"
     if page.exists() and page.stat().st_mtime_ns >= _last_change(directory):
         typer.echo(f"Report: {page} (nothing has changed since it was written)")

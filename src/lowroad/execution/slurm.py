@@ -80,8 +80,8 @@ class SlurmJobs(SLURMCluster):
             ClusterError: the first job cannot be submitted.
         """
         now, cores = time.monotonic(), self._slurm.job["cores"]
-        refused = dict(self._refused)
-        self._refused.clear()
+        # One by one: another thread adds to them.
+        refused = {job: self._refused.pop(job) for job in list(self._refused)}
         if refused and not (workers or self._last_seen):
             reason = next(iter(refused.values()))
             raise ClusterError(f"{self._slurm.file}: no job can be submitted: {reason}")
