@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster, SpecCluster
 
 from lowroad import __version__
 from lowroad.execution.clusters import ClusterError, Scheduler, Slurm, Workers
-from lowroad.execution.executor import one_line
+from lowroad.execution.events import one_line
 
 SECONDS_TO_CONNECT = 30
 SECONDS_TO_OPEN_THE_DASHBOARD = 5

@@ -16,7 +16,7 @@ from distributed import Client, Future, KilledWorker, Worker, get_worker
 from lowroad import __version__
 from lowroad.execution.clients import client_of, dashboard_of
 from lowroad.execution.clusters import ClusterError, Slurm, Workers
-from lowroad.execution.executor import Event, Function, OnEvent, one_line
+from lowroad.execution.events import Event, Function, OnEvent, one_line
 
 TOPIC = "lowroad"
 SECONDS_BETWEEN_REPORTS = 0.5
@@ -226,11 +226,11 @@ def _call(function: Function, task: Any, version: str) -> Any:
     key = worker.get_current_task()
     last = 0.0
 
-    def report(step: int, height: float) -> None:
+    def report(step: int, value: float) -> None:
         nonlocal last
         if (now := time.monotonic()) - last > SECONDS_BETWEEN_REPORTS:
             last = now
-            details = {"step": step, "height": height}
+            details = {"step": step, "value": value}
             worker.log_event(TOPIC, {"kind": "progress", "key": key, "details": details})
 
     try:

@@ -2,51 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any
 
 from lowroad.execution.clusters import ClusterError, Workers
-
-Report = Callable[[int, float], None]
-"""How a running task tells where it is: ``report(step, height)``."""
-
-Function = Callable[[Any, Report], Any]
-"""What is done with a task: ``function(task, report) -> result``."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to a task.
-
-    Attributes:
-        kind: what happened.
-        task: the task, equal to the one handed in; None for ``"note"``.
-        seconds: since the start of the execution.
-        step, height: where a running task is (``"progress"``).
-        result: what the function returned (``"finished"``), or a line about the workers
-            (``"note"``).
-        error: one line that says what went wrong (``"failed"``).
-        trace: the traceback as text, empty if there is none (``"failed"``).
-    """
-
-    kind: Literal["note", "started", "progress", "finished", "failed"]
-    task: Any
-    seconds: float
-    step: int = 0
-    height: float = float("nan")
-    result: Any = None
-    error: str = ""
-    trace: str = ""
-
-
-OnEvent = Callable[[Event], Iterable[Any]]
-"""Told about every event; returns further tasks that the event made possible."""
-
+from lowroad.execution.events import Event, Function, OnEvent, one_line
 
 def execute(tasks: Iterable[Any], function: Function, workers: Workers, on_event: OnEvent) -> None:
     """Call ``function`` with every task; a task that fails does not stop the others.
@@ -94,8 +57,8 @@ def _execute_here(tasks: Iterable[Any], function: Function, on_event: OnEvent) -
         task = waiting.popleft()
         tell("started", task)
 
-        def report(step: int, height: float, task: Any = task) -> None:
-            tell("progress", task, step=step, height=height)
+        def report(step: int, value: float, task: Any = task) -> None:
+            tell("progress", task, step=step, value=value)
 
         try:
             result = function(task, report)
@@ -105,26 +68,3 @@ def _execute_here(tasks: Iterable[Any], function: Function, on_event: OnEvent) -
             tell("failed", task, error=one_line(error), trace=traceback.format_exc())
         else:
             tell("finished", task, result=result)
-
-
-def worker_number() -> int:
-    """Return which of a run's local worker processes this is, from 0; 0 in any other process."""
-    if "distributed" not in sys.modules:
-        return 0
-    from distributed import get_worker
-
-    try:
-        name = get_worker().name
-    except ValueError:  # no worker
-        return 0
-    return name if isinstance(name, int) else 0
-
-
-def one_line(error: BaseException) -> str:
-    """An exception as one line: its type and the first line of its message.
-
-    >>> one_line(ValueError("no such thing"))
-    'ValueError: no such thing'
-    """
-    message = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__

@@ -16,7 +16,7 @@ from dask_jobqueue.slurm import SLURMCluster, SLURMJob
 from distributed.core import Status
 
 from lowroad.execution.clusters import ClusterError, Slurm
-from lowroad.execution.executor import one_line
+from lowroad.execution.events import one_line
 
 DEATHS_OF_A_PREEMPTIBLE_TASK = 20  # a queue may take workers away again and again
 SECONDS_TO_COME_BACK = 60  # for a job without workers: it may be replacing one that died

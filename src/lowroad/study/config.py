@@ -1,268 +1,462 @@
-"""A study's configuration: frozen settings with the paper's numbers as defaults.
+"""A study's configuration: frozen settings, as a study file says them.
 
-Every setting has the paper's number as its default (Yu & Morozov 2026, Sections 4 and S1), so a
-study file says only what differs. A table ``[network.NAME]`` overrides the settings of a network
-in ``train``, ``paths``, ``planes`` and ``sharpness``.
+What needs no import of a problem, an optimizer or PyTorch is checked here; the rest (options of
+problems, settings of optimizers and path finders) is checked by `lowroad.study.resolve`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
-NetworkName = Literal["FCP", "LeNet", "Autoencoder", "LSTM"]
-NETWORKS: tuple[str, ...] = get_args(NetworkName)
+from lowroad.study.labels import SELECTIONS, SetPair, WeightSet
+from lowroad.study.setting_errors import setting_errors
 
+LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Positive = Annotated[float, Field(gt=0)]
+Label = Annotated[str, Field(max_length=60, pattern=LABEL)]
+Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
+
+
+def plain_value(value: Any, place: str = "") -> Any:
+    """Return a value of a study file as plain data that JSON can hold.
+
+    Raises:
+        ValueError: for dates, times and numbers that are not finite or have over 300 digits.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain_value(item, f"{place}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(item, place) for item in value]
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int) and abs(value) < 10**300:
+        return value
+    if isinstance(value, float) and abs(value) < float("inf"):
+        return value
+    raise ValueError(
+        "expected text, a finite number, true, false, a list or a table, got "
+        f"{type(value).__name__}"
+    )
 
 
 class Settings(BaseModel):
     """Base of all settings: frozen, without unknown keys, without silent conversions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True
+    )
 
 
-def _balanced(most: int, everything: int) -> AfterValidator:
-    def check(number: int) -> int:
-        if most < number < everything:
-            raise ValueError(
-                f"expected at most {most}, or all {everything}: between them no part has "
-                "equally many images of every class"
-            )
-        return number
+class OpenSettings(Settings):
+    """Settings that name a function or a class, with its own settings beside."""
 
-    return AfterValidator(check)
+    model_config = ConfigDict(extra="allow")
+
+    @model_validator(mode="after")
+    def _refuse_dates(self) -> OpenSettings:
+        plain_value(self.model_extra)
+        return self
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The settings of what is named, by name."""
+        return plain_value(self.model_extra)  # type: ignore[no-any-return]
 
 
-class DataSettings(Settings):
-    """Numbers of training and test images; fewer than all means a class-balanced part.
+class OptimizerSettings(OpenSettings):
+    """One optimizer of a study.
 
-    The rarest digit has 5,421 training and 892 test images.
+    `method` is "sgd", "lbfgs", the import path of a class with the interface of
+    torch.optim.Optimizer ("torch.optim.AdamW"), a function ("module:function"), or a name that an
+    installed package registers. The method's settings stand beside it; a value of the form
+    `{ grid = [0.01, 0.1] }` is chosen among those listed by the runs of the first
+    `train.grid_seeds` seeds.
     """
 
-    train: Annotated[int, Field(ge=10, le=60_000), _balanced(54_210, 60_000)] = 60_000
-    test: Annotated[int, Field(ge=10, le=10_000), _balanced(8_920, 10_000)] = 10_000
+    method: Annotated[str, Field(min_length=1, max_length=300)]
+    label: Annotated[str, Field(min_length=1, max_length=60)] | None = None
+    version: str | None = None
 
 
-class SgdSettings(Settings):
-    """Plain stochastic gradient descent."""
+class CheckpointSettings(Settings):
+    """Solutions that exist already, as files; no training.
 
-    learning_rate: Positive = 0.1
-    epochs: Count = 80
-    batch_size: Count = 64
-
-
-class LbfgsSettings(Settings):
-    """L-BFGS with the golden-section line search.
-
-    ``evaluations`` is the line search's budget of losses, ``first_step`` its first trial. A run
-    ends before ``iterations`` where no component of the gradient is above 1e-9 or no lower point
-    is found along it: on few images, long before the thousandth.
+    `files` are one or more patterns relative to the study file's folder, `key` says under which key
+    of a file the weights are.
     """
 
-    iterations: Count = 1000
-    history: Count = 10
-    evaluations: int = Field(default=6, ge=1, le=1000)
-    first_step: Positive = 0.2
+    problem: Label
+    files: str | Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    key: str | None = None
+    label: Annotated[str, Field(min_length=1, max_length=60)] | None = None
 
 
 class TrainSettings(Settings):
-    """Training runs of each network and optimizer, and how many of them are kept."""
+    """Training runs of each problem and optimizer, and how many of them are kept.
 
-    seeds: int = Field(default=75, ge=2, le=100_000)
-    keep: int = Field(default=48, ge=2, le=100_000)
-    sgd: SgdSettings = SgdSettings()
-    lbfgs: LbfgsSettings = LbfgsSettings()
-
-
-class PathSettings(Settings):
-    """Paths between random pairs of kept runs, in each weight set and on each landscape.
-
-    Without ``batch_size`` every step uses all images.
+    `selections` are the points of a run that become weight sets: those of lowest "train" and "test"
+    value (of the "validation" value instead of the test's, where the problem has such a landscape)
+    and the "last" one. `optimizers` are those that a problem is trained with; all when not given.
     """
 
-    pairs: Count = 48
-    points: int = Field(default=51, ge=3, le=100_001)
-    terms: int = Field(default=10, ge=1, le=10_000)
-    smoothness: float = Field(default=0.01, ge=0)
-    steps: Count = 100
-    learning_rate: Positive = 1e-3
-    batch_size: Count | None = None
+    seeds: int = Field(default=10, ge=1, le=100_000)
+    keep: int = Field(default=6, ge=1, le=100_000)
+    grid_seeds: int = Field(default=3, ge=1, le=100_000)
+    selections: Annotated[
+        tuple[Literal["train", "test", "last"], ...], Field(strict=False, min_length=1)
+    ] = ("train", "test")
+    optimizers: Annotated[tuple[Label, ...], Field(strict=False)] | None = None
+
+
+class FinderSettings(OpenSettings):
+    """A path finder by its registered name, with its own settings beside."""
+
+    finder: str
+
+
+class PathSettings(OpenSettings):
+    """Paths between random pairs of kept runs, on each split's landscape.
+
+    `pairs` of each weight set (all of them where there are fewer) are connected unless
+    `within = false`; `between` lists pairs of optimizers (paired like with like) or of weight sets
+    ("sgd/train"). `finders` are further path finders for the same pairs. The settings of `finder`
+    stand beside. `align` applies the problem's alignment to each path's second end.
+    """
+
+    finder: str = "fourier"
+    pairs: int = Field(default=6, ge=0, le=1_000_000)
+    within: bool = True
+    between: Annotated[
+        tuple[Annotated[tuple[str, str], Field(strict=False)], ...], Field(strict=False)
+    ] = ()
+    splits: Annotated[tuple[Literal["train", "test"], ...], Field(strict=False, min_length=1)] = (
+        "train",
+        "test",
+    )
+    align: bool = False
+    finders: dict[Label, FinderSettings] = {}
 
 
 class PlaneSettings(Settings):
-    """Heights on the planes through two minima and the peak of the path between them.
+    """Values on the planes through two minima and the peak of the path between them.
 
-    ``pairs`` of each weight set's paths on the training landscape get one, the first of the plan;
-    none without it. The heights are those of the first ``images`` training images on a grid of
-    ``resolution`` by ``resolution`` points.
+    `pairs` of each weight set's paths on the training landscape get one; none without it. The
+    values are those of the first `samples` training samples on a grid of `resolution` by
+    `resolution` points.
     """
 
     pairs: int = Field(default=0, ge=0, le=1_000_000)
     resolution: int = Field(default=21, ge=2, le=1001)
-    images: Count = 1000
+    samples: Count = 1000
 
 
 class SharpnessSettings(Settings):
-    """Curvature of the training loss at the kept minima: needs the extra ``hessian``.
+    """Curvature of the training landscape at kept minima: needs the extra `hessian`.
 
-    The ``runs`` of lowest training loss of each optimizer are measured, at both of their points;
-    none without it. The Hessian is that of the first ``images`` training images. ``samples``
-    random vectors estimate its trace.
+    The `runs` of lowest training value of each source are measured, at each of their points. The
+    Hessian is that of the first `samples` training samples; `vectors` random vectors estimate its
+    trace.
     """
 
     runs: int = Field(default=0, ge=0, le=100_000)
-    images: Count = 2000
+    samples: Count = 2000
     eigenvalues: int = Field(default=5, ge=1, le=100)
-    samples: int = Field(default=20, ge=2, le=100_000)
+    vectors: int = Field(default=20, ge=2, le=100_000)
+
+
+class MetricSettings(Settings):
+    """The problem's metrics at all kept solutions, and along paths where that is asked for."""
+
+    solutions: bool = True
+    along_paths: bool = False
 
 
 def _gamma(value: Any) -> float | str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value in ("1/D", "median") or (number and 0 < value < float("inf")):
+    if value in ("1/D", "median") or (number and 0 < value <= 1e100):
         return value if isinstance(value, str) else float(value)
-    raise ValueError('expected "1/D", "median" or a positive number')
+    raise ValueError('expected "1/D", "median" or a positive number up to 1e100')
 
 
 class AnalysisSettings(Settings):
-    """Kernel PCA's width: ``"median"`` (the median heuristic), ``"1/D"`` or a number.
-
-    The paper's own was lost from its text. With 1/D the kernel is nearly linear on vectors of this
-    length, and separates nothing; the report shows both.
-    """
+    """Kernel PCA's width: "median" (the median heuristic), "1/D" or a number."""
 
     gamma: Annotated[float | str, PlainValidator(_gamma)] = "median"
 
 
-class NetworkSettings(Settings):
-    """What holds for one network: the study's settings with its overrides."""
+class ReportSettings(Settings):
+    """What the report shows in detail.
 
-    train: TrainSettings = TrainSettings()
-    paths: PathSettings = PathSettings()
-    planes: PlaneSettings = PlaneSettings()
-    sharpness: SharpnessSettings = SharpnessSettings()
-
-
-class StudyConfig(Settings):
-    """A whole study.
-
-    >>> overrides = {"LSTM": {"train": {"seeds": 60}}}
-    >>> config = StudyConfig.model_validate({"name": "tiny", "network": overrides})
-    >>> config.settings("LSTM").train.seeds, config.settings("FCP").train.seeds
-    (60, 75)
+    `pairs` are the pairs of optimizers or weight sets that get figures of their own; `claims` is
+    the import path of published claims and numbers to compare with ("lowroad.paper:claims").
     """
 
-    name: str = Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    networks: Annotated[tuple[NetworkName, ...], Field(strict=False, min_length=1)] = get_args(
-        NetworkName
-    )
-    activation: Literal["softplus", "relu"] = "softplus"
-    data: DataSettings = DataSettings()
+    pairs: Annotated[
+        tuple[Annotated[tuple[str, str], Field(strict=False)], ...], Field(strict=False)
+    ] = ()
+    claims: str | None = None
+
+
+SECTIONS = ("train", "paths", "planes", "sharpness", "metrics", "optimizers")
+"""Tables of a study that can differ for one problem, under the problem's own table."""
+
+
+class ProblemSettings(OpenSettings):
+    """A problem: the function that makes it, its options, and sections that differ for it.
+
+    `from` is "module:function" or a name that an installed package registers; `version` replaces
+    the digest of its source in the records' hashes.
+    """
+
+    from_: Annotated[str, Field(alias="from", min_length=1, max_length=300)]
+    version: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The function's keyword options."""
+        return {key: value for key, value in self.own.items() if key not in SECTIONS}
+
+    @property
+    def sections(self) -> dict[str, Any]:
+        """The study's sections that differ for this problem."""
+        return {key: value for key, value in self.own.items() if key in SECTIONS}
+
+
+class ProblemStudy(Settings):
+    """What holds for one problem: the study's sections with those of the problem merged in."""
+
     train: TrainSettings = TrainSettings()
     paths: PathSettings = PathSettings()
     planes: PlaneSettings = PlaneSettings()
     sharpness: SharpnessSettings = SharpnessSettings()
-    analysis: AnalysisSettings = AnalysisSettings()
-    network: dict[NetworkName, NetworkSettings] = {}
+    metrics: MetricSettings = MetricSettings()
+    optimizers: dict[Label, OptimizerSettings] = {}
 
-    @model_validator(mode="before")
-    @classmethod
-    def _complete_overrides(cls, raw: Any) -> Any:
-        """Fill each network's table with the study's own settings, so that it stands alone."""
-        if not isinstance(raw, Mapping) or not isinstance(raw.get("network"), Mapping):
-            return raw
-        base = {key: raw[key] for key in NetworkSettings.model_fields if key in raw}
-        tables = {
-            name: _merge(base, table) if isinstance(table, Mapping) else table
-            for name, table in raw["network"].items()
-            if table != {} or name not in NETWORKS
-        }
-        return {**raw, "network": tables}
+
+class StudyConfig(ProblemStudy):
+    """A whole study.
+
+    >>> config = StudyConfig.model_validate({
+    ...     "name": "tiny",
+    ...     "problems": {"a": {"from": "lowroad.problems:lennard_jones", "train": {"seeds": 60}}},
+    ...     "optimizers": {"lbfgs": {"method": "lbfgs"}},
+    ... })
+    >>> config.settings("a").train.seeds, config.train.seeds
+    (60, 10)
+    """
+
+    name: str = Field(max_length=100, pattern=LABEL)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    problems: Annotated[dict[Label, ProblemSettings], Field(min_length=1)]
+    checkpoints: dict[Label, CheckpointSettings] = {}
+    analysis: AnalysisSettings = AnalysisSettings()
+    report: ReportSettings = ReportSettings()
+    _resolved: dict[str, ProblemStudy] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
-    def _refuse_conflicts(self) -> StudyConfig:
-        problems = list(dict.fromkeys(_conflicts(self)))
-        if problems:
-            raise ValueError("\n".join(problems))
+    def _merge_sections(self) -> StudyConfig:
+        base = self.model_dump(mode="json", include=set(SECTIONS), exclude_none=True)
+        for name, problem in self.problems.items():
+            own = {key: problem.own[key] for key in SECTIONS if key in problem.own}
+            try:
+                held = _Merged.model_validate({"problems": {name: merged(base, own)}})
+            except ValidationError as error:
+                raise ValueError("\n".join(setting_errors(error, StudyConfig))) from None
+            self._resolved[name] = held.problems[name]
+        found = list(dict.fromkeys(_conflicts(self)))
+        if found:
+            raise ValueError("\n".join(found))
         return self
 
-    def settings(self, network: str) -> NetworkSettings:
-        """Settings that hold for ``network``."""
-        own = self.network.get(network)  # type: ignore[call-overload]
-        return own or self._base
+    def settings(self, problem: str) -> ProblemStudy:
+        """Settings that hold for a problem."""
+        return self._resolved[problem]
 
-    @property
-    def _base(self) -> NetworkSettings:
-        """The study's own settings, for a network without a table."""
-        return NetworkSettings(
-            **{name: getattr(self, name) for name in NetworkSettings.model_fields}
+    def label(self, source: str) -> str:
+        """What an optimizer or a table of checkpoints is called for people."""
+        if source in self.checkpoints:
+            return self.checkpoints[source].label or source
+        tables = [self.optimizers, *(each.optimizers for each in self._resolved.values())]
+        for table in tables:
+            if source in table and table[source].label:
+                return table[source].label or source
+        return source
+
+    def optimizers_of(self, problem: str) -> dict[str, OptimizerSettings]:
+        """The optimizers that a problem is trained with, by name."""
+        settings = self.settings(problem)
+        chosen = settings.train.optimizers
+        if chosen is None:
+            return settings.optimizers
+        return {name: settings.optimizers[name] for name in chosen}
+
+    def checkpoints_of(self, problem: str) -> dict[str, CheckpointSettings]:
+        """The tables of checkpoints of a problem, by name."""
+        return {name: each for name, each in self.checkpoints.items() if each.problem == problem}
+
+    def sources(self, problem: str) -> tuple[str, ...]:
+        """Names of the problem's optimizers and tables of checkpoints, in the file's order."""
+        return (*self.optimizers_of(problem), *self.checkpoints_of(problem))
+
+    def sets(self, problem: str, splits: Iterable[str], validation: bool) -> tuple[WeightSet, ...]:
+        """All weight sets of a problem whose landscapes are `splits`."""
+        selections = self.selections(problem, splits, validation)
+        return tuple(
+            WeightSet(source, selection)
+            for source in self.sources(problem)
+            for selection in (selections if source not in self.checkpoints else ("",))
         )
+
+    def selections(self, problem: str, splits: Iterable[str], validation: bool) -> tuple[str, ...]:
+        """How points of a problem's runs are chosen; ("",) where each has one point."""
+        held_out = "validation" if validation else "test" if "test" in splits else None
+        asked = self.settings(problem).train.selections
+        found = [held_out if name == "test" else name for name in asked]
+        kept = tuple(dict.fromkeys(name for name in found if name))
+        return kept if len(kept) > 1 or "last" in kept else ("",)
+
+    def set_pairs(self, problem: str, sets: tuple[WeightSet, ...]) -> tuple[SetPair, ...]:
+        """Pairs of weight sets that paths connect: each with itself, then those of `between`."""
+        paths = self.settings(problem).paths
+        within = [SetPair(each, each) for each in sets] if paths.within else []
+        between = [pair for names in paths.between for pair in like_with_like(names, sets)]
+        return tuple(dict.fromkeys(within + between))
+
+
+class _Merged(Settings):
+    """Merged settings of problems, so that errors name their place."""
+
+    problems: dict[str, ProblemStudy]
+
+
+def like_with_like(names: tuple[str, str], sets: tuple[WeightSet, ...]) -> list[SetPair]:
+    """Pairs of weight sets that two names mean; empty where a name is of none of the sets.
+
+    Two sources are paired selection by selection; a source with one point a run is paired with
+    every selection of the other.
+
+    >>> sets = tuple(WeightSet(s, k) for s in ("a", "b") for k in ("train", "test"))
+    >>> [str(pair.second) for pair in like_with_like(("a", "b"), sets)]
+    ['b/train', 'b/test']
+    >>> [str(pair.second) for pair in like_with_like(("a/train", "b/test"), sets)]
+    ['b/test']
+    """
+    first, second = ([each for each in sets if name in (str(each), each.source)] for name in names)
+    pairs = [
+        SetPair(one, two)
+        for one in first
+        for two in second
+        if one.selection == two.selection
+        or "" in (one.selection, two.selection)
+        or len(first) == len(second) == 1
+    ]
+    return [pair for pair in pairs if not pair.within]
 
 
 def _conflicts(config: StudyConfig) -> Iterable[str]:
     """Settings that are each allowed but do not fit together."""
-    if len(set(config.networks)) < len(config.networks):
-        yield f"networks: expected each network once, got {list(config.networks)}"
-    base = list(_misfits(config._base, config.data))
-    for name in config.networks:
-        for problem in _misfits(config.settings(name), config.data):
-            yield problem if problem in base else f"network.{name}.{problem}"
+    for name in config.checkpoints:
+        if config.checkpoints[name].problem not in config.problems:
+            yield (
+                f"checkpoints.{name}.problem: expected one of {', '.join(config.problems)}, got "
+                f'"{config.checkpoints[name].problem}"'
+            )
+    for problem in config.problems:
+        yield from _conflicts_of(config, problem)
+    labels: dict[str, str] = {}
+    names = {source: None for problem in config.problems for source in config.sources(problem)}
+    for source in names:
+        label = config.label(source)
+        if label in labels:
+            yield f'two sets are called "{label}": {labels[label]} and {source}; rename one'
+        labels[label] = source
 
 
-def _misfits(settings: NetworkSettings, data: DataSettings) -> Iterable[str]:
-    train, paths = settings.train, settings.paths
+def _conflicts_of(config: StudyConfig, problem: str) -> Iterable[str]:
+    settings, place = config.settings(problem), f"problems.{problem}."
+    train, own = settings.train, config.problems[problem].sections
+
+    def at(section: str, key: str) -> str:
+        return f"{place if section in own else ''}{section}.{key}"
+
     if train.keep > train.seeds:
         yield (
-            f"train.keep: expected at most train.seeds = {train.seeds} (one cannot keep more runs "
-            f"than there are), got {train.keep}"
+            f"{at('train', 'keep')}: expected at most train.seeds = {train.seeds} (one cannot keep "
+            f"more runs than there are), got {train.keep}"
         )
-    possible = train.keep * (train.keep - 1) // 2
-    if paths.pairs > possible:
+    for name in train.optimizers or ():
+        if name not in settings.optimizers:
+            yield (
+                f'{at("train", "optimizers")}: no optimizer is called "{name}"; there are '
+                f"{', '.join(settings.optimizers) or 'none'}"
+            )
+            return
+    for name in settings.optimizers:
+        if name in config.checkpoints:
+            yield f"checkpoints.{name}: an optimizer has the same name; rename one of them"
+    if not config.sources(problem):
         yield (
-            f"paths.pairs: expected at most {possible}, the number of different pairs of "
-            f"train.keep = {train.keep} runs, got {paths.pairs}"
+            f"problems.{problem}: there is nothing to study; expected a table such as "
+            f'[optimizers.sgd] with method = "sgd", or [checkpoints.NAME]'
         )
-    if train.sgd.batch_size > data.train:
+    known = {*config.sources(problem)}
+    every = {*known, *(f"{name}/{kind}" for name in known for kind in SELECTIONS)}
+    elsewhere = {name for other in config.problems for name in config.sources(other)}
+    for section, pairs in (("paths", settings.paths.between), ("report", config.report.pairs)):
+        key = "between" if section == "paths" else "pairs"
+        for pair in pairs:
+            for name in pair:
+                if name not in every and name.partition("/")[0] not in elsewhere:
+                    yield (
+                        f'{at(section, key)}: no weight set is called "{name}"; there are '
+                        f"{', '.join(sorted(known)) or 'none'}"
+                    )
+            if pair[0] == pair[1]:
+                yield f'{at(section, key)}: expected two different sets, got "{pair[0]}" twice'
+    if settings.planes.pairs > settings.paths.pairs:
         yield (
-            f"train.sgd.batch_size: expected at most data.train = {data.train}, "
-            f"got {train.sgd.batch_size}"
+            f"{at('planes', 'pairs')}: expected at most paths.pairs = {settings.paths.pairs} (a "
+            f"plane goes through a path's peak), got {settings.planes.pairs}"
         )
-    smallest = min(data.train, data.test)
-    if paths.batch_size is not None and paths.batch_size > smallest:
+    if settings.sharpness.runs > train.keep:
         yield (
-            f"paths.batch_size: expected at most {smallest}, the smaller of data.train and "
-            f"data.test, got {paths.batch_size}"
-        )
-    planes, sharpness = settings.planes, settings.sharpness
-    if planes.pairs > paths.pairs:
-        yield (
-            f"planes.pairs: expected at most paths.pairs = {paths.pairs} (a plane goes through a "
-            f"path's peak), got {planes.pairs}"
-        )
-    if sharpness.runs > train.keep:
-        yield (f"sharpness.runs: expected at most train.keep = {train.keep}, got {sharpness.runs}")
-    for table, wanted, images in (
-        ("planes", planes.pairs, planes.images),
-        ("sharpness", sharpness.runs, sharpness.images),
-    ):
-        if wanted and images > data.train:
-            yield f"{table}.images: expected at most data.train = {data.train}, got {images}"
-    if paths.terms > paths.points - 2:
-        yield (
-            f"paths.terms: expected at most paths.points - 2 = {paths.points - 2} (more sine terms "
-            f"than inner points are not independent), got {paths.terms}"
+            f"{at('sharpness', 'runs')}: expected at most train.keep = {train.keep}, got "
+            f"{settings.sharpness.runs}"
         )
 
 
-def _merge(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """``table`` over ``base``, table by table."""
-    merged = dict(base)
+def merged(base: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """`table` over `base`, table by table.
+
+    A table with another `method` replaces; one with another `finder` drops the old one's settings.
+
+    >>> merged({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+    {'a': {'x': 1, 'y': 3}}
+    >>> merged({"a": {"method": "sgd", "epochs": 2}}, {"a": {"method": "lbfgs"}})
+    {'a': {'method': 'lbfgs'}}
+    """
+    result = dict(base)
     for key, value in table.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
-    return merged
+        below = result.get(key)
+        tables = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = _merged_table(below, value) if tables else value  # type: ignore[arg-type]
+    return result
+
+
+def _merged_table(base: Mapping[str, Any], table: Mapping[str, Any]) -> Mapping[str, Any]:
+    if table.get("method", base.get("method")) != base.get("method"):
+        return table
+    if table.get("finder", base.get("finder")) != base.get("finder"):
+        base = {name: each for name, each in base.items() if name in PathSettings.model_fields}
+    return merged(base, table)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lowroad.execution.executor import worker_number
+from lowroad.execution.events import worker_number
 
 Device = Literal["cpu", "auto"]
 """`"cpu"`, or `"auto"`: a CUDA device where there is one."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lowroad.study.progress import Tally
+from lowroad.study.progress import RunProgress
 from lowroad.study.store import Store, host_name, is_alive, write_atomically
 
 EVERY = 15.0  # seconds between two beats
@@ -29,16 +29,16 @@ class Heartbeat:
 
     Args:
         store: where the run stores its records.
-        tally: what the run is doing.
+        progress: what the run is doing.
 
     Raises:
         OSError: on entering, if the directory cannot be written: better before the first task
             than after it. Later beats that fail are left out.
     """
 
-    def __init__(self, store: Store, tally: Tally) -> None:
+    def __init__(self, store: Store, progress: RunProgress) -> None:
         self._path = store.running / f"{host_name()}.{os.getpid()}.json"
-        self._tally = tally
+        self._progress = progress
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, daemon=True)
 
@@ -62,8 +62,8 @@ class Heartbeat:
         Raises:
             OSError: the file cannot be written.
         """
-        now = self._tally.seconds
-        tasks = {name: now - task.began for name, task in list(self._tally.running.items())}
+        now = self._progress.seconds
+        tasks = {name: now - task.began for name, task in list(self._progress.running.items())}
         write_atomically(self._path, json.dumps(tasks).encode())
 
     def _beat_on(self) -> None:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from math import nan
+from typing import Any
 
 from lowroad.study.store import DamagedRecordError, Store, write_atomically
+
+SUMMARY = ("train_value", "validation_value", "representatives")
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,14 @@ class IndexRow:
     record: str
     title: str
     seconds: float
-    train_height: float
+    summary: str
     bytes: int
     modified: int
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Those attributes of the record that a plan needs."""
+        return dict(json.loads(self.summary))
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ def read_index(store: Store) -> Index:
                     record=name,
                     title=str(attributes.get("title", "")),
                     seconds=float(attributes.get("seconds", nan)),
-                    train_height=float(attributes.get("train_height", nan)),
+                    summary=json.dumps({n: attributes[n] for n in SUMMARY if n in attributes}),
                     bytes=state.st_size,
                     modified=state.st_mtime_ns,
                 )
@@ -72,13 +81,14 @@ def read_index(store: Store) -> Index:
 
 
 def _read(store: Store) -> dict[str, IndexRow]:
-    kinds = {"seconds": float, "train_height": float, "bytes": int, "modified": int}
+    kinds = {"seconds": float, "bytes": int, "modified": int}
     rows = {}
     try:
         for line in csv.DictReader(io.StringIO(store.index_file.read_text(encoding="utf-8"))):
             row = IndexRow(**{name: kinds.get(name, str)(text) for name, text in line.items()})
-            rows[row.record] = row
-    except (OSError, ValueError, TypeError, csv.Error):
+            if row.numbers.get("train_value", 0.0) is not None:
+                rows[row.record] = row
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError, csv.Error):
         return {}  # there is none, or it is damaged
     return rows
 

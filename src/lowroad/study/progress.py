@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -15,10 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lowroad.execution.executor import Event
-from lowroad.study.config import StudyConfig
-from lowroad.study.plan import COST, number_of_tasks
-from lowroad.study.tasks import WEIGHT_SETS, Task
+from lowroad.execution.events import Event
+from lowroad.study.schedule import Schedule
+from lowroad.study.tasks import Task
 
 
 @dataclass
@@ -28,16 +26,14 @@ class Running:
     task: Task
     began: float
     step: int = 0
-    height: float = float("nan")
+    value: float = float("nan")
 
 
-@dataclass
-class Tally:
+class RunProgress:
     """Counts of a run's tasks.
 
     Args:
-        config: the study.
-        stored: the tasks that were stored before.
+        schedule: the study's tasks, and those that were stored before.
         workers: how many tasks run at once; 0 for as many as are seen to run.
 
     Attributes:
@@ -46,26 +42,17 @@ class Tally:
         running: the tasks under way, by hash.
     """
 
-    config: StudyConfig
-    stored: Iterable[Task]
-    workers: int
-    total: int = 0
-    done: int = 0
-    performed: int = 0
-    failed: int = 0
-    running: dict[str, Running] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.total = sum(number_of_tasks(self.config))
-        self._left: Counter[str] = Counter()
-        self._work: dict[str, float] = {}
-        for group, number, work in _groups(self.config):
-            self._left[group], self._work[group] = number, work
-        for task in self.stored:
-            self._left[task.group] -= 1
-            self.done += 1
+    def __init__(self, schedule: Schedule, workers: int) -> None:
+        self.schedule, self.workers = schedule, workers
+        self.done, self.performed, self.failed = len(schedule.done), 0, 0
+        self.running: dict[str, Running] = {}
         self._times: dict[str, list[float]] = defaultdict(list)
         self._began = time.monotonic()
+
+    @property
+    def total(self) -> int:
+        """How many tasks the study has."""
+        return self.schedule.total
 
     @property
     def seconds(self) -> float:
@@ -81,10 +68,9 @@ class Tally:
             self.running[task.hash] = Running(task, self.seconds)
         elif event.kind == "progress" and task.hash in self.running:
             running = self.running[task.hash]
-            running.step, running.height = event.step, event.height
+            running.step, running.value = event.step, event.value
         elif event.kind in ("finished", "failed"):
             running = self.running.pop(task.hash, Running(task, self.seconds))
-            self._left[task.group] -= 1
             if event.kind == "finished":
                 self._times[task.group].append(self.seconds - running.began)
                 self.done += 1
@@ -95,41 +81,44 @@ class Tally:
     def seconds_left(self) -> float:
         """An estimate from what this run has done; NaN before it has done anything.
 
-        Tasks of a kind done before take as long as those; others take time in proportion to a rough
-        count of their work.
+        Tasks of a group done before take as long as those; others in proportion to their rough
+        work. Tasks that are not known yet take as long as the known ones of their measurement.
         """
         if not self._times:
             return math.nan
-        seconds = {group: sum(times) / len(times) for group, times in self._times.items()}
-        done = sum(self._work[group] * len(times) for group, times in self._times.items())
-        pace = sum(map(sum, self._times.values())) / done
-        for group, work in self._work.items():
-            seconds.setdefault(group, pace * work)
-        left = sum(number * seconds[group] for group, number in self._left.items())
+        left, unknown = seconds_of_missing(
+            self.schedule, {group: sum(t) / len(t) for group, t in self._times.items()}
+        )
         now = self.seconds
         for running in self.running.values():
-            left -= min(now - running.began, seconds[running.task.group])
-        return max(left, 0.0) / (self.workers or max(len(self.running), 1))
+            left -= min(now - running.began, left)
+        return max(left + unknown, 0.0) / (self.workers or max(len(self.running), 1))
 
 
-def _groups(config: StudyConfig) -> Iterator[tuple[str, int, float]]:
-    """Each kind of task: name, number of tasks, rough work of one."""
-    data = config.data
-    for network in config.networks:
-        settings, cost = config.settings(network), COST[network]
-        train, paths = settings.train, settings.paths
-        sgd = train.sgd.epochs * (4 * data.train + data.test)
-        lbfgs = train.lbfgs.iterations * ((3 + train.lbfgs.evaluations) * data.train + data.test)
-        yield f"training {network} sgd", train.seeds, cost * sgd
-        yield f"training {network} lbfgs", train.seeds, cost * lbfgs
-        for side, images in (("train", data.train), ("test", data.test)):
-            batch = paths.batch_size or images
-            work = paths.points * (4 * batch * paths.steps + 2 * images)
-            yield f"path {network} on {side}", len(WEIGHT_SETS) * paths.pairs, cost * work
-        sharpness = settings.sharpness
-        products = sharpness.samples + 40  # of about twelve losses each
-        points = len(WEIGHT_SETS) * sharpness.runs
-        yield f"sharpness {network}", points, cost * 12 * products * sharpness.images
+def seconds_of_missing(schedule: Schedule, seconds: dict[str, float]) -> tuple[float, float]:
+    """Rough seconds of known and of unknown tasks that are not stored.
+
+    Args:
+        schedule: the study's tasks.
+        seconds: how long a task of a group takes, as far as it is known.
+    """
+    missing = [task for name, task in schedule.known.items() if name not in schedule.done]
+    measured = [task for task in schedule.known.values() if task.group in seconds and task.work]
+    pace = 1.0
+    if measured:
+        pace = sum(seconds[t.group] for t in measured) / sum(t.work for t in measured)
+    known = sum(seconds.get(task.group, pace * task.work) for task in missing)
+    groups = Counter((task.problem.label, task.measurement) for task in schedule.known.values())
+    by_measurement: dict[str, list[float]] = defaultdict(list)
+    for task in schedule.known.values():
+        each = seconds.get(task.group, pace * task.work)
+        by_measurement[task.measurement].append(each)
+    unknown = 0.0
+    for key, number in schedule.numbers().items():
+        times = by_measurement[key[1]]
+        if times:
+            unknown += max(number - groups[key], 0) * sum(times) / len(times)
+    return known, unknown
 
 
 class PlainDisplay:
@@ -149,22 +138,22 @@ class PlainDisplay:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def __call__(self, tally: Tally, event: Event) -> None:
+    def __call__(self, progress: RunProgress, event: Event) -> None:
         """Tell about an event."""
         if event.kind == "note":
-            self._line(tally, event.result)
+            self._line(progress, event.result)
         elif event.kind == "failed":
-            self._line(tally, f"FAILED {event.task}: {event.error}")
+            self._line(progress, f"FAILED {event.task}: {event.error}")
         elif event.kind == "finished":
-            last = tally.done + tally.failed == tally.total
-            if last or tally.seconds - self._last >= self._pause:
-                self._last = tally.seconds
-                self._line(tally, f"{event.task}: {_numbers(event)}")
+            last = progress.done + progress.failed == progress.total
+            if last or progress.seconds - self._last >= self._pause:
+                self._last = progress.seconds
+                self._line(progress, f"{event.task}: {_numbers(event)}")
 
-    def _line(self, tally: Tally, text: str) -> None:
-        width = len(str(tally.total))
-        counts = f"{tally.done:{width}}/{tally.total}"
-        self._stream.write(f"{clock(tally.seconds)} {counts} {text}{_time_left(tally)}\n")
+    def _line(self, progress: RunProgress, text: str) -> None:
+        width = len(str(progress.total))
+        counts = f"{progress.done:{width}}/{progress.total}"
+        self._stream.write(f"{clock(progress.seconds)} {counts} {text}{_time_left(progress)}\n")
         self._stream.flush()
 
 
@@ -173,7 +162,7 @@ class LiveDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._tally: Tally | None = None
+        self._progress: RunProgress | None = None
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4)
 
     def __enter__(self) -> LiveDisplay:
@@ -183,9 +172,9 @@ class LiveDisplay:
     def __exit__(self, *exception: object) -> None:
         self._live.__exit__(None, None, None)
 
-    def __call__(self, tally: Tally, event: Event) -> None:
+    def __call__(self, progress: RunProgress, event: Event) -> None:
         """Tell about an event."""
-        self._tally = tally
+        self._progress = progress
         if event.kind == "note":
             self._console.print(event.result, markup=False, highlight=False)
         elif event.kind == "failed":
@@ -196,33 +185,33 @@ class LiveDisplay:
             self._console.print(line, highlight=False)
 
     def _render(self) -> Group:
-        tally = self._tally
-        if tally is None:
+        progress = self._progress
+        if progress is None:
             return Group("starting the workers …")
-        left = tally.total - tally.done - tally.failed - len(tally.running)
-        counts = f"{tally.done} done, {len(tally.running)} running, {left} left"
-        if tally.failed:
-            counts += f", {tally.failed} failed"
+        left = progress.total - progress.done - progress.failed - len(progress.running)
+        counts = f"{progress.done} done, {len(progress.running)} running, {left} left"
+        if progress.failed:
+            counts += f", {progress.failed} failed"
         bar = Table.grid(padding=(0, 2))
         bar.add_row(
-            ProgressBar(total=tally.total, completed=tally.done, width=30),
+            ProgressBar(total=progress.total, completed=progress.done, width=30),
             counts,
-            f"{clock(tally.seconds)} gone{_time_left(tally)}",
+            f"{clock(progress.seconds)} gone{_time_left(progress)}",
         )
         table = Table.grid(padding=(0, 2))
-        for running in list(tally.running.values()):
-            begun = math.isfinite(running.height)
+        for running in list(progress.running.values()):
+            begun = math.isfinite(running.value)
             table.add_row(
                 f"  {running.task}",
                 f"step {running.step}" if begun else "begins",
-                f"loss {running.height:.3e}" if begun else "",
-                clock(tally.seconds - running.began),
+                f"value {running.value:.3e}" if begun else "",
+                clock(progress.seconds - running.began),
             )
         return Group(bar, table)
 
 
-def _time_left(tally: Tally) -> str:
-    seconds = tally.seconds_left()
+def _time_left(progress: RunProgress) -> str:
+    seconds = progress.seconds_left()
     return f", about {clock(seconds)} left" if seconds > 0 else ""
 
 

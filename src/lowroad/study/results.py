@@ -1,233 +1,259 @@
-"""What a store holds of its study, as arrays for analysis, plots and the report."""
+"""What a store holds of its study, as labelled tables for analysis, plots, report and exports."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from lowroad.study.config import StudyConfig
-from lowroad.study.plan import Agenda
-from lowroad.study.selection import kept_seeds
-from lowroad.study.store import DamagedRecordError, Record, Store
+from lowroad.study.labels import WeightSet
+from lowroad.study.measurements import MEASUREMENTS, Measurement
+from lowroad.study.measurements.measurement import point_name
+from lowroad.study.plan import Plan
+from lowroad.study.references import Facts
+from lowroad.study.resolve import Study, load_study
+from lowroad.study.schedule import Schedule
+from lowroad.study.store import PROVENANCE, DamagedRecordError, Record, Store
 from lowroad.study.study_file import read_study
-from lowroad.study.tasks import (
-    WEIGHT_SETS,
-    Optimizer,
-    PathTask,
-    SharpnessTask,
-    Side,
-    TrainingTask,
-    WeightSet,
-)
+from lowroad.study.tasks import Task
 
-__all__ = [
-    "WEIGHT_SETS",
-    "WEIGHT_SET_LABELS",
-    "PathResult",
-    "PlaneResult",
-    "SharpnessResult",
-    "StudyResults",
-    "TrainingResult",
-    "load_results",
-]
-
-WEIGHT_SET_LABELS: dict[str, str] = {
-    "sgd_train": "SGD train",
-    "sgd_test": "SGD test",
-    "lbfgs_train": "BFGS train",
-    "lbfgs_test": "BFGS test",
-}
-"""The weight sets as the paper calls them."""
+_RUNS = ("training", "checkpoint")
+_NOT_IN_TABLES = PROVENANCE - {"seconds", "elapsed"} | {"title", "task", "computed_from"}
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingResult:
-    """One training run.
-
-    Attributes:
-        network, optimizer, seed: which run.
-        steps: int64 [r], epochs or iterations done, from 0.
-        train_heights, test_heights: float64 [r], both losses after each step.
-        train_point, test_point: float32 [d], the weights where each loss was lowest.
-        train_height, test_height: the lowest losses.
-        train_step, test_step: when they were reached.
-        outcome: how the run ended, in words.
-        heights_evaluated, gradients_evaluated: what it cost, in full evaluations.
-        seconds: how long it took.
-        train_point_accuracy, test_point_accuracy: shares of the test images classified rightly by
-            the two points; NaN for the autoencoder.
-    """
-
-    network: str
-    optimizer: Optimizer
-    seed: int
-    steps: NDArray[np.int64]
-    train_heights: NDArray[np.float64]
-    test_heights: NDArray[np.float64]
-    train_point: NDArray[np.float32]
-    test_point: NDArray[np.float32]
-    train_height: float
-    test_height: float
-    train_step: int
-    test_step: int
-    outcome: str
-    heights_evaluated: float
-    gradients_evaluated: float
-    seconds: float
-    train_point_accuracy: float = float("nan")
-    test_point_accuracy: float = float("nan")
-
-
-@dataclass(frozen=True, eq=False)
-class PlaneResult:
-    """Heights on the plane through a path's start, end and peak.
-
-    Attributes:
-        images: how many training images the heights are means over.
-        u, v, heights: float64 [m], [m] and [m over v, m over u], a grid and the heights on it.
-        corners, corner_heights: float64 [3, 2] and [3], places and heights of start, end and peak.
-        places, distances, below: float64 [T, 2], [T] and [T], where the path's points are on the
-            plane, how far from it, and the heights there.
-    """
-
-    images: int
-    u: NDArray[np.float64]
-    v: NDArray[np.float64]
-    heights: NDArray[np.float64]
-    corners: NDArray[np.float64]
-    corner_heights: NDArray[np.float64]
-    places: NDArray[np.float64]
-    distances: NDArray[np.float64]
-    below: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class SharpnessResult:
-    """Curvature of the training loss at a point of a training run.
-
-    Attributes:
-        network, weights, seed: which point.
-        eigenvalues: float64 [k], the largest of the Hessian, the largest first.
-        trace, trace_error: of the Hessian, with the estimate's standard error.
-        products: how many products with the Hessian were taken.
-        seconds: how long it took.
-    """
-
-    network: str
-    weights: WeightSet
-    seed: int
-    eigenvalues: NDArray[np.float64]
-    trace: float
-    trace_error: float
-    products: int
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class PathResult:
-    """One path between two kept runs.
-
-    Attributes:
-        network, weights, landscape: which ends, and on which data the loss is taken.
-        seeds: the two runs.
-        t, profile: float64 [T], places on the path and the loss there.
-        height, straight_height: highest loss on the path and on the straight line.
-        length, straight_length: their lengths in weight space.
-        history_steps, history_totals, history_heights: [h], the finder's course.
-        peak_point: float32 [d], weights at the highest point.
-        outcome: how the search ended, in words.
-        heights_evaluated, gradients_evaluated: what it cost, in full evaluations.
-        seconds: how long it took.
-        plane: heights on the plane through its ends and its peak, where that was measured.
-    """
-
-    network: str
-    weights: WeightSet
-    landscape: Side
-    seeds: tuple[int, int]
-    t: NDArray[np.float64]
-    profile: NDArray[np.float64]
-    height: float
-    straight_height: float
-    length: float
-    straight_length: float
-    history_steps: NDArray[np.int64]
-    history_totals: NDArray[np.float64]
-    history_heights: NDArray[np.float64]
-    peak_point: NDArray[np.float32]
-    outcome: str
-    heights_evaluated: float
-    gradients_evaluated: float
-    seconds: float
-    plane: PlaneResult | None = None
-
-    @property
-    def barrier(self) -> float:
-        """How far the path rises above its higher end, 0 where that is its highest point."""
-        return self.height - float(self.profile[[0, -1]].max())
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class StudyResults:
     """All stored results of a study.
 
     Attributes:
-        config: the study.
-        trainings: all stored training runs.
-        paths: all stored paths of the study's pairs.
-        sharpness: what is stored on the sharpness of kept runs.
+        study: the resolved study.
+        plan: which runs are kept.
+        store: where the records are; points are read from it when they are asked for.
+        tasks: the tasks whose records are here.
+        records: those records without their points, by hash.
         missing: how many of the study's tasks are not stored.
         provenance: versions, machine and dates.
         damaged: what is wrong with records that were not used.
+        chosen: the settings that were chosen from a grid, by problem and optimizer.
     """
 
-    config: StudyConfig
-    trainings: list[TrainingResult]
-    paths: list[PathResult]
+    study: Study
+    plan: Plan
+    store: Store
+    tasks: list[Task]
+    records: Mapping[str, Record]
     missing: int
     provenance: dict[str, str]
     damaged: tuple[str, ...] = ()
-    sharpness: tuple[SharpnessResult, ...] = ()
+    chosen: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._tables: dict[tuple[str, str], xr.Dataset] = {}
 
     @property
-    def networks(self) -> tuple[str, ...]:
-        """Names of the study's networks."""
-        return self.config.networks
+    def config(self) -> StudyConfig:
+        """The study's settings."""
+        return self.study.config
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Names of the study's problems."""
+        return tuple(self.study.problems)
+
+    @property
+    def facts(self) -> Mapping[str, Facts]:
+        """What is known of the problems, by name."""
+        return self.study.facts
 
     @property
     def seconds(self) -> float:
         """How long all stored tasks took, one after the other."""
-        kinds = (self.trainings, self.paths, self.sharpness)
-        return sum(sum(each.seconds for each in kind) for kind in kinds)
+        return sum(float(each.attributes["seconds"]) for each in self.records.values())
 
-    def kept(self, network: str, optimizer: str) -> list[TrainingResult]:
-        """The stored runs with the lowest training loss, lowest first, at most ``train.keep``."""
-        runs = {
-            run.seed: run
-            for run in self.trainings
-            if (run.network, run.optimizer) == (network, optimizer)
+    def sources(self, problem: str) -> tuple[str, ...]:
+        """Names of a problem's optimizers and tables of checkpoints."""
+        return self.config.sources(problem)
+
+    def label(self, source: str) -> str:
+        """What a source is called for people."""
+        return self.config.label(source)
+
+    def sets(self, problem: str) -> tuple[WeightSet, ...]:
+        """All weight sets of a problem, by source and selection."""
+        return self.study.sets(problem)
+
+    def set_label(self, weights: WeightSet | str) -> str:
+        """What a weight set is called for people."""
+        source, selection = WeightSet.of(str(weights))
+        return f"{self.label(source)} {selection}".strip()
+
+    def table(self, measurement: str, problem: str) -> xr.Dataset:
+        """All rows of a measurement on a problem; curves of other lengths are filled with NaN.
+
+        Runs and checkpoints are one table, "training", ordered by source and training value, with
+        the coordinate `kept`.
+        """
+        key = measurement, problem
+        if key not in self._tables:
+            names = _RUNS if measurement == "training" else (measurement,)
+            tasks = [
+                task for task in self.tasks
+                if task.measurement in names and task.problem.label == problem
+            ]  # fmt: skip
+            if measurement == "training":
+                tasks.sort(key=self._order(problem))
+            records = [self.records[task.hash] for task in tasks]
+            table = stacked(MEASUREMENTS[measurement], tasks, records)
+            if measurement == "training":
+                kept = [self._is_kept(problem, task) for task in tasks]
+                table = table.assign_coords(kept=("run", np.array(kept, dtype=bool)))
+            elif measurement == "path":
+                table = self._with_starts(table, problem)
+            self._tables[key] = table
+        return self._tables[key]
+
+    def points(
+        self, problem: str, weights: WeightSet | str
+    ) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+        """Points [n, d] and seeds [n] of a set's kept runs, the lowest training value first."""
+        source, selection = WeightSet.of(str(weights))
+        name = point_name(selection)
+        runs = self.table("training", problem)
+        own = (runs["source"].values == source) & runs["kept"].values
+        seeds = [int(seed) for seed in runs["seed"].values[own]]
+        hashes = {
+            int(task.labels["seed"]): task.hash
+            for task in self.tasks
+            if task.measurement in _RUNS
+            and (task.problem.label, task.labels["source"]) == (problem, source)
         }
-        heights = {seed: run.train_height for seed, run in runs.items()}
-        keep = self.config.settings(network).train.keep
-        return [runs[seed] for seed in kept_seeds(heights, keep)]
+        found = [self.store.read(hashes[seed]).arrays[name] for seed in seeds]
+        shape = (0, self.facts[problem].dimension)
+        return np.stack(found) if found else np.empty(shape), np.array(seeds, dtype=np.int64)
 
-    def vectors(self, network: str, weight_set: str) -> NDArray[np.float32]:
-        """The weight vectors of a set, [kept, d]; [0, 0] when no run is stored."""
-        optimizer, _, side = weight_set.partition("_")
-        points = [getattr(run, f"{side}_point") for run in self.kept(network, optimizer)]
-        return np.stack(points) if points else np.empty((0, 0), dtype=np.float32)
+    def _order(self, problem: str) -> Any:
+        sources = self.sources(problem)
 
-    def path_results(self, network: str, weight_set: str, landscape: str) -> list[PathResult]:
-        """The stored paths between weights of a set, on a landscape."""
-        wanted = (network, weight_set, landscape)
-        return [
-            path for path in self.paths if (path.network, path.weights, path.landscape) == wanted
+        def key(task: Task) -> tuple[int, int, float, int]:
+            source, seed = str(task.labels["source"]), int(task.labels["seed"])
+            if self.plan.ready(problem, source):
+                kept = self.plan.kept(problem, source)
+                place = kept.index(seed) if seed in kept else len(kept)
+            else:
+                place = 0
+            value = float(self.records[task.hash].attributes["train_value"])
+            finite = value if np.isfinite(value) else np.inf
+            return sources.index(source), place, finite, seed
+
+        return key
+
+    def _is_kept(self, problem: str, task: Task) -> bool:
+        source, seed = str(task.labels["source"]), int(task.labels["seed"])
+        if self.plan.ready(problem, source):
+            return seed in self.plan.kept(problem, source)
+        own = [
+            (float(self.records[each.hash].attributes["train_value"]), int(each.labels["seed"]))
+            for each in self.tasks
+            if each.measurement in _RUNS
+            and (each.problem.label, each.labels["source"]) == (problem, source)
         ]
+        keep = self.config.settings(problem).train.keep
+        return seed in [each for _, each in sorted(own)[:keep]]
+
+    def _with_starts(self, table: xr.Dataset, problem: str) -> xr.Dataset:
+        """Paths with whether both ends were trained from the same start."""
+        if not table.sizes["path"]:
+            return table
+        trained = set(self.config.optimizers_of(problem))
+        shared = [
+            a == b and {WeightSet.of(f).source, WeightSet.of(s).source} <= trained
+            for a, b, f, s in zip(
+                table["seed_1"].values, table["seed_2"].values,
+                table["first"].values, table["second"].values, strict=True,
+            )
+        ]  # fmt: skip
+        return table.assign_coords(same_start=("path", np.array(shared, dtype=bool)))
+
+
+def stacked(
+    measurement: Measurement, tasks: Iterable[Task], records: Iterable[Record]
+) -> xr.Dataset:
+    """One table of records: a row for each, their labels as coordinates.
+
+    A dimension along which records differ in their coordinate, such as steps, gets all values that
+    occur; where a record has none of them there is NaN, or an empty text.
+    """
+    row = measurement.row
+    tasks, records = list(tasks), list(records)
+    labels = dict.fromkeys(name for task in tasks for name in task.labels)
+    columns: dict[str, tuple[Any, ...]] = {}
+    coordinates = {
+        name: (row, np.array([task.labels.get(name, "") for task in tasks])) for name in labels
+    }
+    axes: dict[str, NDArray[Any]] = {}
+    for record in records:
+        for name, dimensions in record.dimensions.items():
+            if dimensions == (name,):
+                values = record.arrays[name]
+                known = axes.get(name)
+                if known is None or not np.array_equal(known, values):
+                    axes[name] = values if known is None else np.union1d(known, values)
+    names = dict.fromkeys(name for record in records for name in record.arrays if name not in axes)
+    for name in names:
+        columns[name] = _stack_arrays(row, name, records, axes)
+    numbers = dict.fromkeys(
+        name for record in records for name in record.attributes if name not in _NOT_IN_TABLES
+    )
+    for name in numbers:
+        values = [record.attributes.get(name, np.nan) for record in records]
+        if all(isinstance(value, str | int | float) for value in values):
+            columns[name] = (row, np.array(values))
+    if not records:
+        return xr.Dataset(coords={row: (row, np.empty(0, dtype=np.int64))})
+    return xr.Dataset(columns, coords={**coordinates, **axes})
+
+
+def _stack_arrays(
+    row: str, name: str, records: list[Record], axes: Mapping[str, NDArray[Any]]
+) -> tuple[Any, ...]:
+    dimensions = next(record.dimensions[name] for record in records if name in record.arrays)
+    sizes = [
+        len(axes[each]) if each in axes
+        else max(r.arrays[name].shape[i] for r in records if name in r.arrays)
+        for i, each in enumerate(dimensions)
+    ]  # fmt: skip
+    table = np.full((len(records), *sizes), np.nan)
+    for line, record in zip(table, records, strict=True):
+        if name in record.arrays:
+            places = [
+                np.searchsorted(axes[each], record.arrays[each]) if each in axes
+                else np.arange(size)
+                for each, size in zip(dimensions, record.arrays[name].shape, strict=True)
+            ]  # fmt: skip
+            line[np.ix_(*places)] = record.arrays[name]
+    return (row, *dimensions), table
+
+
+def read_resolved(directory: Path) -> tuple[Store, Study]:
+    """The store in a directory and the study that it was run with.
+
+    Raises:
+        FileNotFoundError: there is no study in the directory.
+        StudyFileError: its study file has been changed into something else.
+        ValueError: the list of its problems is not what was written.
+    """
+    store = Store(directory)
+    for path in (store.study_file, store.problems_file):
+        if not path.is_file():
+            raise FileNotFoundError(f"{directory}: no study here ({path} is missing)")
+    return store, load_study(read_study(store.study_file), store.problems_file.read_bytes())
 
 
 def load_results(directory: Path) -> StudyResults:
@@ -236,111 +262,47 @@ def load_results(directory: Path) -> StudyResults:
     Raises:
         FileNotFoundError: there is no study in the directory.
         StudyFileError: its study file has been changed into something else.
+        ValueError: the list of its problems is not what was written.
     """
-    store = Store(directory)
-    if not store.study_file.is_file():
-        raise FileNotFoundError(f"{directory}: no study here ({store.study_file} is missing)")
-    config = read_study(store.study_file)
-    agenda = Agenda(config, store)
-    agenda.begin()
-    trainings: list[TrainingResult] = []
-    paths: list[PathResult] = []
-    sharpness: list[SharpnessResult] = []
-    created: list[str] = []
+    store, study = read_resolved(directory)
+    schedule = Schedule(study, store)
+    schedule.begin()
+    return gather(schedule)
+
+
+def gather(schedule: Schedule) -> StudyResults:
+    """Read the records of a schedule's stored tasks."""
+    store, damaged = schedule.store, list(schedule.damaged)
+    records: dict[str, Record] = {}
     origins: dict[str, set[str]] = {"versions": set(), "machine": set()}
-    damaged = list(agenda.damaged)
-    for task_hash, task in agenda.done.items():
+    for name, task in schedule.done.items():
+        measurement = MEASUREMENTS[task.measurement]
         try:
-            record = store.read(task_hash)
+            record = store.read(name, without=measurement.on_demand)
         except DamagedRecordError as error:
             damaged.append(str(error))
             continue
         except FileNotFoundError:
-            continue  # set aside by a run going on at the same time
-        created.append(record.attributes["created"])
-        for name, values in origins.items():
-            values.add(record.attributes[name])
-        if isinstance(task, TrainingTask):
-            trainings.append(_training_result(task, record))
-        elif isinstance(task, PathTask):
-            paths.append(_path_result(task, record))
-        else:
-            sharpness.append(_sharpness_result(task, record))
-    provenance = {name: "; ".join(sorted(values)) for name, values in origins.items() if values}
+            continue  # quarantined by a run going on at the same time
+        if lacking := measurement.required - measurement.on_demand - record.arrays.keys():
+            damaged.append(f"{store.path(name)}: damaged record: it lacks {sorted(lacking)}")
+            continue
+        records[name] = record
+        for origin, values in origins.items():
+            values.add(str(record.attributes.get(origin, "unknown")))
+    created = [str(each.attributes.get("created", "")) for each in records.values()]
+    told = {name: "; ".join(sorted(values)) for name, values in origins.items() if values}
     if created:
-        provenance["computed"] = f"{min(created)} to {max(created)}"
-    provenance["read"] = datetime.now(UTC).isoformat(timespec="seconds")
-    missing = agenda.total - len(trainings) - len(paths) - len(sharpness)
-    problems = tuple(dict.fromkeys(damaged))
-    return StudyResults(config, trainings, paths, missing, provenance, problems, tuple(sharpness))
-
-
-def _training_result(task: TrainingTask, record: Record) -> TrainingResult:
-    arrays = record.arrays
-    return TrainingResult(
-        network=task.network,
-        optimizer=task.optimizer,
-        seed=task.seed,
-        steps=arrays["step"],
-        train_heights=arrays["train_heights"],
-        test_heights=arrays["test_heights"],
-        train_point=arrays["train_point"],
-        test_point=arrays["test_point"],
-        **_numbers(
-            record,
-            *("train_height", "test_height", "train_step", "test_step"),
-            *("train_point_accuracy", "test_point_accuracy"),
-        ),
+        told["computed"] = f"{min(created)} to {max(created)}"
+    told["read"] = datetime.now(UTC).isoformat(timespec="seconds")
+    return StudyResults(
+        study=schedule.study,
+        plan=schedule.plan,
+        store=store,
+        tasks=[task for name, task in schedule.done.items() if name in records],
+        records=records,
+        missing=schedule.total - len(records),
+        provenance=told,
+        damaged=tuple(dict.fromkeys(damaged)),
+        chosen=schedule.chosen,
     )
-
-
-def _path_result(task: PathTask, record: Record) -> PathResult:
-    arrays = record.arrays
-    return PathResult(
-        network=task.network,
-        weights=task.weights,
-        landscape=task.landscape,
-        seeds=task.seeds,
-        t=arrays["t"],
-        profile=arrays["profile"],
-        history_steps=arrays["step"],
-        history_totals=arrays["totals"],
-        history_heights=arrays["heights"],
-        peak_point=arrays["peak_point"],
-        plane=_plane_result(task, record),
-        **_numbers(record, "height", "straight_height", "length", "straight_length"),
-    )
-
-
-def _plane_result(task: PathTask, record: Record) -> PlaneResult | None:
-    arrays = record.arrays
-    if task.plane is None or "plane_height" not in arrays:
-        return None
-    return PlaneResult(
-        images=task.plane.images,
-        u=arrays["plane_u"],
-        v=arrays["plane_v"],
-        heights=arrays["plane_height"],
-        corners=arrays["plane_position"],
-        corner_heights=arrays["plane_point_height"],
-        places=arrays["plane_place"],
-        distances=arrays["plane_distance"],
-        below=arrays["plane_below"],
-    )
-
-
-def _sharpness_result(task: SharpnessTask, record: Record) -> SharpnessResult:
-    names = ("trace", "trace_error", "products", "seconds")
-    return SharpnessResult(
-        network=task.network,
-        weights=task.weights,
-        seed=task.seed,
-        eigenvalues=record.arrays["eigenvalues"],
-        **{name: record.attributes[name] for name in names},
-    )
-
-
-def _numbers(record: Record, *names: str) -> dict[str, Any]:
-    """Attributes by name, with those that every record has."""
-    common = ("outcome", "heights_evaluated", "gradients_evaluated", "seconds")
-    return {name: record.attributes[name] for name in (*names, *common)}

@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowroad.execution.clusters import Workers
-from lowroad.execution.executor import Event, execute
+from lowroad.execution.events import Event
+from lowroad.execution.executor import execute
 from lowroad.study.config import StudyConfig
 from lowroad.study.heartbeat import Heartbeat
-from lowroad.study.plan import Agenda
-from lowroad.study.progress import Tally
+from lowroad.study.progress import RunProgress
+from lowroad.study.resolve import Study, load_study, resolve_study
+from lowroad.study.schedule import Schedule
 from lowroad.study.store import FULL, Store, write_atomically
 from lowroad.study.study_file import StudyFileError, differences, read_study, to_toml
 from lowroad.study.tasks import Task
 
-if TYPE_CHECKING:  # a plan needs no torch
+if TYPE_CHECKING:
     from lowroad.study.device import Device
 
-Watch = Callable[[Tally, Event], None]
+Watch = Callable[[RunProgress, Event], None]
 
 
 @dataclass(frozen=True)
@@ -51,59 +53,53 @@ class PreparedRun:
         notes: what is worth telling before: damaged records, a changed study file.
     """
 
-    config: StudyConfig
-    agenda: Agenda
+    study: Study
+    schedule: Schedule
     tasks: list[Task]
     notes: list[str]
 
-    def perform(self, workers: Workers, watch: Watch, device: Device = "cpu") -> RunSummary:
+    def execute(self, workers: Workers, watch: Watch, device: Device = "cpu") -> RunSummary:
         """Carry out what is missing; ``watch`` is told about every event.
 
         Args:
             workers: as for :func:`lowroad.execution.executor.execute`.
-            watch: called as ``watch(tally, event)``.
+            watch: called as ``watch(progress, event)``.
             device: where the arithmetic happens, as for :func:`~lowroad.study.device.device_of`.
 
         Raises:
-            ClusterError: the cluster cannot be had.
-            MnistError: the data cannot be had.
-            ModuleNotFoundError: the study measures sharpness, and curvlinops is not installed.
+            ClusterError: the cluster cannot be had, or a worker cannot make a problem.
             KeyboardInterrupt: after the workers have stopped; what is finished is stored.
             OSError: the directory cannot be written, or is full: no further task is begun then.
         """
         processes = workers if isinstance(workers, int) else 0
-        tally = Tally(self.config, self.agenda.done.values(), processes * self.agenda.share[1])
+        progress = RunProgress(self.schedule, processes * self.schedule.shard[1])
         failed: list[tuple[Task, str]] = []
-        store = self.agenda.store
-        known = len(self.agenda.damaged)
+        store = self.schedule.store
+        known = len(self.schedule.damaged)
 
         def on_event(event: Event) -> list[Task]:
             more: list[Task] = []
             if event.kind == "finished":
-                more = self.agenda.finished(event.task)
+                more = self.schedule.finished(event.task)
             elif event.kind == "failed":
                 _raise_if_full(event.error)
                 failed.append((event.task, event.error))
                 text = f"{event.task}\n{event.error}\n\n{event.trace}"
                 write_atomically(store.failure_path(event.task.hash), text.encode())
-            tally.note(event)
-            watch(tally, event)
+            progress.note(event)
+            watch(progress, event)
             return more
 
         if self.tasks:
-            # Loaded here: an error comes once, and early.
-            from lowroad.analysis.sharpness import require_curvlinops
-            from lowroad.study.work import load_data, perform
+            from lowroad.study.worker import run_task
 
-            if any(self.config.settings(name).sharpness.runs for name in self.config.networks):
-                require_curvlinops()
-            load_data(self.config.data.train, self.config.data.test, self.config.seed)
-            with Heartbeat(store, tally):
-                function = partial(perform, store.directory, device=device)
+            with Heartbeat(store, progress):
+                folder = self.study.folder
+                function = partial(run_task, store.directory, folder=folder, device=device)
                 execute(self.tasks, function, workers, on_event)
-        waiting = self.agenda.total - len(self.agenda.done) - len(failed)
-        damaged = tuple(self.agenda.damaged[known:])
-        return RunSummary(tally.performed, failed, waiting, damaged)
+        waiting = self.schedule.total - len(self.schedule.done) - len(failed)
+        damaged = tuple(self.schedule.damaged[known:])
+        return RunSummary(progress.performed, failed, waiting, damaged)
 
 
 def _raise_if_full(error: str) -> None:
@@ -114,40 +110,67 @@ def _raise_if_full(error: str) -> None:
 
 
 def prepare_run(
-    config: StudyConfig, directory: Path, share: tuple[int, int] = (0, 1)
+    config: StudyConfig,
+    directory: Path,
+    folder: Path | None = None,
+    shard: tuple[int, int] = (0, 1),
 ) -> PreparedRun:
-    """Write the study file, verify the records, and find out what is left to do.
+    """Resolve the study, write it down, verify the records, and find out what is left to do.
 
     Args:
         config: the study.
         directory: where it is stored.
-        share: which part of it is to be done here, as for :class:`~lowroad.study.plan.Agenda`.
+        folder: the study file's folder, from which its modules are imported.
+        shard: which part of it is to be done here, as for
+            :class:`~lowroad.study.schedule.Schedule`.
 
     Raises:
+        StudyFileError: something that the study names cannot be used.
         OSError: the directory cannot be written.
     """
     store = Store(directory.absolute())
-    notes = _write_study_file(config, store)
+    old = read_known(store)
+    study = resolve_study(config, folder and folder.absolute(), old)
+    notes = _write_study(study, store, old)
     store.remove_leftovers()
-    agenda = Agenda(config, store, repair=True, share=share)
-    tasks = agenda.begin()
-    return PreparedRun(config, agenda, tasks, notes + agenda.damaged)
+    schedule = Schedule(study, store, repair=True, shard=shard)
+    tasks = schedule.begin()
+    return PreparedRun(study, schedule, tasks, notes + schedule.damaged)
 
 
-def _write_study_file(config: StudyConfig, store: Store) -> list[str]:
+def read_known(store: Store) -> Study | None:
+    """The study as it was run before; None where there is none, or it cannot be read."""
+    try:
+        config = read_study(store.study_file)
+        return load_study(config, store.problems_file.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _write_study(study: Study, store: Store, old: Study | None) -> list[str]:
     notes = []
-    if store.study_file.exists():
-        try:
-            old = read_study(store.study_file)
-        except StudyFileError as error:
-            notes.append(f"the study file there could not be read and is replaced:\n{error}")
-        else:
-            if old == config:
-                return []
-            changes = "\n".join(f"  {line}" for line in differences(old, config))
+    if old is not None:
+        changes = [f"  {line}" for line in differences(old.config, study.config)]
+        changes += [
+            f"  problems.{name}: the source is {each.code or 'built in'} now, it was "
+            f'{old.problems[name].code}; version = "{old.problems[name].code}" keeps its records'
+            for name, each in study.problems.items()
+            if name in old.problems and old.problems[name].code != each.code
+        ]
+        if changes:
             notes.append(
                 f"{store.directory} was run with other settings before; what is stored stays, and "
-                f"is used where it still fits:\n{changes}"
+                "is used where it still fits:\n" + "\n".join(changes)
             )
-    write_atomically(store.study_file, to_toml(config).encode())
+    elif store.study_file.exists():
+        try:
+            read_study(store.study_file)
+        except StudyFileError as error:
+            notes.append(f"the study file there could not be read and is replaced:\n{error}")
+    for path, content in (
+        (store.problems_file, study.as_json()),
+        (store.study_file, to_toml(study.config).encode()),
+    ):
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomically(path, content)
     return notes

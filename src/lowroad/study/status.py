@@ -9,56 +9,36 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lowroad.study.config import StudyConfig
 from lowroad.study.heartbeat import alive
 from lowroad.study.index import Index, read_index
-from lowroad.study.plan import Agenda, Stage, stage_of, stages
+from lowroad.study.progress import seconds_of_missing
+from lowroad.study.resolve import Study
+from lowroad.study.schedule import Schedule
 from lowroad.study.store import Store
-from lowroad.study.tasks import SIDES, WEIGHT_SETS, PathTask, SharpnessTask, Task, TrainingTask
+from lowroad.study.tasks import Task
 
 
 @dataclass(frozen=True)
-class StageStatus:
-    """How far a stage, the runs of a network with an optimizer and their paths, is.
+class RowStatus:
+    """How far the tasks of one measurement on one problem are.
 
     Attributes:
-        network, optimizer: which stage.
-        trainings_done, trainings, paths_done, paths: how many are stored, and how many there are.
-        points_done, points: the same of the points whose sharpness is measured.
-        running: how many tasks are under way.
-        failed: how many failed when they were tried last, and are not under way again.
-        seconds_left: what is left, in seconds of one worker, if each task takes as long as those of
-            its kind that are stored.
-        untimed: how many tasks this leaves out, because none of their kind is stored.
+        problem, measurement: which tasks.
+        total, done, running, failed: how many there are, are stored, are under way, and failed when
+            they were tried last and are not under way again.
     """
 
-    network: str
-    optimizer: str
-    trainings_done: int
-    trainings: int
-    paths_done: int
-    paths: int
-    points_done: int
-    points: int
+    problem: str
+    measurement: str
+    total: int
+    done: int
     running: int
     failed: int
-    seconds_left: float
-    untimed: int
 
     @property
     def missing(self) -> int:
         """How many tasks are neither stored, nor under way, nor failed."""
         return self.total - self.done - self.running - self.failed
-
-    @property
-    def done(self) -> int:
-        """How many tasks are stored."""
-        return self.trainings_done + self.paths_done + self.points_done
-
-    @property
-    def total(self) -> int:
-        """How many tasks there are."""
-        return self.trainings + self.paths + self.points
 
 
 @dataclass(frozen=True)
@@ -66,85 +46,65 @@ class Status:
     """How far a study is.
 
     Attributes:
-        stages: in the order of the study's networks.
+        rows: one for each problem and measurement that has tasks.
         runs, workers: how many runs are alive in the directory, and their tasks under way.
+        work_left: seconds of one worker that are left; NaN where nothing has been timed.
         damaged: a line for each record, of this study or another, that was found damaged.
-        abandoned: checkpoints that no task of the study has a use for, with their sizes in bytes.
+        abandoned: snapshots that no task of the study has a use for, with their sizes in bytes.
     """
 
-    stages: list[StageStatus]
+    rows: list[RowStatus]
     runs: int
     workers: int
+    work_left: float
     damaged: list[str]
     abandoned: dict[Path, int]
 
     @property
     def seconds_left(self) -> float:
-        """Time left with the workers at work now; NaN if none is, or some tasks are untimed."""
-        if not self.workers or any(stage.untimed for stage in self.stages):
-            return math.nan
-        return sum(stage.seconds_left for stage in self.stages) / self.workers
+        """Time left with the workers at work now; NaN if none is."""
+        return self.work_left / self.workers if self.workers else math.nan
 
 
-def status(config: StudyConfig, directory: Path) -> Status:
+def status(study: Study, directory: Path) -> Status:
     """How far a study is; nothing is changed but the index.
 
     Records that the index knows are not read: :func:`lowroad.study.verify.verify` does that.
     """
     store = Store(directory)
     index = read_index(store)
-    agenda = Agenda(config, store, index=index.rows)
-    agenda.begin()
+    schedule = Schedule(study, store, index=index.rows)
+    schedule.begin()
     running = alive(store)
-    under_way = running.seconds.keys() & agenda.known.keys() - agenda.done.keys()
-    failures = store.failures() & agenda.known.keys() - agenda.done.keys() - under_way
-    done = _by_stage(agenda.done.values())
-    busy = _by_stage(agenda.known[name] for name in under_way)
-    failed = _by_stage(agenda.known[name] for name in failures)
-    seconds = _mean_seconds(index, agenda.done.values())
-    rows = []
-    for network, optimizer in sorted(stages(config), key=lambda s: config.networks.index(s[0])):
-        stage = network, optimizer
-        settings = config.settings(network)
-        left = Counter({f"training {network} {optimizer}": settings.train.seeds})
-        for side in SIDES:
-            left[f"path {network} on {side}"] = len(WEIGHT_SETS) // 2 * settings.paths.pairs
-        left[f"sharpness {network}"] = len(WEIGHT_SETS) // 2 * settings.sharpness.runs
-        left.subtract(task.group for task in done[stage])
-        work = sum(seconds.get(group, 0.0) * number for group, number in left.items())
-        for task in busy[stage]:
-            work -= min(running.seconds[task.hash], seconds.get(task.group, 0.0))
-        kinds = Counter(type(task) for task in done[stage])
-        rows.append(
-            StageStatus(
-                network=network,
-                optimizer=optimizer,
-                trainings_done=kinds[TrainingTask],
-                trainings=settings.train.seeds,
-                paths_done=kinds[PathTask],
-                paths=len(WEIGHT_SETS) // 2 * len(SIDES) * settings.paths.pairs,
-                points_done=kinds[SharpnessTask],
-                points=len(WEIGHT_SETS) // 2 * settings.sharpness.runs,
-                running=len(busy[stage]),
-                failed=len(failed[stage]),
-                seconds_left=work,
-                untimed=sum(n for group, n in left.items() if group not in seconds),
-            )
+    missing = schedule.known.keys() - schedule.done.keys()
+    under_way = running.seconds.keys() & missing
+    failures = store.failures() & missing - under_way
+    done, busy, failed = (
+        Counter((task.problem.label, task.measurement) for task in tasks)
+        for tasks in (
+            schedule.done.values(),
+            [schedule.known[name] for name in under_way],
+            [schedule.known[name] for name in failures],
         )
-    needed = agenda.known.keys() - agenda.done.keys() | running.seconds.keys()
+    )
+    rows = [
+        RowStatus(*key, total, done[key], busy[key], failed[key])
+        for key, total in schedule.numbers().items()
+        if total
+    ]
+    seconds = _mean_seconds(index, schedule.done.values())
+    left = math.nan
+    if seconds or not any(row.missing + row.running for row in rows):
+        left = sum(seconds_of_missing(schedule, seconds))
+        for name in under_way:
+            left -= min(running.seconds[name], seconds.get(schedule.known[name].group, 0.0))
+    needed = {task.trajectory for task in schedule.known.values() if task.measurement == "training"}
     abandoned = {}
-    for path in store.checkpoints():
-        with suppress(FileNotFoundError):  # its task has just ended
+    for path in store.snapshots():
+        with suppress(FileNotFoundError):
             if path.stem not in needed:
                 abandoned[path] = path.stat().st_size
-    return Status(rows, running.runs, running.workers, index.damaged, abandoned)
-
-
-def _by_stage(tasks: Iterable[Task]) -> defaultdict[Stage, list[Task]]:
-    by_stage: defaultdict[Stage, list[Task]] = defaultdict(list)
-    for task in tasks:
-        by_stage[stage_of(task)].append(task)
-    return by_stage
+    return Status(rows, running.runs, running.workers, max(left, 0.0), index.damaged, abandoned)
 
 
 def _mean_seconds(index: Index, tasks: Iterable[Task]) -> dict[str, float]:

@@ -3,17 +3,21 @@
 Layout of a store ``DIR``::
 
     DIR/study.toml           the study as it was run last
+    DIR/problems.json        what its problems and optimizers were made of, and their fingerprints
     DIR/records/ab/abcd….nc  a record; xarray, MATLAB, R and Julia open it as it is
     DIR/failures/abcd….txt   the traceback of a task that failed
-    DIR/damaged/abcd….nc     records that were found damaged and set aside
-    DIR/checkpoints/abcd….pt where a long training run is, until its record is there
+    DIR/quarantine/abcd….nc  records that were found damaged and moved out of the way
+    DIR/snapshots/abcd….pt   where a training run is, or how far it went; longer runs go on from it
     DIR/running/HOST.PID.json  what a run is doing, as long as it lives
     DIR/index.csv            which record is which; derived, see ``index.py``
 
-A record ends with its *seal*, a line with the SHA-256 of all bytes before it. HDF5 ignores what
-follows its own end of file, so other programs do not see the seal; the store verifies it before it
-looks into a file, and so never parses damaged bytes. Files are written under a temporary name,
-flushed and renamed, and never written to again: many processes share a store without locks.
+A record ends with a *checksum footer*, a line with the SHA-256 of all bytes before it. HDF5 ignores
+what follows its own end of file, so other programs do not see it; the store verifies it before it
+looks into a file, and so never parses damaged bytes. A record also holds the hash inputs of its
+task: one that lies under another task's name is as damaged as one whose bytes have changed.
+
+Files are written under a temporary name, flushed and renamed, and never written to again: many
+processes share a store without locks.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,13 +42,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-FORMAT = 1
-SEAL = re.compile(rb"\nlowroad record, format (\d+), sha256 ([0-9a-f]{64})\n\Z")
-SEAL_LENGTH = len(b"\nlowroad record, format 1, sha256 \n") + 64
-SIDE_FOLDERS = ("failures", "checkpoints", "running")
+FORMAT = 2
+FOOTER = re.compile(rb"\nlowroad record, format (\d+), sha256 ([0-9a-f]{64})\n\Z")
+FOOTER_LENGTH = len(b"\nlowroad record, format 2, sha256 \n") + 64
+OTHER_FOLDERS = ("failures", "snapshots", "running")
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors of the file system that say: no room."""
-CIRCUMSTANCES = frozenset({"seconds", "created", "machine", "versions", "content_sha256"})
+PROVENANCE = frozenset({"seconds", "elapsed", "created", "machine", "versions", "content_sha256"})
 """Variables and attributes that may differ between two runs of the same task."""
 
 
@@ -61,10 +65,11 @@ class DamagedRecordError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """What a record holds: arrays by name, and attributes (numbers and texts) by name."""
+    """What a record holds: arrays with their dimensions, and attributes, by name."""
 
     arrays: dict[str, NDArray[Any]]
     attributes: dict[str, Any]
+    dimensions: dict[str, tuple[str, ...]]
 
 
 class Store:
@@ -80,6 +85,7 @@ class Store:
         self.study_file = self.directory / "study.toml"
         self.running = self.directory / "running"
         self.index_file = self.directory / "index.csv"
+        self.problems_file = self.directory / "problems.json"
 
     def path(self, task_hash: str) -> Path:
         """Where the record of a task is, or would be."""
@@ -102,34 +108,57 @@ class Store:
         dataset = dataset.assign_attrs(content_sha256=content_digest(dataset))
         content = _as_netcdf(dataset)
         digest = hashlib.sha256(content).hexdigest()
-        seal = f"\nlowroad record, format {FORMAT}, sha256 {digest}\n".encode()
-        write_atomically(self.path(task_hash), content + seal)
+        footer = f"\nlowroad record, format {FORMAT}, sha256 {digest}\n".encode()
+        write_atomically(self.path(task_hash), content + footer)
         self.failure_path(task_hash).unlink(missing_ok=True)
 
-    def read(self, task_hash: str) -> Record:
-        """Read a record into memory, after verifying its seal.
+    def read(self, task_hash: str, without: frozenset[str] = frozenset()) -> Record:
+        """Read a record into memory, but for the arrays in `without`, after verifying it.
 
         Raises:
             FileNotFoundError: there is no such record.
-            DamagedRecordError: the file is not what was written.
+            DamagedRecordError: the file is not what was written, or is the record of another task.
         """
         # Not through xarray, which takes 30 ms a file.
-        with h5py.File(io.BytesIO(self._verified(task_hash))) as file:
-            arrays = {
-                name: variable[()]
+        with self._open(task_hash) as (file, attributes):
+            kept = {
+                name: variable
                 for name, variable in file.items()
-                if not _is_only_a_dimension(variable)
+                if name not in without and not _is_only_a_dimension(variable)
             }
-            return Record(arrays, _attributes(file))
+            return Record(
+                {name: variable[()] for name, variable in kept.items()},
+                attributes,
+                {name: _dimensions(variable) for name, variable in kept.items()},
+            )
 
     def read_attributes(self, task_hash: str) -> dict[str, Any]:
         """Read only a record's attributes; raises as ``read`` does."""
-        with h5py.File(io.BytesIO(self._verified(task_hash))) as file:
-            return _attributes(file)
+        with self._open(task_hash) as (_, attributes):
+            return attributes
+
+    @contextmanager
+    def _open(self, task_hash: str) -> Iterator[tuple[h5py.File, dict[str, Any]]]:
+        path = self.path(task_hash)
+        try:
+            file = h5py.File(io.BytesIO(self._verified(task_hash)))
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise DamagedRecordError(path, "it holds no netCDF file") from None
+        with file:
+            attributes = _attributes(file)
+            task = str(attributes.get("task", ""))
+            if hashlib.sha256(task.encode()).hexdigest() != task_hash:
+                raise DamagedRecordError(path, "it is the record of another task")
+            try:
+                yield file, attributes
+            except KeyError as error:
+                raise DamagedRecordError(path, f"it lacks {error}") from None
 
     def verify(self, task_hash: str) -> None:
-        """Verify a record's seal without looking further into it; raises as ``read`` does."""
-        self._verified(task_hash)
+        """Verify a record's checksum and whose record it is; raises as ``read`` does."""
+        self.read_attributes(task_hash)
 
     def _verified(self, task_hash: str) -> bytes:
         path = self.path(task_hash)
@@ -141,18 +170,18 @@ class Store:
             raise DamagedRecordError(path, f"cannot be read ({error.strerror})") from None
         if not content:
             raise DamagedRecordError(path, "the file is empty")
-        seal = SEAL.search(content[-SEAL_LENGTH:])
-        if not seal:
-            raise DamagedRecordError(path, "it does not end with its seal (cut short or changed)")
-        if int(seal[1]) != FORMAT:
-            raise DamagedRecordError(path, f"expected format {FORMAT}, got {int(seal[1])}")
-        body = content[:-SEAL_LENGTH]
-        if hashlib.sha256(body).hexdigest() != seal[2].decode():
+        footer = FOOTER.search(content[-FOOTER_LENGTH:])
+        if not footer:
+            raise DamagedRecordError(path, "it is cut short or changed: no checksum at its end")
+        if int(footer[1]) != FORMAT:
+            raise DamagedRecordError(path, f"expected format {FORMAT}, got {int(footer[1])}")
+        body = content[:-FOOTER_LENGTH]
+        if hashlib.sha256(body).hexdigest() != footer[2].decode():
             raise DamagedRecordError(path, "its content does not fit its checksum")
         return body
 
-    def set_aside(self, task_hash: str) -> Path | None:
-        """Move a damaged record out of the way and return where it is now.
+    def quarantine(self, task_hash: str) -> Path | None:
+        """Move a damaged record into the quarantine and return where it is now.
 
         None where another run was quicker: it has moved the record, or has replaced it by a sound
         one, which stays.
@@ -165,7 +194,7 @@ class Store:
             pass
         else:
             return None
-        folder = self.directory / "damaged"
+        folder = self.directory / "quarantine"
         folder.mkdir(exist_ok=True)
         target, number = folder / f"{task_hash}.nc", 1
         while target.exists():
@@ -181,13 +210,13 @@ class Store:
         """Where the traceback of a failed task is, or would be."""
         return self.directory / "failures" / f"{task_hash}.txt"
 
-    def checkpoint_path(self, task_hash: str) -> Path:
-        """Where the checkpoint of a running task is, or would be."""
-        return self.directory / "checkpoints" / f"{task_hash}.pt"
+    def snapshot_path(self, task_hash: str) -> Path:
+        """Where the snapshot of a trajectory is, or would be."""
+        return self.directory / "snapshots" / f"{task_hash}.pt"
 
-    def checkpoints(self) -> list[Path]:
-        """All checkpoints, whosever they are."""
-        return sorted(p for p in _scan(self.directory / "checkpoints") if p.suffix == ".pt")
+    def snapshots(self) -> list[Path]:
+        """All snapshots, whosever they are."""
+        return sorted(p for p in _scan(self.directory / "snapshots") if p.suffix == ".pt")
 
     def failures(self) -> set[str]:
         """Hashes of the tasks that failed when they were tried last."""
@@ -195,7 +224,7 @@ class Store:
 
     def remove_leftovers(self) -> None:
         """Remove temporary files of writers that are gone."""
-        for folder in (self.directory, *(self.directory / name for name in SIDE_FOLDERS)):
+        for folder in (self.directory, *(self.directory / name for name in OTHER_FOLDERS)):
             for path in _scan(folder):
                 _remove_if_left_over(path)
         for path in self._listing():
@@ -225,8 +254,18 @@ def _is_only_a_dimension(variable: h5py.Dataset) -> bool:
     return bytes(variable.attrs.get("NAME", b"")).startswith(b"This is a netCDF dimension but not")
 
 
+def _dimensions(variable: h5py.Dataset) -> tuple[str, ...]:
+    """Names of a netCDF variable's dimensions."""
+    if "DIMENSION_LIST" not in variable.attrs:
+        return (variable.name.rpartition("/")[2],) if variable.ndim else ()
+    file = variable.file
+    return tuple(
+        file[reference[0]].name.rpartition("/")[2] for reference in variable.attrs["DIMENSION_LIST"]
+    )
+
+
 def content_digest(dataset: xr.Dataset) -> str:
-    """SHA-256 over names, dimensions, types, bytes and attributes, without the circumstances.
+    """SHA-256 over names, dimensions, types, bytes and attributes, without provenance.
 
     Two records of the same task have equal digests, whenever and wherever they were computed.
     """
@@ -246,7 +285,7 @@ def content_digest(dataset: xr.Dataset) -> str:
 
 
 def _lasting(name: Any) -> bool:
-    return name not in CIRCUMSTANCES
+    return name not in PROVENANCE
 
 
 def _plain(value: Any) -> Any:

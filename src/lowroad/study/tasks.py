@@ -1,181 +1,94 @@
-"""The kinds of task, training run, path and sharpness, and the hash of what determines each."""
+"""A task of a study, and the hash of what determines its record."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
-from lowroad.mnist_sources import SHA256
-from lowroad.study.config import (
-    DataSettings,
-    LbfgsSettings,
-    NetworkName,
-    PathSettings,
-    PlaneSettings,
-    Settings,
-    SgdSettings,
-    SharpnessSettings,
-)
-
-Optimizer = Literal["sgd", "lbfgs"]
-Side = Literal["train", "test"]
-WeightSet = Literal["sgd_train", "sgd_test", "lbfgs_train", "lbfgs_test"]
-
-OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "lbfgs")
-SIDES: tuple[Side, ...] = ("train", "test")
-WEIGHT_SETS: tuple[WeightSet, ...] = ("sgd_train", "sgd_test", "lbfgs_train", "lbfgs_test")
-
-VERSION = 1
-"""To be raised when the same settings come to mean another computation; old records stay valid
-for what they say but are no longer found."""
-
-DATASET = hashlib.sha256(json.dumps(SHA256, sort_keys=True).encode()).hexdigest()
-"""Digest of the whole data set, from the digests of its files."""
+from lowroad.study.references import NUMERICS, ProblemReference
 
 
-def derived_seed(*parts: str | int) -> int:
-    """A seed in [0, 2^63) from a hash of ``parts``: independent of order, workers and each other.
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One computation: a measurement of one problem, with what it depends on.
 
-    >>> derived_seed(0, "FCP", "initial weights", 3) == derived_seed(0, "FCP", "shuffling", 3)
-    False
+    Attributes:
+        measurement: the name of the measurement.
+        problem: what it is made on.
+        labels: what tells it from the study's other tasks of the measurement, such as optimizer and
+            seed; part of the hash, since seeds are derived from labels.
+        settings: what else determines it.
+        study_seed: the study's seed.
+        records: hashes of the records that it is computed from.
+        group: the name of tasks that take about as long as this one.
+        work: rough seconds that it takes.
+        budget: settings that say how far a trajectory goes, not which one it is.
+        origin: the file that it reads, which is known by its digest.
     """
-    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
+    measurement: str
+    problem: ProblemReference
+    labels: Mapping[str, str | int]
+    settings: Mapping[str, Any]
+    study_seed: int
+    group: str
+    records: tuple[str, ...] = ()
+    work: float = 0.0
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = ""
 
-class _Task(Settings):
-    def determinants(self) -> dict[str, Any]:
+    def hash_inputs(self) -> dict[str, Any]:
         """Everything that determines the record, and nothing else."""
-        raise NotImplementedError
+        return {**self._inputs, "budget": dict(self.budget)}
+
+    @property
+    def _inputs(self) -> dict[str, Any]:
+        return {
+            "measurement": self.measurement,
+            "numerics": NUMERICS,
+            "problem": {"label": self.problem.label, **self.problem.hash_inputs()},
+            "labels": dict(self.labels),
+            "settings": dict(self.settings),
+            "study_seed": self.study_seed,
+            "records": list(self.records),
+        }
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the determinants as canonical JSON; the record's name in the store."""
-        return hashlib.sha256(canonical_json(self.determinants()).encode()).hexdigest()
+        """SHA-256 of the hash inputs as canonical JSON; the record's name in the store."""
+        return digest_of(self.hash_inputs())
 
+    @cached_property
+    def trajectory(self) -> str:
+        """The same without the budget: the name of the snapshot from which longer runs go on."""
+        return digest_of(self._inputs)
 
-class TrainingTask(_Task):
-    """One training run: a network, an optimizer and the index of its seed."""
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and self.hash == other.hash
 
-    network: NetworkName
-    activation: Literal["softplus", "relu"]
-    data: DataSettings
-    study_seed: int
-    seed: int
-    settings: SgdSettings | LbfgsSettings
-
-    @property
-    def optimizer(self) -> Optimizer:
-        """Name of the optimizer that the settings belong to."""
-        return "sgd" if isinstance(self.settings, SgdSettings) else "lbfgs"
-
-    @property
-    def group(self) -> str:
-        """Name of the tasks that take about as long as this one."""
-        return f"training {self.network} {self.optimizer}"
+    def __hash__(self) -> int:
+        return hash(self.hash)
 
     def __str__(self) -> str:
-        return f"{self.group} seed {self.seed}"
-
-    def determinants(self) -> dict[str, Any]:
-        """Everything that determines the record, and nothing else."""
-        return {
-            "task": "training",
-            "version": VERSION,
-            "dataset": DATASET,
-            **self.model_dump(mode="json"),
-            "optimizer": self.optimizer,
-        }
-
-    def generator_seed(self, use: str) -> int:
-        """Seed for a use of random numbers; both optimizers get the same initial weights."""
-        return derived_seed(self.study_seed, self.network, use, self.seed)
+        return f"{self.group}{_told(self.labels)}"
 
 
-class PathTask(_Task):
-    """One path between the weights of two training runs, on one landscape.
-
-    With ``plane`` the heights on the plane through its ends and its peak are part of the record.
-    """
-
-    network: NetworkName
-    activation: Literal["softplus", "relu"]
-    data: DataSettings
-    study_seed: int
-    weights: WeightSet
-    landscape: Side
-    seeds: tuple[int, int]
-    records: tuple[str, str]
-    settings: PathSettings
-    plane: PlaneSettings | None = None
-
-    @property
-    def group(self) -> str:
-        """Name of the tasks that take about as long as this one."""
-        return f"path {self.network} on {self.landscape}"
-
-    def __str__(self) -> str:
-        return f"{self.group}, {self.weights} {self.seeds[0]}-{self.seeds[1]}"
-
-    def determinants(self) -> dict[str, Any]:
-        """Everything that determines the record; network, data and seeds are in the records' names.
-
-        The number of pairs is not part of it: other pairs do not change this path.
-        """
-        plane = self.plane and {"plane": self.plane.model_dump(mode="json", exclude={"pairs"})}
-        return {
-            **(plane or {}),
-            "task": "path",
-            "version": VERSION,
-            "records": self.records,
-            "weights": self.weights,
-            "landscape": self.landscape,
-            "settings": self.settings.model_dump(mode="json", exclude={"pairs"}),
-        }
-
-    def generator_seed(self) -> int:
-        """Seed for the mini-batches of the path's steps."""
-        return derived_seed("path", *self.records, self.weights, self.landscape)
+def _told(labels: Mapping[str, str | int]) -> str:
+    if "seed_1" in labels:
+        first, second = labels["first"], labels["second"]
+        sets = f"{first}" if first == second else f"{first} to {second}"
+        return f", {sets} {labels['seed_1']}-{labels['seed_2']}"
+    sets = f", {labels['set']}" if "set" in labels else ""
+    return f"{sets} seed {labels['seed']}" if "seed" in labels else sets
 
 
-class SharpnessTask(_Task):
-    """The curvature of the training loss at one point of a training run."""
-
-    network: NetworkName
-    activation: Literal["softplus", "relu"]
-    data: DataSettings
-    study_seed: int
-    weights: WeightSet
-    seed: int
-    record: str
-    settings: SharpnessSettings
-
-    @property
-    def group(self) -> str:
-        """Name of the tasks that take about as long as this one."""
-        return f"sharpness {self.network}"
-
-    def __str__(self) -> str:
-        return f"{self.group}, {self.weights} seed {self.seed}"
-
-    def determinants(self) -> dict[str, Any]:
-        """Everything that determines the record; network, data and seed are in the run's name."""
-        return {
-            "task": "sharpness",
-            "version": VERSION,
-            "record": self.record,
-            "weights": self.weights,
-            "settings": self.settings.model_dump(mode="json", exclude={"runs"}),
-        }
-
-    def generator_seed(self) -> int:
-        """Seed for the iteration's first vector and the trace's random vectors."""
-        return derived_seed("sharpness", self.record, self.weights)
-
-
-Task = TrainingTask | PathTask | SharpnessTask
+def digest_of(inputs: Any) -> str:
+    """SHA-256 of a value as canonical JSON."""
+    return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
 
 
 def canonical_json(value: Any) -> str:

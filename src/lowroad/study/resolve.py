@@ -1,0 +1,397 @@
+"""From a study file to a study that can be run: everything that it names is found and checked.
+
+Problems are made once here, optimizers and path finders get their defaults, checkpoints their
+digests. What is found is kept in ``DIR/problems.json``, so that status, report and export need
+neither PyTorch nor the study's own modules.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from glob import glob
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from lowroad.seeds import derived_seed
+from lowroad.study.config import StudyConfig
+from lowroad.study.labels import SetPair, WeightSet
+from lowroad.study.references import (
+    Facts,
+    ProblemReference,
+    code_of,
+    make_problem,
+    resolve_problem,
+    see_folder,
+)
+from lowroad.study.study_file import StudyFileError, document, parse_study
+from lowroad.study.tasks import canonical_json
+
+INITIAL = "initial weights"
+"""The use of random numbers that a run's start is drawn for."""
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A file of weights.
+
+    Attributes:
+        path: where it is.
+        digest: SHA-256 of its content.
+    """
+
+    path: str
+    digest: str
+
+    @property
+    def seed(self) -> int:
+        """The number that stands where a training run has its seed."""
+        return int(self.digest[:6], 16)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with everything that its file names.
+
+    Attributes:
+        config: the settings, with all defaults.
+        folder: where the study's own modules are; None for a study without any.
+        problems: the problems by name.
+        facts: what is known of them.
+        codes: version or digest of the source of each optimizer's method, by the method's path.
+        files: the files of each table of checkpoints.
+    """
+
+    config: StudyConfig
+    folder: Path | None
+    problems: dict[str, ProblemReference]
+    facts: dict[str, Facts]
+    codes: dict[str, str]
+    files: dict[str, tuple[CheckpointFile, ...]] = field(default_factory=dict)
+
+    def selections(self, problem: str) -> tuple[str, ...]:
+        """How points of runs of a problem are chosen."""
+        facts = self.facts[problem]
+        return self.config.selections(problem, facts.splits, facts.validation)
+
+    def sets(self, problem: str) -> tuple[WeightSet, ...]:
+        """All weight sets of a problem."""
+        facts = self.facts[problem]
+        return self.config.sets(problem, facts.splits, facts.validation)
+
+    def set_pairs(self, problem: str) -> tuple[SetPair, ...]:
+        """Pairs of weight sets of a problem that paths connect."""
+        return self.config.set_pairs(problem, self.sets(problem))
+
+    def splits(self, problem: str) -> tuple[str, ...]:
+        """The splits on whose landscapes the problem's paths are measured."""
+        return tuple(
+            split
+            for split in self.config.settings(problem).paths.splits
+            if split in self.facts[problem].splits
+        )
+
+    def grid(self, problem: str, optimizer: str) -> list[dict[str, Any]]:
+        """All combinations of an optimizer's settings; one where it has no grid."""
+        return combinations(self.config.settings(problem).optimizers[optimizer].own)
+
+    def as_json(self) -> bytes:
+        """What `load_study` reads beside the study file."""
+        content = {
+            "folder": None if self.folder is None else str(self.folder),
+            "problems": {name: asdict(each) for name, each in self.problems.items()},
+            "facts": {name: asdict(each) for name, each in self.facts.items()},
+            "codes": self.codes,
+            "files": {name: [asdict(f) for f in each] for name, each in self.files.items()},
+        }
+        return json.dumps(content, indent=1).encode()
+
+
+def load_study(config: StudyConfig, content: bytes) -> Study:
+    """Return the study that was run with a configuration.
+
+    Raises:
+        ValueError: when the content is not what `Study.as_json` wrote.
+    """
+    try:
+        raw = json.loads(content)
+        return Study(
+            config,
+            None if raw["folder"] is None else Path(raw["folder"]),
+            {name: ProblemReference(**each) for name, each in raw["problems"].items()},
+            {name: Facts.from_json(each) for name, each in raw["facts"].items()},
+            raw["codes"],
+            {n: tuple(CheckpointFile(**f) for f in each) for n, each in raw["files"].items()},
+        )
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a list of a study's problems: {error!r}") from None
+
+
+def combinations(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Settings with each `{grid = [...]}` replaced by its values, in every combination.
+
+    >>> combinations({"lr": {"grid": [1, 2]}, "epochs": 3})
+    [{'lr': 1, 'epochs': 3}, {'lr': 2, 'epochs': 3}]
+    """
+    names, choices = list(settings), [_choices(value) for value in settings.values()]
+    return [dict(zip(names, values, strict=True)) for values in product(*choices)]
+
+
+def _choices(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        if set(value) == {"grid"} and isinstance(value["grid"], list) and value["grid"]:
+            return value["grid"]
+        return combinations(value)
+    return [value]
+
+
+def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None = None) -> Study:
+    """Find and check everything that a study names, before its first task.
+
+    Args:
+        config: the study as its file says it.
+        folder: the study file's folder, from which modules are imported.
+        known: the study as it was resolved before; problems of the same source are not made again.
+
+    Raises:
+        StudyFileError: with one line for each problem, optimizer, finder or file that cannot be
+            used, beginning with its place in the study file.
+    """
+    see_folder(folder)
+    found: list[str] = []
+    problems: dict[str, ProblemReference] = {}
+    facts: dict[str, Facts] = {}
+    for name, settings in config.problems.items():
+        try:
+            path, options = settings.from_, _checked_options(settings.from_, settings.options)
+            code = settings.version or code_of(path, folder)
+            problems[name] = ProblemReference(name, path, canonical_json(options), code)
+            if known is not None and known.problems.get(name) == problems[name]:
+                facts[name] = known.facts[name]
+            else:
+                facts[name] = examine(make_problem(problems[name], folder), name, config.seed)
+        except StudyFileError as error:
+            found += [f"problems.{name}: {line}" for line in error.problems]
+        except Exception as error:
+            if _is_user_error(error, folder):
+                error.add_note(f"raised while the problem {name} of the study was made")
+                raise
+            found.append(f"problems.{name}: {_first_line(error)}")
+    config, more, codes = _with_defaults(config, folder)
+    found += more
+    files = {}
+    for name, table in config.checkpoints.items():
+        files[name] = _files(table.files, folder)
+        if not files[name]:
+            found.append(
+                f"checkpoints.{name}.files: no file matches {table.files!r} in {folder or '.'}"
+            )
+    if found:
+        raise StudyFileError(list(dict.fromkeys(found)))
+    study = Study(config, folder, problems, facts, codes, files)
+    found = list(dict.fromkeys(_misfits(study)))
+    if found:
+        raise StudyFileError(found)
+    return study
+
+
+def examine(problem: Any, name: str, seed: int) -> Facts:
+    """Take a problem's fingerprint at its first start, and what reports say of it.
+
+    Raises:
+        ValueError: when the start or the value there is not finite or of another dimension.
+    """
+    import torch
+
+    from lowroad.optimizers.result import check_start
+
+    generator = torch.Generator().manual_seed(derived_seed(seed, name, INITIAL, 0))
+    start = problem.start(generator)
+    landscape = problem.train
+    check_start(landscape, start)
+    began = time.perf_counter()
+    value = landscape.value(start)
+    middle = time.perf_counter()
+    landscape.value_and_gradient(start)
+    end = time.perf_counter()
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite value at the first start, got {value}")
+    return Facts(
+        dimension=landscape.dimension,
+        dtype=str(landscape.dtype),
+        start_norm=float(start.double().norm()),
+        start_value=value,
+        quantity=problem.quantity,
+        unit=problem.unit,
+        lower_bound=problem.lower_bound,
+        splits=problem.splits,
+        samples={split: problem.landscape(split).samples for split in problem.splits},
+        metrics=tuple(problem.metrics),
+        validation=problem.validation is not None,
+        aligns=problem.align is not None,
+        merges=problem.same is not None,
+        value_seconds=middle - began,
+        gradient_seconds=end - middle,
+    )
+
+
+def _checked_options(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a problem's function with its defaults, checked against its signature."""
+    parameters = inspect.signature(resolve_problem(path)).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    known = [
+        name for name, p in parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name != "device"
+    ]  # fmt: skip
+    lines = [
+        f"{name}: {path} has no such option{nearest(name, known)}"
+        for name in options
+        if name not in known and not open_ended
+    ]
+    lines += [
+        f"{name}: missing; {path} needs it"
+        for name in known
+        if parameters[name].default is inspect.Parameter.empty and name not in options
+    ]
+    if lines:
+        raise StudyFileError(lines)
+    defaults = {
+        name: parameters[name].default
+        for name in known
+        if isinstance(parameters[name].default, bool | int | float | str | None)
+    }
+    return {**{k: v for k, v in defaults.items() if v is not inspect.Parameter.empty}, **options}
+
+
+def _with_defaults(
+    config: StudyConfig, folder: Path | None
+) -> tuple[StudyConfig, list[str], dict[str, str]]:
+    """The study with defaults of optimizers and finders, what is wrong with it, and sources."""
+    from lowroad.optimizers.method import settings_of
+    from lowroad.paths.registry import finder_settings
+
+    found: list[str] = []
+    codes: dict[str, str] = {}
+    for problem in config.problems:
+        found += _misused(config, problem, folder, codes)
+    if found:
+        return config, found, codes
+    content = document(config, full=True)
+    for table in (content, *content["problems"].values()):
+        for own in table.get("optimizers", {}).values():
+            if "method" in own:
+                own |= {**_set(settings_of(own["method"])), **own}
+        paths = table.get("paths", {})
+        if "finder" in paths:
+            table["paths"] = {**_set(finder_settings(paths["finder"])), **paths}
+        for each in paths.get("finders", {}).values():
+            each |= {**_set(finder_settings(each["finder"])), **each}
+    return parse_study(content), found, codes
+
+
+def _set(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults that a study file can hold."""
+    return {name: value for name, value in defaults.items() if value is not None}
+
+
+def _misused(
+    config: StudyConfig, problem: str, folder: Path | None, codes: dict[str, str]
+) -> Iterable[str]:
+    """What is wrong with the optimizers and path finders of a problem; adds their sources."""
+    from lowroad.optimizers.method import check_settings
+    from lowroad.paths.registry import check_finder
+
+    settings, sections = config.settings(problem), config.problems[problem].sections
+    checks: list[tuple[str, Callable[[str, dict[str, Any]], None], str, dict[str, Any]]] = []
+    for name, table in settings.optimizers.items():
+        own = name in sections.get("optimizers", {})
+        place = f"problems.{problem}.optimizers.{name}" if own else f"optimizers.{name}"
+        checks += [(place, check_settings, table.method, each) for each in combinations(table.own)]
+        with suppress(ImportError):  # the check says it
+            codes[table.method] = table.version or code_of(table.method, folder)
+    place = f"problems.{problem}.paths" if "paths" in sections else "paths"
+    checks.append((place, check_finder, settings.paths.finder, settings.paths.own))
+    for name, finder in settings.paths.finders.items():
+        checks.append((f"{place}.finders.{name}", check_finder, finder.finder, finder.own))
+    for place, check, name, each in checks:
+        try:
+            check(name, each)
+        except (ValueError, TypeError, ImportError) as error:
+            if _is_user_error(error, folder):
+                raise
+            yield from (f"{place}.{line}" for line in str(error).splitlines())
+
+
+def _files(patterns: Any, folder: Path | None) -> tuple[CheckpointFile, ...]:
+    """The files that patterns match, by content; two of equal content count once."""
+    listed = (patterns,) if isinstance(patterns, str) else patterns
+    paths = {
+        Path(match) for pattern in listed
+        for match in glob(str((folder or Path()) / pattern), recursive=True)
+    }  # fmt: skip
+    by_digest = {
+        hashlib.sha256(path.read_bytes()).hexdigest(): path
+        for path in sorted(paths, reverse=True)
+        if path.is_file()
+    }
+    return tuple(CheckpointFile(str(by_digest[d].absolute()), d) for d in sorted(by_digest))
+
+
+def _misfits(study: Study) -> Iterable[str]:
+    """Settings that do not fit the problems: found without making anything."""
+    for name, facts in study.facts.items():
+        settings = study.config.settings(name)
+        if settings.paths.align and not facts.aligns:
+            yield f"paths.align: the problem {name} has no alignment"
+        if settings.sharpness.runs:
+            from lowroad.analysis.sharpness import require_curvlinops
+
+            require_curvlinops()
+        smallest = min((facts.samples[split] for split in study.splits(name)), default=1)
+        batch = settings.paths.own.get("batch_size")
+        if isinstance(batch, int) and batch > smallest:
+            yield (
+                f"paths.batch_size: expected at most {smallest}, the number of samples of {name}, "
+                f"got {batch}"
+            )
+        for optimizer, table in study.config.optimizers_of(name).items():
+            size = table.own.get("batch_size")
+            if isinstance(size, int) and size > facts.samples["train"] > 1:
+                yield (
+                    f"optimizers.{optimizer}.batch_size: expected at most "
+                    f"{facts.samples['train']}, the training samples of {name}, got {size}"
+                )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the nearest known name, or at all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; known: {', '.join(names)}" if names else "; it has none"
+
+
+def _is_user_error(error: Exception, folder: Path | None) -> bool:
+    """Whether an error was raised inside a module of the study's folder."""
+    if folder is None:
+        return False
+    trace = error.__traceback__
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename).is_relative_to(folder):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
