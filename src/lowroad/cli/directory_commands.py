@@ -15,9 +15,8 @@ from lowroad.cli.messages import FAILED, WRONG_USAGE, fail, readable_errors, stu
 
 # Everything heavy is imported where it is used: `lowroad --help` shall answer at once.
 if TYPE_CHECKING:
-    from lowroad.study.config import StudyConfig
+    from lowroad.study.resolve import Study
     from lowroad.study.results import StudyResults
-    from lowroad.study.status import StageStatus
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A study's directory.")]
 
@@ -25,9 +24,10 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A study's direct
 def status(directory: Directory) -> None:
     """Show how far a study is: what is done, running, failed and missing, and the time left."""
     with readable_errors():
-        from lowroad.study.study_file import read_study
+        from lowroad.study.results import read_resolved
 
-        print_status(read_study(study_in(directory)), directory)
+        study_in(directory)
+        print_status(read_resolved(directory)[1], directory)
 
 
 def verify(directory: Directory) -> None:
@@ -38,7 +38,7 @@ def verify(directory: Directory) -> None:
         study_in(directory)
         found = verify(directory)
         typer.echo(
-            f"{found.records} records and {found.checkpoints} checkpoints in {directory} are sound"
+            f"{found.records} records and {found.snapshots} snapshots in {directory} are sound"
         )
         for problem in (*found.study_file, *found.damaged):
             warn(problem)
@@ -50,8 +50,8 @@ def verify(directory: Directory) -> None:
             )
         if found.damaged:
             advice.append(
-                f"{len(found.damaged)} damaged; `lowroad run` sets damaged records of its study "
-                "aside and computes them again"
+                f"{len(found.damaged)} damaged; `lowroad run` moves damaged records of its "
+                "study out of the way and computes them again"
             )
         if advice:
             fail("\n".join(advice), FAILED)
@@ -111,66 +111,53 @@ def export(
             typer.echo(f"Written: {zarr}")
 
 
-def print_status(config: StudyConfig, directory: Path) -> None:
-    """Print a table of the study's stages, and what is damaged."""
+def print_status(study: Study, directory: Path) -> None:
+    """Print a table of the study's tasks, and what is damaged."""
     from rich.console import Console
     from rich.table import Table
 
+    from lowroad.study.measurements import MEASUREMENTS
     from lowroad.study.progress import clock
     from lowroad.study.status import status
 
-    found = status(config, directory)
+    found = status(study, directory)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("stage", no_wrap=True)
-    sharpness = any(row.points for row in found.stages)
-    kinds = ("runs", "paths", *(("sharpness",) if sharpness else ()))
-    for title in (*kinds, "running", "failed", "missing"):
+    table.add_column("problem", no_wrap=True)
+    table.add_column("tasks", no_wrap=True)
+    for title in ("done", "running", "failed", "missing"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("work left", justify="right")
-    for row in found.stages:
+    for row in found.rows:
         table.add_row(
-            f"{row.network} {row.optimizer}",
-            f"{row.trainings_done}/{row.trainings}",
-            f"{row.paths_done}/{row.paths}",
-            *((f"{row.points_done}/{row.points}",) if sharpness else ()),
+            row.problem,
+            MEASUREMENTS[row.measurement].what,
+            f"{row.done}/{row.total}",
             str(row.running),
             str(row.failed),
             str(row.missing),
-            _work(row),
         )
-    total = sum(row.total for row in found.stages)
-    done = sum(row.done for row in found.stages)
-    typer.echo(f"Study {config.name} in {directory}: {done} of {total} tasks stored")
+    total = sum(row.total for row in found.rows)
+    done = sum(row.done for row in found.rows)
+    typer.echo(f"Study {study.config.name} in {directory}: {done} of {total} tasks stored")
     if found.runs:
+        left = found.seconds_left
         typer.echo(
             f"{_number(found.runs, 'run')} under way with {_number(found.workers, 'task')}"
-            + (
-                ""
-                if math.isnan(found.seconds_left)
-                else f", about {clock(found.seconds_left)} left"
-            )
+            + ("" if math.isnan(left) else f", about {clock(left)} left")
         )
+    elif done < total and not math.isnan(found.work_left):
+        typer.echo(f"About {clock(found.work_left)} of one worker are left")
     typer.echo()
     Console(highlight=False).print(table)
     if found.abandoned:
         size = sum(found.abandoned.values()) / 1e6
         typer.echo(
-            f"\n{_number(len(found.abandoned), 'checkpoint')} ({size:.1f} MB) of tasks that are "
-            "stored, or are not in the study as it is now, can be deleted:"
+            f"\n{_number(len(found.abandoned), 'snapshot')} ({size:.1f} MB) of runs that are not "
+            "in the study as it is now can be deleted:"
         )
         for path in found.abandoned:
             typer.echo(f"  {path}")
     for problem in found.damaged:
-        warn(f"{problem}; `lowroad run` sets it aside and computes it again if it needs it")
-
-
-def _work(row: StageStatus) -> str:
-    """What is left of a stage: the time of one worker, and tasks of kinds not yet timed."""
-    from lowroad.study.progress import clock
-
-    time = [clock(row.seconds_left)] if row.seconds_left or not row.untimed else []
-    tasks = [_number(row.untimed, "task")] if row.untimed else []
-    return " + ".join(time + tasks)
+        warn(f"{problem}; `lowroad run` moves it out of the way and computes it again if needed")
 
 
 def _number(number: int, what: str) -> str:
@@ -209,7 +196,7 @@ def _last_change(directory: Path) -> int:
     code = (path for path in Path(__file__).parents[1].rglob("*.*") if path.suffix != ".pyc")
     last = 0
     for path in (store.study_file, *map(store.path, store.hashes()), *code):
-        with contextlib.suppress(FileNotFoundError):  # another run has just set it aside
+        with contextlib.suppress(FileNotFoundError):  # another run has just moved it
             # By the last change of any kind: a copied record may have kept its old `st_mtime`.
             last = max(last, path.stat().st_ctime_ns)
     return last
@@ -221,7 +208,7 @@ def _results(directory: Path, shows: str) -> StudyResults:
 
     results = load_results(directory)
     for problem in results.damaged:
-        warn(f"{problem}; `lowroad run` sets it aside and computes it again")
+        warn(f"{problem}; `lowroad run` moves it out of the way and computes it again")
     if results.missing:
         warn(f"{results.missing} tasks are not stored yet: {shows} what there is")
     return results

@@ -60,23 +60,29 @@ def run(
 ) -> None:
     """Run a study, or go on with it, and write its report."""
     with readable_errors():
-        from lowroad.study.study_file import read_study
+        from lowroad.study.study_file import overridden, read_study
 
         config = read_study(study, assignments or [])
+        for line in overridden(config, assignments or []):
+            warn(line)
         where = _workers(workers, scheduler, slurm, device)
-        share = _share(shard)
+        part = _shard(shard)
+        folder = study.absolute().parent
         directory = out or Path("runs") / config.name
         if dry_run:
-            print_status(config, directory)
+            from lowroad.study.resolve import resolve_study
+            from lowroad.study.run import read_known
+            from lowroad.study.store import Store
+
+            known = read_known(Store(directory))
+            print_status(resolve_study(config, folder, known), directory)
             typer.echo("\nThis was a dry run: nothing has been done.")
             return
         if directory.exists() and not directory.is_dir():
             fail(f"{directory}: expected a directory, got a file", WRONG_USAGE)
-        if share is None:
-            _run(config, directory, where, (0, 1), device)
+        _run(config, directory, folder, where, part or (0, 1), device)
+        if part is None:
             bring_the_report_up_to_date(directory)
-        else:
-            _run(config, directory, where, share, device)
 
 
 def _workers(
@@ -97,7 +103,7 @@ def _workers(
     return workers or (_cuda_devices() if device == "auto" else 0) or _cores()
 
 
-def _share(shard: str | None) -> tuple[int, int] | None:
+def _shard(shard: str | None) -> tuple[int, int] | None:
     """Return (i − 1, n) of "i/n"."""
     if shard is None:
         return None
@@ -110,21 +116,22 @@ def _share(shard: str | None) -> tuple[int, int] | None:
 def _run(
     config: StudyConfig,
     directory: Path,
+    folder: Path,
     workers: Workers,
-    share: tuple[int, int],
+    shard: tuple[int, int],
     device: Device,
 ) -> None:
     from lowroad.study.run import prepare_run
 
-    prepared = prepare_run(config, directory, share)
+    prepared = prepare_run(config, directory, folder, shard)
     for note in prepared.notes:
         warn(note)
-    total, done = prepared.agenda.total, len(prepared.agenda.done)
+    total, done = prepared.schedule.total, len(prepared.schedule.done)
     by = _told(workers, device)
     part = (
         ""
-        if share == (0, 1)
-        else f" (shard {share[0] + 1} of {share[1]}: {len(prepared.tasks)} now)"
+        if shard == (0, 1)
+        else f" (shard {shard[0] + 1} of {shard[1]}: {len(prepared.tasks)} now)"
     )
     typer.echo(
         f"Study {config.name} in {directory}: {total} tasks, {done} stored, {total - done} to do"
@@ -132,10 +139,8 @@ def _run(
     )
     try:
         summary = _perform(prepared, workers, device)
-    except ModuleNotFoundError as missing:
-        fail(str(missing), FAILED)
     except KeyboardInterrupt:
-        stored = len(prepared.agenda.done)
+        stored = len(prepared.schedule.done)
         fail(
             f"\nInterrupted: {stored} of {total} tasks are stored, nothing finished is lost.\n"
             f"To go on: {_same_command()}",
@@ -145,18 +150,18 @@ def _run(
         warn(f"failed: {task}: {error}\n  traceback: {_traceback(prepared, task.hash)}")
     for problem in summary.damaged:
         warn(problem)
-    waiting = summary.waiting if share == (0, 1) else 0  # other shards do much of what waits
+    waiting = summary.waiting if shard == (0, 1) else 0  # other shards do much of what waits
     if summary.failed or waiting:
         told = [f"{len(summary.failed)} of {total} tasks failed"] if summary.failed else []
         if waiting:
             told.append(
-                f"{waiting} paths and points of sharpness could not begin because training runs "
-                "failed or their records are damaged"
+                f"{waiting} could not begin because tasks before them failed or their records are "
+                "damaged"
             )
         fail(f"{'; '.join(told)}. Running again does what is missing.", FAILED)
-    if share != (0, 1):
+    if shard != (0, 1):
         if prepared.tasks:  # others may have finished what paths of this part waited for
-            return _run(config, directory, workers, share, device)
+            return _run(config, directory, folder, workers, shard, device)
         _tell_what_waits(prepared)
 
 
@@ -173,11 +178,11 @@ def _told(workers: Workers, device: Device) -> str:
 
 
 def _tell_what_waits(prepared: PreparedRun) -> None:
-    missing = prepared.agenda.total - len(prepared.agenda.done)
+    missing = prepared.schedule.total - len(prepared.schedule.done)
     if missing:
         typer.echo(
             f"This shard has nothing more to do now; {missing} of the study's tasks are not "
-            "stored. Paths begin when all training runs of their network and optimizer are stored: "
+            "stored. Paths begin when all training runs of their problem and optimizer are stored: "
             "run the shards again for them, and `lowroad report` when all is done."
         )
     else:
@@ -198,14 +203,14 @@ def _perform(prepared: PreparedRun, workers: Workers, device: Device) -> RunSumm
     from lowroad.study.progress import LiveDisplay, PlainDisplay
 
     if not prepared.tasks:
-        return prepared.perform(workers, lambda tally, event: None)
+        return prepared.execute(workers, lambda progress, event: None)
     console = Console()
     with LiveDisplay(console) if console.is_terminal else PlainDisplay(sys.stdout) as display:
-        return prepared.perform(workers, display, device)
+        return prepared.execute(workers, display, device)
 
 
 def _traceback(prepared: PreparedRun, task_hash: str) -> Path:
-    return prepared.agenda.store.failure_path(task_hash)
+    return prepared.schedule.store.failure_path(task_hash)
 
 
 def _cuda_devices() -> int:

@@ -75,6 +75,23 @@ def read_study(path: Path, assignments: Sequence[str] = ()) -> StudyConfig:
         raise StudyFileError([f"{path}: {line}" for line in error.problems]) from None
 
 
+def overridden(config: StudyConfig, assignments: Sequence[str]) -> list[str]:
+    """Which problems keep their own value of a setting that was assigned for all."""
+    lines = []
+    for assignment in assignments:
+        key = assignment.partition("=")[0].strip()
+        for name, problem in config.problems.items():
+            own: Any = problem.sections
+            for part in key.split("."):
+                own = own.get(part.strip()) if isinstance(own, Mapping) else None
+            if own is not None and not isinstance(own, Mapping):
+                lines.append(
+                    f"--set {key}: the problem {name} keeps its own value, {shown(own)}; "
+                    f"--set problems.{name}.{key}=... changes it"
+                )
+    return lines
+
+
 def _content(path: Path) -> bytes:
     if path.exists() and not path.is_file():
         raise StudyFileError([f"{path}: expected a study file, got no regular file"])

@@ -13,8 +13,8 @@
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   function themed(spec) {
-    const { data, layout } = structuredClone(spec);
     const ink = color("--ink");
+    const { data, layout } = JSON.parse(JSON.stringify(spec).replaceAll('"black"', `"${ink}"`));
     for (const trace of data) {
       if (trace.meta === "ink") {
         if (trace.line) trace.line.color = ink;
@@ -22,10 +22,6 @@
           trace.marker.color = ink;
           trace.marker.line.color = ink;
         }
-      }
-      if (trace.meta === "surface") {
-        trace.colorscale = [[0, color("--surface-low")], [1, color("--surface-high")]];
-        trace.line.color = color("--line");
       }
     }
     layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
@@ -48,6 +44,7 @@
 
   const drawn = new Set();
   const isScene = (element) => "scene" in specs[element.id].layout;
+  const isShown = (element) => element.offsetParent !== null;
   function draw(element) {
     if (drawn.has(element)) return;
     drawn.add(element);
@@ -57,6 +54,22 @@
   function letGo(element) {
     if (!drawn.delete(element)) return;
     Plotly.purge(element);
+  }
+  function redraw() {
+    for (const element of drawn) Plotly.newPlot(element, ...themed(specs[element.id]), options);
+  }
+
+  // A chooser shows those of the .option elements beside it that fit all of its selections.
+  for (const chooser of document.querySelectorAll(".chooser")) {
+    const selects = [...chooser.querySelectorAll("select")];
+    const choices = [...chooser.parentElement.querySelectorAll(".option")];
+    const choose = () => {
+      for (const choice of choices) {
+        choice.hidden = selects.some((select) => choice.dataset[select.dataset.key] !== select.value);
+      }
+    };
+    selects.forEach((select) => select.addEventListener("change", choose));
+    choose();
   }
 
   const charts = [...document.querySelectorAll(".chart")];
@@ -72,8 +85,22 @@
     { rootMargin: "600px" },
   );
   charts.forEach((element) => observer.observe(element));
-  window.addEventListener("beforeprint", () => charts.forEach(draw));
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const element of drawn) Plotly.react(element, ...themed(specs[element.id]), options);
+
+  // On paper everything is drawn in light colours and at the paper's width, and nothing is folded.
+  const folded = [];
+  window.addEventListener("beforeprint", () => {
+    for (const details of document.querySelectorAll("details:not([open])")) {
+      details.open = true;
+      folded.push(details);
+    }
+    document.documentElement.classList.add("printing");
+    charts.filter(isShown).forEach(draw);
+    redraw();
   });
+  window.addEventListener("afterprint", () => {
+    for (const details of folded.splice(0)) details.open = false;
+    document.documentElement.classList.remove("printing");
+    redraw();
+  });
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 })();
