@@ -58,7 +58,7 @@ def losses_table(summary: Summary) -> TableView:
         printed = paper.LOSSES.get(network.name, {})
         return [
             scientific(float(cell["mean"])),
-            scientific(float(cell["deviation"])),
+            scientific(float(cell["standard_deviation"])),
             _count(cell),
             scientific(printed.get(name, np.nan)),
         ]
@@ -81,7 +81,7 @@ def accuracy_table(summary: Summary) -> TableView:
         if not len(values):
             return None
         cell = summary.accuracies.sel(network=network.name, weights=name)
-        deviation = float(cell["deviation"])
+        deviation = float(cell["standard_deviation"])
         return [
             f"{float(cell['mean']):.2%}",
             "–" if np.isnan(deviation) else f"{deviation:.2%}",
@@ -106,7 +106,7 @@ def weights_table(summary: Summary) -> TableView:
         mean = deviation = np.nan
         if network.weights is not None and name in network.weights["set"]:
             cell = network.weights.sel(set=name)
-            mean, deviation = float(cell["mean"]), float(cell["deviation"])
+            mean, deviation = float(cell["mean"]), float(cell["standard_deviation"])
         printed = paper.WEIGHTS.get(network.name, {}).get(name)
         return [
             scientific(mean),

@@ -22,7 +22,7 @@ from lowroad.execution.executor import Report
 from lowroad.landscapes import NetworkLandscape
 from lowroad.mnist import Images, Mnist, MnistError, load_mnist
 from lowroad.models import MODELS
-from lowroad.optimizers import GoldenSection, Minimum, Progress, lbfgs, sgd
+from lowroad.optimizers import GoldenSection, OptimizationResult, Progress, lbfgs, sgd
 from lowroad.paths import FoundPath, FourierPathFinder
 from lowroad.study.checkpoint import Checkpoint
 from lowroad.study.config import LbfgsSettings, SgdSettings
@@ -162,7 +162,7 @@ def run_training(
     start, settings = train.initial_point(), task.settings
 
     def callback(progress: Progress) -> None:
-        report(progress.step, progress.height)
+        report(progress.step, progress.value)
         checkpoint.note(progress)
 
     if isinstance(settings, SgdSettings):
@@ -192,15 +192,17 @@ def run_training(
     return _training_dataset(task, minimum, test)
 
 
-def _training_dataset(task: TrainingTask, minimum: Minimum, test: NetworkLandscape) -> xr.Dataset:
+def _training_dataset(
+    task: TrainingTask, minimum: OptimizationResult, test: NetworkLandscape
+) -> xr.Dataset:
     history = minimum.history
     test_point = minimum.validation_point
-    if test_point is None or minimum.validation_height is None:
+    if test_point is None or minimum.validation_value is None:
         raise ArithmeticError(f"the test loss was never finite ({minimum.outcome.value})")
     return xr.Dataset(
         {
-            "train_heights": ("step", history.heights, {"long_name": "training loss"}),
-            "test_heights": ("step", history.validation_heights, {"long_name": "test loss"}),
+            "train_heights": ("step", history.values, {"long_name": "training loss"}),
+            "test_heights": ("step", history.validation_values, {"long_name": "test loss"}),
             "train_point": (
                 "parameter",
                 minimum.point.cpu().numpy(),
@@ -218,14 +220,14 @@ def _training_dataset(task: TrainingTask, minimum: Minimum, test: NetworkLandsca
             "network": task.network,
             "optimizer": task.optimizer,
             "seed": task.seed,
-            "train_height": minimum.height,
-            "test_height": minimum.validation_height,
+            "train_height": minimum.value,
+            "test_height": minimum.validation_value,
             "train_step": minimum.step,
             "test_step": minimum.validation_step,
             "train_point_accuracy": _accuracy(test, minimum.point),
             "test_point_accuracy": _accuracy(test, test_point),
             "outcome": minimum.outcome.value,
-            "heights_evaluated": minimum.evaluations.heights,
+            "heights_evaluated": minimum.evaluations.values,
             "gradients_evaluated": minimum.evaluations.gradients,
         },
     )
@@ -296,7 +298,7 @@ def run_path(task: PathTask, records: Sequence[Record], data: Mnist, report: Rep
             "length": found.length,
             "straight_length": float(torch.linalg.vector_norm(end.double() - start.double())),
             "outcome": found.outcome.value,
-            "heights_evaluated": found.evaluations.heights,
+            "heights_evaluated": found.evaluations.values,
             "gradients_evaluated": found.evaluations.gradients,
         },
     )
