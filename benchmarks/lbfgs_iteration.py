@@ -2,7 +2,7 @@
 
     python benchmarks/lbfgs_iteration.py [--networks FCP LeNet LSTM Autoencoder] [--images 60000]
 
-The naive form is made of PyTorch's own layers, evaluates all images in one piece and calls backward
+The naive form is made of PyTorch's own layers, evaluates all images in one chunk and calls backward
 at every trial of the line search. Both forms do the same iterations from the same start and
 alternate, so that their ratio holds on a noisy machine; medians are printed.
 """
@@ -23,7 +23,7 @@ import lowroad
 from lowroad import models
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.golden_section import GoldenSection
-from lowroad.optimizers.line_search import Ray
+from lowroad.optimizers.line_search import LineFunction
 
 
 def naive_iterations(module: nn.Module, inputs: Tensor, targets: Tensor) -> Iterator[float]:
@@ -40,22 +40,22 @@ def naive_iterations(module: nn.Module, inputs: Tensor, targets: Tensor) -> Iter
         return float(loss.detach()), torch.cat([p.grad.reshape(-1) for p in parameters])
 
     memory = CurvatureMemory(10)
-    height, gradient = closure(point)
+    value, gradient = closure(point)
     while True:
         direction = memory.direction(gradient)
 
         def trial(
             alpha: float, x: Tensor = point, p: Tensor = direction
         ) -> tuple[float, float, Callable[[], Tensor]]:
-            height, gradient = closure(x + alpha * p)
-            return height, float(gradient @ p), lambda: gradient
+            value, gradient = closure(x + alpha * p)
+            return value, float(gradient @ p), lambda: gradient
 
-        ray = Ray(direction, lambda alpha, trial=trial: trial(alpha)[0], trial, height)
-        step = GoldenSection().search(ray, height, float(direction @ gradient), 1.0)
-        height, new_gradient = ray.height_and_gradient(step.alpha)
+        function = LineFunction(direction, lambda alpha, trial=trial: trial(alpha)[0], trial, value)
+        step = GoldenSection().search(function, value, float(direction @ gradient), 1.0)
+        value, new_gradient = function.value_and_gradient(step.alpha)
         memory.add(step.alpha * direction, new_gradient - gradient)
         point, gradient = point + step.alpha * direction, new_gradient
-        yield height
+        yield value
 
 
 def of_plain_layers(module: nn.Module) -> nn.Module:
@@ -85,20 +85,20 @@ def alternating(
     """
     naive_times: list[float] = []
     times: list[float] = []
-    heights = ""
+    values = ""
     began = time.perf_counter()
 
     def callback(progress: lowroad.Progress) -> None:
-        nonlocal began, heights
+        nonlocal began, values
         ended = time.perf_counter()
         times.append(ended - began)
-        naive_height = next(naive)
+        naive_value = next(naive)
         began = time.perf_counter()
         naive_times.append(began - ended)
-        heights = f"{naive_height:.5g} and {progress.height:.5g}"
+        values = f"{naive_value:.5g} and {progress.value:.5g}"
 
     lowroad.lbfgs(landscape, landscape.initial_point(), iterations=count, callback=callback)
-    return naive_times, times, heights
+    return naive_times, times, values
 
 
 def compare(name: str, images: int, iterations: int) -> None:

@@ -42,30 +42,30 @@ class Counted(lowroad.Landscape):
     def __init__(self, problem: SumOfSquares) -> None:
         self.problem = problem
         self.dimension, self.dtype, self.device = problem.dimension, problem.dtype, problem.device
-        self.counts = [0, 0]  # heights alone, heights with gradients
+        self.counts = [0, 0]  # values alone, values with gradients
         self.counts_when_close: list[int] | None = None
 
-    def _count(self, kind: int, heights: Tensor) -> None:
-        self.counts[kind] += len(heights)
-        close = any(self.problem.excess(float(h)) <= CLOSE for h in heights)
+    def _count(self, kind: int, values: Tensor) -> None:
+        self.counts[kind] += len(values)
+        close = any(self.problem.excess(float(h)) <= CLOSE for h in values)
         if close and self.counts_when_close is None:
             self.counts_when_close = list(self.counts)
 
-    def heights(self, points: Tensor) -> Tensor:
-        heights = self.problem.heights(points)
-        self._count(0, heights)
-        return heights
+    def values(self, points: Tensor) -> Tensor:
+        values = self.problem.values(points)
+        self._count(0, values)
+        return values
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        heights, gradients = self.problem.heights_and_gradients(points)
-        self._count(1, heights)
-        return heights, gradients
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        values, gradients = self.problem.values_and_gradients(points)
+        self._count(1, values)
+        return values, gradients
 
     def with_graph(self, point: Tensor) -> Tensor:
-        """The height of one point, for optimizers that call backward themselves."""
-        height = self.problem.function(point[None])
-        self._count(1, height.detach())
-        return height[0]
+        """The value of one point, for optimizers that call backward themselves."""
+        value = self.problem.function(point[None])
+        self._count(1, value.detach())
+        return value[0]
 
 
 Run = Callable[[Counted], tuple[str, Tensor]]  # how it says that it ended, and where
@@ -110,8 +110,8 @@ def with_torch(counted: Counted) -> tuple[str, Tensor]:
 
 def with_scipy(counted: Counted) -> tuple[str, Tensor]:
     def function(x: np.ndarray) -> tuple[float, np.ndarray]:
-        height, gradient = counted.height_and_gradient(torch.from_numpy(x.copy()))
-        return height, gradient.numpy()
+        value, gradient = counted.value_and_gradient(torch.from_numpy(x.copy()))
+        return value, gradient.numpy()
 
     found = scipy.optimize.minimize(
         function,
@@ -170,13 +170,13 @@ class Result:
 def measured(problem: SumOfSquares, run: Run) -> Result:
     counted = Counted(problem)
     outcome, point = run(counted)
-    returned_close = problem.excess(problem.height(point)) <= CLOSE
+    returned_close = problem.excess(problem.value(point)) <= CLOSE
     return Result(outcome, counted.counts, counted.counts_when_close, returned_close)
 
 
 def number(counts: list[int]) -> str:
-    heights, gradients = counts
-    return f"{heights} + {gradients}" if heights else str(gradients)
+    values, gradients = counts
+    return f"{values} + {gradients}" if values else str(gradients)
 
 
 def table(title: str, rows: list[list[str]]) -> list[str]:
@@ -208,8 +208,8 @@ def tables() -> str:
             f"Made by `python benchmarks/optimizers_test_set.py --write` with {versions}, "
             f"Python {platform.python_version()}.",
             "",
-            f"Evaluations until the height is first within {CLOSE:g} · max(1, |f*|) of a known "
-            "minimum f*: heights alone + heights with gradients (one number: all with gradients); "
+            f"Evaluations until the value is first within {CLOSE:g} · max(1, |f*|) of a known "
+            "minimum f*: values alone + values with gradients (one number: all with gradients); "
             '— if it never is, "lost" if the point that is returned is not close.',
             "",
             *table("function (variables)", reaching),

@@ -33,7 +33,7 @@ ON_SURFACES = {
     "string": StringFinder(),
 }
 ON_NETWORKS = {
-    "all items": FourierPathFinder(learning_rate=0.01, steps=40),
+    "all samples": FourierPathFinder(learning_rate=0.01, steps=40),
     "batches of 50": FourierPathFinder(learning_rate=0.01, steps=40, batch_size=50),
 }
 
@@ -62,7 +62,7 @@ def gain(finder: PathFinder, landscape, starts, ends, rounds: int) -> float:
 
 
 def trained_network(pairs: int) -> tuple[NetworkLandscape, torch.Tensor, torch.Tensor]:
-    """A dense classifier of 500 made items and trained ends."""
+    """A dense classifier of 500 made samples and trained ends."""
     g = torch.Generator().manual_seed(0)
     inputs = torch.randn(500, 20, generator=g)
     targets = ((inputs[:, 0] * inputs[:, 1] > 0) ^ (inputs[:, 2] > 0)).long()
@@ -70,7 +70,7 @@ def trained_network(pairs: int) -> tuple[NetworkLandscape, torch.Tensor, torch.T
     landscape = NetworkLandscape(module, inputs, targets, "cross_entropy")
     ends = torch.randn(2 * pairs, landscape.dimension, generator=g)
     for _ in range(300):
-        ends = ends - 0.5 * landscape.heights_and_gradients(ends)[1]
+        ends = ends - 0.5 * landscape.values_and_gradients(ends)[1]
     return landscape, ends[:pairs], ends[pairs:]
 
 
@@ -91,14 +91,14 @@ def main() -> None:
 
     network, starts, ends = trained_network(arguments.network_pairs)
     print(f"\n{arguments.network_pairs} pairs on a network of {network.dimension} weights\n")
-    print("| steps on | height | gradients, heights a path | find_many | side by side |")
+    print("| steps on | height | gradients, values a path | find_many | side by side |")
     print("|---|---|---|---|---|")
     for name, finder in ON_NETWORKS.items():
         found = finder.find_many(network, starts, ends, generators(len(starts)))
         height = statistics.mean(each.height for each in found)
         gradients = statistics.mean(each.evaluations.gradients for each in found)
-        heights = statistics.mean(each.evaluations.heights for each in found)
-        row = f"| {name} | {height:.4f} | {gradients:,.0f}, {heights:,.0f}"
+        values = statistics.mean(each.evaluations.values for each in found)
+        row = f"| {name} | {height:.4f} | {gradients:,.0f}, {values:,.0f}"
         for batched in (False, True):
             network.batched = batched
             row += f" | {gain(finder, network, starts, ends, 1):.2f}"

@@ -30,7 +30,7 @@ def main() -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"straight line {line.height:.4f}, lowest pass {valley.lowest_height:.4f}")
     print(f"found {found.refined_height:.6f} ({found.outcome.value})")
-    print(f"{found.evaluations.gradients:.0f} gradients, {found.evaluations.heights:.0f} heights")
+    print(f"{found.evaluations.gradients:.0f} gradients, {found.evaluations.values:.0f} values")
     print(f"{time.perf_counter() - began:.0f} s, {memory:.2f} GiB at most")
 
 

@@ -4,7 +4,7 @@
         [--batch-steps 120]
 
 The naive form is the published program's: each of the 51 points is evaluated and differentiated
-on all images in one piece. Ours shares the first layer's products among the points. A step on a
+on all images in one chunk. Ours shares the first layer's products among the points. A step on a
 batch is noisy, so a search by batches gets a few steps more.
 """
 
@@ -30,15 +30,15 @@ def naive_step(module: nn.Module, images, labels, path: Path, t) -> torch.Tensor
     """Return the gradient by the coefficients, one backward a point."""
     names = [n for n, _ in module.named_parameters()]
     shapes = [p.shape for p in module.parameters()]
-    shares = path.basis.values(t).float()
+    fractions = path.basis.values(t).float()
     total = torch.zeros_like(path.coefficients)
-    for point, share in zip(path(t), shares, strict=True):
+    for point, fraction in zip(path(t), fractions, strict=True):
         leaf = point.requires_grad_()
         parts = leaf.split([s.numel() for s in shapes])
         weights = {n: p.view(s) for n, p, s in zip(names, parts, shapes, strict=True)}
         loss = nn.functional.cross_entropy(functional_call(module, weights, images), labels)
         (gradient,) = torch.autograd.grad(loss, leaf)
-        total += torch.outer(share, gradient)
+        total += torch.outer(fraction, gradient)
     return total
 
 
@@ -46,7 +46,7 @@ def shared_step(landscape, path: Path, t) -> torch.Tensor:
     """Return the same gradient from the restricted landscape."""
     restricted = landscape.restrict(AffineSubspace(path.subspace.origin, path.subspace.directions))
     coordinates = path.coordinates(t).float()
-    return restricted.heights_and_subspace_gradients(coordinates).gradients[2:]
+    return restricted.values_and_subspace_gradients(coordinates).gradients[2:]
 
 
 def seconds(run) -> float:
@@ -110,7 +110,7 @@ def main() -> None:
         print(
             f"{steps} steps on {batch or 'all'}: height {found.height:.4f}, length "
             f"{found.length:.1f}, "
-            f"{spent.gradients:,.0f} gradients and {spent.heights:,.0f} heights of the full data, "
+            f"{spent.gradients:,.0f} gradients and {spent.values:,.0f} values of the full data, "
             f"{time.perf_counter() - began:.0f} s",
             flush=True,
         )

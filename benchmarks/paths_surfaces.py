@@ -5,7 +5,7 @@
 
 The error is the refined maximum of the *continuous* path minus the known lowest pass, over the
 pass's height above the lower end. ASE's images get the same spline and the same refinement. A
-search's cost is what it evaluated, heights and gradients together, without the final measurement.
+search's cost is what it evaluated, values and gradients together, without the final measurement.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Curve:
 
 
 def error(surface, refined_height: float) -> float:
-    floor = float(surface.heights(torch.stack(surface.ends)).min())
+    floor = float(surface.values(torch.stack(surface.ends)).min())
     return (refined_height - surface.lowest_height) / (surface.lowest_height - floor)
 
 
@@ -108,7 +108,7 @@ def ours(finder, surface) -> Curve:
     for steps in CHAIN_STEPS if chain else CURVE_STEPS:
         found = replace(finder, steps=steps).find(surface, *surface.ends)
         history = found.history
-        curve.costs.append(int(history.gradient_evaluations[-1] + history.height_evaluations[-1]))
+        curve.costs.append(int(history.gradient_evaluations[-1] + history.value_evaluations[-1]))
         curve.errors.append(error(surface, found.refined_height))
         if found.outcome.converged and history.steps[-1] < steps:
             break
@@ -133,16 +133,16 @@ def ases(surface, spring: float, images: int = 11) -> Curve:
             super().calculate(atoms, properties, system_changes)
             calls[0] += 1
             x = torch.from_numpy(self.atoms.positions.reshape(-1)[: surface.dimension].copy())
-            height, gradient = surface.height_and_gradient(x)
+            value, gradient = surface.value_and_gradient(x)
             forces = np.zeros(3 * atoms_count)
             forces[: surface.dimension] = -gradient.numpy()
-            self.results = {"energy": height, "forces": forces.reshape(-1, 3)}
+            self.results = {"energy": value, "forces": forces.reshape(-1, 3)}
 
     start, end = surface.ends
     chain = []
-    for share in torch.linspace(0, 1, images).tolist():
+    for fraction in torch.linspace(0, 1, images).tolist():
         positions = np.zeros(3 * atoms_count)
-        positions[: surface.dimension] = torch.lerp(start, end, share).numpy()
+        positions[: surface.dimension] = torch.lerp(start, end, fraction).numpy()
         atoms = Atoms(f"H{atoms_count}", positions=positions.reshape(-1, 3))
         atoms.calc = OnSurface()
         chain.append(atoms)
@@ -212,7 +212,7 @@ def plot(curves: dict[tuple[str, str], Curve], names: list[str], path: str) -> N
         axis.axhline(CLOSE, color="#bbbbbb", lw=0.8)
         axis.set(title=surface, xscale="log", yscale="log", xlim=(8, 2e4), ylim=(1e-8, 30))
     for axis in axes[1]:
-        axis.set_xlabel("heights and gradients evaluated")
+        axis.set_xlabel("values and gradients evaluated")
     for axis in axes[:, 0]:
         axis.set_ylabel("error of the highest point")
     figure.legend(

@@ -45,7 +45,7 @@ def run(name: str, seed: int, learning_rate: float, path: Path) -> None:
 
     def note(progress: lowroad.Progress) -> None:
         deviations.append(float(progress.snapshot()["points"].double().std()))
-        print(f"{name} seed {seed}: epoch {progress.step}, loss {progress.height:.3e}", flush=True)
+        print(f"{name} seed {seed}: epoch {progress.step}, loss {progress.value:.3e}", flush=True)
 
     (found,) = lowroad.sgd(
         train,
@@ -56,7 +56,7 @@ def run(name: str, seed: int, learning_rate: float, path: Path) -> None:
         validation=test,
         callback=note,
     )
-    columns = (found.history.heights[1:], found.history.validation_heights[1:], deviations)
+    columns = (found.history.values[1:], found.history.validation_values[1:], deviations)
     rows = [",".join(f"{value:.6e}" for value in row) for row in zip(*columns, strict=True)]
     write_atomically(path, ("\n".join([",".join(COLUMNS), *rows]) + "\n").encode())
 

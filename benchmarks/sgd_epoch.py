@@ -4,8 +4,9 @@
 
 Prints the images a second that pass through one epoch of mini-batches of 64: of an ensemble in
 lowroad, of a plain loop over tensors, and of a plain loop over a DataLoader, each a median over
-repetitions that alternate, so that the ratios hold on a noisy machine. The last column is the share
-of this machine's measured matrix-multiplication rate that the ensemble's dense products reach.
+repetitions that alternate, so that the ratios hold on a noisy machine. The last column is the
+fraction of this machine's measured matrix-multiplication rate that the ensemble's dense products
+reach.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def compare(name: str, images: int, members: int, repetitions: int, rate: float)
         points = landscape.initial_point().repeat(members, 1)
         generators = [torch.Generator().manual_seed(seed) for seed in range(members)]
         for batch in landscape.ensemble_minibatches(BATCH, generators):
-            points.sub_(batch.heights_and_gradients(points)[1], alpha=0.1)
+            points.sub_(batch.values_and_gradients(points)[1], alpha=0.1)
 
     def step(inputs: torch.Tensor, wanted: torch.Tensor) -> None:
         optimizer.zero_grad()
@@ -82,11 +83,11 @@ def compare(name: str, images: int, members: int, repetitions: int, rate: float)
         rates["tensors"].append(images / timed(tensors))
         rates["loader"].append(images / timed(batches))
     ours, plain, loaded = (statistics.median(values[1:]) for values in rates.values())
-    share = 6 * PRODUCTS[name] * ours / rate
+    fraction = 6 * PRODUCTS[name] * ours / rate
     print(
         f"{name:12s} ensemble of {members}: {ours:8.0f} images/s, {ours / plain:4.2f} times the "
         f"loop over tensors, {ours / loaded:4.2f} times the loop over a DataLoader, "
-        f"{share:4.0%} of the matrix rate"
+        f"{fraction:4.0%} of the matrix rate"
     )
 
 

@@ -34,9 +34,9 @@ def seconds_here(
     def watch(progress: lowroad.Progress) -> bool:
         nonlocal reached
         spent = time.perf_counter() - began
-        if progress.height <= loss:
+        if progress.value <= loss:
             reached = spent
-        return progress.height <= loss or spent > limit
+        return progress.value <= loss or spent > limit
 
     start = landscape.initial_point()
     lowroad.lbfgs(landscape, start, line_search=line_search, iterations=100_000, callback=watch)

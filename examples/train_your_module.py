@@ -86,7 +86,7 @@ def main() -> None:
             break
 
     counted = optimizer.evaluations
-    print(f"{counted.gradients:.0f} gradients and {counted.heights:.0f} losses evaluated")
+    print(f"{counted.gradients:.0f} gradients and {counted.values:.0f} losses evaluated")
 
 
 if __name__ == "__main__":

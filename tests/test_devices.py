@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-import elsewhere
+import fake_device
 import lowroad
-from elsewhere import ELSEWHERE, PretendDevice
+from fake_device import ELSEWHERE, PretendDevice
 from lowroad import models
 from lowroad.analysis import plane_through
 from lowroad.landscapes import network
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(network, "FlatModule", elsewhere.FlatModule)
+    monkeypatch.setattr(network, "FlatModule", fake_device.FlatModule)
     with PretendDevice():
         yield
 
@@ -99,21 +99,21 @@ def test_the_pretended_device_refuses_what_another_device_refuses():
     ],
 )
 def test_lbfgs_with_every_line_search(search):
-    def height(device: torch.device) -> float:
+    def value(device: torch.device) -> float:
         landscape = landscape_of("FCP", device)
         start = landscape.initial_point()
         found = lowroad.lbfgs(
             landscape, start, line_search=search, iterations=4, validation=landscape
         )
         assert found.point.device == device
-        return found.height
+        return found.value
 
-    assert_alike(height)
+    assert_alike(value)
 
 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_networks(name):
-    def heights(device: torch.device) -> list[float]:
+    def numbers(device: torch.device) -> list[float]:
         landscape = landscape_of(name, device)
         start = landscape.initial_point()
         found = lowroad.sgd(
@@ -129,9 +129,9 @@ def test_networks(name):
         finder = lowroad.FourierPathFinder(terms=3, points=9, steps=3, batch_size=20)
         path = finder.find(landscape, start, end, generator=seeded(5))
         minimum = lowroad.lbfgs(landscape, start, iterations=2)
-        return [found[0].height, found[1].height, path.height, path.length, minimum.height]
+        return [found[0].value, found[1].value, path.height, path.length, minimum.value]
 
-    assert_alike(heights, 1e-6 if name == "LSTM" else 0.0)
+    assert_alike(numbers, 1e-6 if name == "LSTM" else 0.0)
 
 
 @pytest.mark.parametrize(
@@ -161,15 +161,15 @@ def test_path_finders_and_the_plane_of_what_they_find(finder):
 
 
 def test_batch_norm():
-    def heights(device: torch.device) -> list[float]:
+    def numbers(device: torch.device) -> list[float]:
         landscape = normalized(device)
         start = landscape.initial_point()
         (found,) = lowroad.sgd(
             landscape, start[None], generators=[seeded(1)], epochs=2, batch_size=16
         )
-        return [found.height, lowroad.lbfgs(landscape, start, iterations=3).height]
+        return [found.value, lowroad.lbfgs(landscape, start, iterations=3).value]
 
-    assert_alike(heights)
+    assert_alike(numbers)
 
 
 @pytest.mark.parametrize("search", ["golden", "strong_wolfe"])

@@ -17,7 +17,7 @@ def test_the_example_runs(capsys):
     height, barrier, length, outcome = capsys.readouterr().out.split(maxsplit=3)
     landscape, ends, found = scope["landscape"], scope["ends"], scope["found"]
     assert float(height) == found.height
-    assert found.height < landscape.heights(0.5 * (ends[0] + ends[1])[None]).item()
+    assert found.height < landscape.values(0.5 * (ends[0] + ends[1])[None]).item()
     assert float(barrier) >= 0.0
     assert float(length) > float((ends[1] - ends[0]).norm())
     assert outcome.strip() == found.outcome.value

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lowroad import analysis as analysis
     from lowroad import models as models
 
-    # landscapes: differentiable heights over flat vectors, some with known answers
+    # landscapes: differentiable functions of flat vectors, some with known answers
     from lowroad.landscapes import AffineSubspace as AffineSubspace
     from lowroad.landscapes import AnaPot as AnaPot
     from lowroad.landscapes import AseLandscape as AseLandscape
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from lowroad.optimizers import Brent as Brent
     from lowroad.optimizers import GoldenSection as GoldenSection
     from lowroad.optimizers import HagerZhang as HagerZhang
-    from lowroad.optimizers import Minimum as Minimum
+    from lowroad.optimizers import OptimizationResult as OptimizationResult
     from lowroad.optimizers import Progress as Progress
     from lowroad.optimizers import StrongWolfe as StrongWolfe
     from lowroad.optimizers import Tolerance as Tolerance
@@ -86,7 +86,7 @@ _HOMES = {
     "lowroad.mnist": ("load_mnist",),
     "lowroad.optimizers": (
         "LBFGS",
-        "Minimum",
+        "OptimizationResult",
         "Progress",
         "Tolerance",
         "lbfgs",

@@ -16,11 +16,11 @@ class Outcome(Enum):
 
     CONVERGED_GRADIENT = "converged: the gradient is below its tolerance"
     CONVERGED_STEP = "converged: the step is below its tolerance"
-    CONVERGED_HEIGHT = "converged: the height no longer falls"
+    CONVERGED_VALUE = "converged: the value no longer falls"
     SETTLED = "settled: the height changed less than its tolerance over the last steps"
     BUDGET_SPENT = "budget spent"
     LINE_SEARCH_FAILED = "line search failed: no lower point along the gradient"
-    DIVERGED = "diverged: the height or gradient is not finite"
+    DIVERGED = "diverged: the value or gradient is not finite"
     STOPPED = "stopped by the caller"
     MEASURED = "measured: nothing was searched for"
 
@@ -33,6 +33,6 @@ class Outcome(Enum):
 _CONVERGED = {
     Outcome.CONVERGED_GRADIENT,
     Outcome.CONVERGED_STEP,
-    Outcome.CONVERGED_HEIGHT,
+    Outcome.CONVERGED_VALUE,
     Outcome.SETTLED,
 }

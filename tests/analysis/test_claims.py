@@ -79,8 +79,8 @@ def measurements(network: str, generator: np.random.Generator) -> Measurements:
 
 def course(heights: np.ndarray, still_falling: float = 0.0) -> xr.Dataset:
     """Paths that fall from ten times their height to it by three quarters of their steps."""
-    shares = np.array([10.0, 3.0, 1 + still_falling, 1.0, 1.0])
-    return heights_by_step([(np.arange(5) * 20, height * shares) for height in heights])
+    fractions = np.array([10.0, 3.0, 1 + still_falling, 1.0, 1.0])
+    return heights_by_step([(np.arange(5) * 20, height * fractions) for height in heights])
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_mueller_brown_has_its_published_passes():
     """Minima at −146.70, −80.77, −108.17 and saddles at −40.66 and −72.25 (Müller & Brown 1979)."""
     surface = MullerBrown()
     points = [minimum.point for minimum in surface.minima]
-    heights = [surface.height(point) for point in points]
+    heights = [surface.value(point) for point in points]
     pairs = list(combinations(range(3), 2))
     finder = ElasticBandFinder(points=101)
     barriers = [finder.find(surface, points[i], points[j]).refined_height for i, j in pairs]

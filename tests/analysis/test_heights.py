@@ -80,10 +80,10 @@ def test_a_history_that_is_none_is_refused(history):
         heights_by_step([([0], [1.0]), history])
 
 
-def test_lowest_within_a_share_takes_the_last_measurement_before_it():
+def test_lowest_within_a_fraction_takes_the_last_measurement_before_it():
     table = heights_by_step([([0, 20, 40, 100], [9, 5, 4, 1]), ([0, 20, 40, 100], [8, 9, 3, 2])])
-    by_share = {0.0: [9, 8], 0.25: [5, 8], 0.5: [4, 3], 0.99: [4, 3], 1.0: [1, 2]}
-    for share, expected in by_share.items():
-        np.testing.assert_array_equal(lowest_within(table, share), expected)
+    by_fraction = {0.0: [9, 8], 0.25: [5, 8], 0.5: [4, 3], 0.99: [4, 3], 1.0: [1, 2]}
+    for fraction, expected in by_fraction.items():
+        np.testing.assert_array_equal(lowest_within(table, fraction), expected)
     assert np.isnan(lowest_within(table, 0.19)).all()
     assert lowest_within(heights_by_step([]), 0.5).shape == (0,)

@@ -15,10 +15,10 @@ def test_table_of_known_minima():
     )
     cell = table.sel(network="FCP", weights="sgd_train")
     assert cell["mean"].item() == 5.0
-    assert cell["deviation"].item() == pytest.approx(np.sqrt(13.0))
+    assert cell["standard_deviation"].item() == pytest.approx(np.sqrt(13.0))
     one = table.sel(network="FCP", weights="lbfgs_train")
     assert (one["mean"].item(), one["n"].item(), one["not_finite"].item()) == (1.0, 1, 1)
-    assert np.isnan(one["deviation"].item())
+    assert np.isnan(one["standard_deviation"].item())
     empty = table.sel(network="LSTM", weights="lbfgs_train")
     assert empty["n"].item() == 0
     assert np.isnan(empty["mean"].item())

@@ -71,7 +71,7 @@ def test_the_grid_leads_back_to_points():
     plane = plane_through(landscape, named(start, end, landscape.saddle), resolution=7)
     u, v = plane["u"].values[2], plane["v"].values[5]
     point = plane["origin"].values + [u, v] @ plane["directions"].values
-    height = landscape.height(torch.from_numpy(point))
+    height = landscape.value(torch.from_numpy(point))
     assert plane["height"].sel(u=u, v=v).item() == pytest.approx(height, rel=1e-13)
     np.testing.assert_allclose(plane["point_height"], [0, 0, 1], atol=1e-12)
 
@@ -116,11 +116,11 @@ def test_a_surface_is_its_own_plane():
     grid = np.stack(np.meshgrid(plane["u"], plane["v"]), axis=2)
     places = torch.from_numpy(grid @ plane["directions"].values + plane["origin"].values)
     np.testing.assert_allclose(
-        plane["height"], surface.heights(places.view(-1, 2)).view(11, 11), rtol=1e-10
+        plane["height"], surface.values(places.view(-1, 2)).view(11, 11), rtol=1e-10
     )
     np.testing.assert_allclose(
         plane["point_height"],
-        [surface.minima[0].height, surface.minima[1].height, surface.saddles[0].height],
+        [surface.minima[0].value, surface.minima[1].value, surface.saddles[0].value],
         rtol=1e-9,
     )
     np.testing.assert_allclose(plane["projected_height"], plane["profile"], rtol=1e-10)
@@ -135,32 +135,30 @@ def test_a_surface_is_its_own_plane():
         assert values.max() < plane[axis].max()
 
 
-def test_a_network_goes_through_its_first_layer_and_gives_the_plain_heights(monkeypatch):
+def test_a_network_goes_through_its_first_layer_and_gives_the_plain_values(monkeypatch):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)).double()
     inputs, targets = torch.randn(20, 5, dtype=torch.float64), torch.randint(3, (20,))
     landscape = NetworkLandscape(module, inputs, targets, "cross_entropy")
     points = named(*torch.randn(3, landscape.dimension, dtype=torch.float64))
     shared = []
-    heights = SharedFirstLayerRestriction.heights
+    values = SharedFirstLayerRestriction.values
     monkeypatch.setattr(
         SharedFirstLayerRestriction,
-        "heights",
-        lambda self, c: shared.append(len(c)) or heights(self, c),
+        "values",
+        lambda self, c: shared.append(len(c)) or values(self, c),
     )
     plane = plane_through(landscape, points, resolution=6)
     assert sum(shared) == 36
     grid = np.stack(np.meshgrid(plane["u"], plane["v"]), axis=2).reshape(-1, 2)
     places = torch.from_numpy(grid @ plane["directions"].values + plane["origin"].values)
-    np.testing.assert_allclose(
-        plane["height"].values.ravel(), landscape.heights(places), rtol=1e-12
-    )
+    np.testing.assert_allclose(plane["height"].values.ravel(), landscape.values(places), rtol=1e-12)
 
 
 def test_what_it_costs():
     counted = CountingLandscape(bowl(3))
     plane_through(counted, named(*torch.eye(3).double()), resolution=6)
-    assert (counted.evaluations.heights, counted.evaluations.gradients) == (39, 0)
+    assert (counted.evaluations.values, counted.evaluations.gradients) == (39, 0)
 
 
 def test_points_in_single_precision():
@@ -174,9 +172,9 @@ def test_points_in_single_precision():
 def test_points_on_one_line_are_refused(dtype):
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(2, 500, generator=generator, dtype=dtype)
-    for share in (0.25, 1.0, -3.0):
+    for fraction in (0.25, 1.0, -3.0):
         with pytest.raises(ValueError, match="lie on one line and span no plane"):
-            plane_axes(a, b, a + share * (b - a))
+            plane_axes(a, b, a + fraction * (b - a))
     with pytest.raises(ValueError, match="the first two are 0 apart"):
         plane_axes(a, a, b)
 

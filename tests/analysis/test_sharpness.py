@@ -18,14 +18,14 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def tiny(inputs: int, hidden: int, piece: int = 17) -> NetworkLandscape:
-    """A classifier in float64 on 40 items in uneven pieces."""
+def tiny(inputs: int, hidden: int, chunk: int = 17) -> NetworkLandscape:
+    """A classifier in float64 on 40 samples in uneven chunks."""
     generator = seeded(1)
     torch.manual_seed(2)
     model = nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, 3)).double()
     data = torch.randn(40, inputs, dtype=torch.float64, generator=generator)
     return NetworkLandscape(
-        model, data, torch.randint(3, (40,), generator=generator), "cross_entropy", piece=piece
+        model, data, torch.randint(3, (40,), generator=generator), "cross_entropy", chunk=chunk
     )
 
 
@@ -71,7 +71,7 @@ def test_a_quadratic_loss_has_the_curvature_of_its_data_everywhere():
 
 
 def test_the_error_of_the_trace_is_its_standard_error():
-    landscape = tiny(4, 20, piece=40)
+    landscape = tiny(4, 20, chunk=40)
     point = landscape.initial_point()
     exact = np.trace(whole_hessian(landscape, point))
     found = [
@@ -86,11 +86,11 @@ def test_the_error_of_the_trace_is_its_standard_error():
 def test_the_same_generator_gives_the_same_numbers_and_leaves_the_landscape_alone():
     landscape = tiny(4, 20)
     point = landscape.initial_point()
-    before = landscape.height(point + 1)
+    before = landscape.value(point + 1)
     first, second = (sharpness(landscape, point, generator=seeded(5)) for _ in range(2))
     np.testing.assert_array_equal(first.eigenvalues, second.eigenvalues)
     assert (first.trace, first.trace_error) == (second.trace, second.trace_error)
-    assert landscape.height(point + 1) == before
+    assert landscape.value(point + 1) == before
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -107,7 +107,7 @@ def test_the_papers_networks_by_differences_of_gradients(name):
     def product(vector: np.ndarray) -> np.ndarray:
         v = torch.from_numpy(vector.ravel())
         steps = torch.stack([point + 1e-4 * v, point - 1e-4 * v])
-        first, second = landscape.heights_and_gradients(steps)[1]
+        first, second = landscape.values_and_gradients(steps)[1]
         return ((first - second) / 2e-4).numpy()
 
     operator = LinearOperator((len(point),) * 2, matvec=product, dtype=np.float64)

@@ -16,7 +16,9 @@ def test_statistics_are_those_of_all_numbers_in_one_row():
     for name, vectors in sets.items():
         row = vectors.astype(np.float64).ravel()
         assert table["mean"].sel(set=name).item() == pytest.approx(row.mean(), rel=1e-13)
-        assert table["deviation"].sel(set=name).item() == pytest.approx(row.std(), rel=1e-12)
+        assert table["standard_deviation"].sel(set=name).item() == pytest.approx(
+            row.std(), rel=1e-12
+        )
     assert table["vectors"].values.tolist() == [5, 3]
     assert table.attrs == {"ddof": 0, "dimension": 700}
 
@@ -25,7 +27,7 @@ def test_single_precision_numbers_with_a_large_mean_keep_their_deviation():
     # In float32 the squares would lose the deviation altogether: 1e8 against 1e-2.
     vectors = np.tile(np.array([9999.875, 10000.125], dtype=np.float32), (2, 500))
     table = weight_statistics({"a": vectors})
-    assert table["deviation"].item() == pytest.approx(0.125, rel=1e-12)
+    assert table["standard_deviation"].item() == pytest.approx(0.125, rel=1e-12)
 
 
 def test_distances_by_hand():

@@ -178,7 +178,7 @@ def test_the_command(folder, monkeypatch):
     for name in ("a", "b"):
         point = torch.randn(landscape.dimension, generator=g)
         for _ in range(100):
-            point = point - 0.5 * landscape.height_and_gradient(point)[1]
+            point = point - 0.5 * landscape.value_and_gradient(point)[1]
         torch.save(point, folder / f"{name}.pt")
     arguments = ["connect", "a.pt", "b.pt", "--landscape", "connect_example:landscape"]
     result = CliRunner().invoke(
@@ -189,7 +189,7 @@ def test_the_command(folder, monkeypatch):
     with xr.open_dataset(folder / "here" / "path.nc", engine="h5netcdf") as stored:
         points = torch.from_numpy(stored["points"].values)
         assert stored["profile"].max() == pytest.approx(numbers["height"])
-        heights = load_landscape("connect_example:landscape").heights(points)
+        heights = load_landscape("connect_example:landscape").values(points)
         assert np.allclose(stored["profile"], heights, rtol=1e-4)
     assert numbers["height"] < numbers["straight_height"]
     assert f"{numbers['height']:.6g}" in result.output

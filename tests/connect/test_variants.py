@@ -45,7 +45,7 @@ def data():
 
 
 def landscape_of(module):
-    return NetworkLandscape(module.eval(), *data(), "cross_entropy", piece=200)
+    return NetworkLandscape(module.eval(), *data(), "cross_entropy", chunk=200)
 
 
 def plain_landscape():

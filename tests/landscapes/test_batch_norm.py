@@ -21,10 +21,10 @@ from lowroad.landscapes import (
 from lowroad.landscapes.landscape import PointwiseLandscape
 
 
-def data(items=23, side=6, seed=0):
+def data(samples=23, side=6, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    images = torch.randn(items, side * side, generator=generator, dtype=torch.float64)
-    return images, torch.randint(0, 3, (items,), generator=generator)
+    images = torch.randn(samples, side * side, generator=generator, dtype=torch.float64)
+    return images, torch.randint(0, 3, (samples,), generator=generator)
 
 
 def convolutional():
@@ -63,7 +63,7 @@ def partly_frozen():
 def case(request):
     torch.manual_seed(0)
     module = request.param().double().eval()
-    landscape = BatchNormLandscape(NetworkLandscape(module, *data(), "cross_entropy", piece=10))
+    landscape = BatchNormLandscape(NetworkLandscape(module, *data(), "cross_entropy", chunk=10))
     shift = torch.randn(landscape.dimension, generator=torch.Generator().manual_seed(1))
     return module, landscape, landscape.initial_point() + 0.2 * shift.double()
 
@@ -75,22 +75,22 @@ def moved(module, landscape, point):
 
 
 def assert_central_differences(landscape, point):
-    height, gradient = landscape.height_and_gradient(point)
-    assert height == pytest.approx(landscape.height(point), rel=1e-13)
+    value, gradient = landscape.value_and_gradient(point)
+    assert value == pytest.approx(landscape.value(point), rel=1e-13)
     step = 1e-6
     directions = torch.randn(12, len(point), generator=torch.Generator().manual_seed(2)).double()
-    sides = [landscape.heights(point + sign * step * directions) for sign in (1, -1)]
+    sides = [landscape.values(point + sign * step * directions) for sign in (1, -1)]
     slopes = (sides[0] - sides[1]) / (2 * step)
     torch.testing.assert_close(directions @ gradient, slopes, rtol=1e-6, atol=1e-6)
 
 
-def test_heights_are_those_after_update_bn(case):
+def test_values_are_those_after_update_bn(case):
     module, landscape, point = case
     updated = moved(module, landscape, point)
     update_bn(landscape.inputs.split(10), updated)
     outputs = updated.eval()(landscape.inputs)
     expected = F.cross_entropy(outputs, landscape.targets).item()
-    assert landscape.height(point) == pytest.approx(expected, rel=1e-13)
+    assert landscape.value(point) == pytest.approx(expected, rel=1e-13)
     torch.testing.assert_close(landscape.outputs(point), outputs.detach(), rtol=1e-12, atol=1e-13)
 
 
@@ -104,8 +104,8 @@ def test_lines_and_planes_take_the_statistics_along(case):
     directions = torch.randn(2, len(point), generator=torch.Generator().manual_seed(3)).double()
     restricted = landscape.restrict(AffineSubspace(point, directions))
     there = torch.tensor([[0.3, -0.1]], dtype=torch.float64)
-    expected = landscape.height(point + 0.3 * directions[0] - 0.1 * directions[1])
-    assert float(restricted.heights(there)[0]) == pytest.approx(expected, rel=1e-12)
+    expected = landscape.value(point + 0.3 * directions[0] - 0.1 * directions[1])
+    assert float(restricted.values(there)[0]) == pytest.approx(expected, rel=1e-12)
 
 
 def test_minibatches_are_pytorchs_training_mode(case):
@@ -114,26 +114,26 @@ def test_minibatches_are_pytorchs_training_mode(case):
     for batch in landscape.minibatches(9, torch.Generator().manual_seed(0)):
         training = moved(module, landscape, point).train()
         loss = F.cross_entropy(training(batch.inputs), batch.targets)
-        height, gradient = batch.height_and_gradient(point)
-        assert height == pytest.approx(loss.item(), rel=1e-13)
+        value, gradient = batch.value_and_gradient(point)
+        assert value == pytest.approx(loss.item(), rel=1e-13)
         free = [p for p in training.parameters() if p.requires_grad]
         expected = torch.cat([g.flatten() for g in torch.autograd.grad(loss, free)])
         torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-13)
-        assert batch.height(point) == pytest.approx(height, rel=1e-13)
-        sizes.append(batch.items)
+        assert batch.value(point) == pytest.approx(value, rel=1e-13)
+        sizes.append(batch.samples)
     assert sizes == [9, 9, 5]
 
 
 def test_an_evaluation_leaves_nothing_behind(case):
     module, landscape, point = case
     before = copy.deepcopy(module.state_dict())
-    height = landscape.height(point)
+    value = landscape.value(point)
     for batch in landscape.minibatches(9, torch.Generator().manual_seed(0)):
-        batch.height_and_gradient(2 * point)
-    landscape.height_and_gradient(3 * point)
-    assert landscape.height(point) == height
+        batch.value_and_gradient(2 * point)
+    landscape.value_and_gradient(3 * point)
+    assert landscape.value(point) == value
     assert not any(part.training for part in landscape.module.modules())
-    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert all(torch.equal(before[name], now) for name, now in module.state_dict().items())
 
 
 def test_the_landscape_with_fixed_statistics_stays():
@@ -141,22 +141,22 @@ def test_the_landscape_with_fixed_statistics_stays():
     module = convolutional().double().eval()
     fixed = NetworkLandscape(module, *data(), "cross_entropy")
     point = fixed.initial_point()
-    before = fixed.height(point)
-    assert before != pytest.approx(BatchNormLandscape(fixed).height(point), rel=1e-3)
-    assert fixed.height(point) == before
+    before = fixed.value(point)
+    assert before != pytest.approx(BatchNormLandscape(fixed).value(point), rel=1e-3)
+    assert fixed.value(point) == before
 
 
 def test_every_point_of_an_ensemble_sees_its_own_batch(case):
     _, landscape, point = case
     generators = [torch.Generator().manual_seed(i) for i in range(2)]
     alone = [
-        next(landscape.minibatches(9, torch.Generator().manual_seed(i))).height(point)
+        next(landscape.minibatches(9, torch.Generator().manual_seed(i))).value(point)
         for i in range(2)
     ]
     batch = next(landscape.ensemble_minibatches(9, generators))
     assert isinstance(batch, PointwiseLandscape)
-    heights = batch.heights(torch.stack([point, point]))
-    assert heights.tolist() == pytest.approx(alone, rel=1e-13)
+    values = batch.values(torch.stack([point, point]))
+    assert values.tolist() == pytest.approx(alone, rel=1e-13)
 
 
 def test_state_dicts_bring_any_statistics_but_no_other_buffers():
@@ -183,15 +183,15 @@ def test_refusals():
     with pytest.raises(ValueError, match="Linear has no batch norm"):
         BatchNormLandscape(plain)
     module = begins_dense().double().eval()
-    with pytest.raises(ValueError, match="23 items in piece sizes of 11 leave one alone"):
-        BatchNormLandscape(NetworkLandscape(module, *data(), "cross_entropy", piece=11))
+    with pytest.raises(ValueError, match="23 samples in chunk sizes of 11 leave one alone"):
+        BatchNormLandscape(NetworkLandscape(module, *data(), "cross_entropy", chunk=11))
     landscape = BatchNormLandscape(NetworkLandscape(module, *data(), "cross_entropy"))
     with pytest.raises(ValueError, match="which re-estimates them already"):
         BatchNormLandscape(landscape)
     for size in (1, 22):
-        with pytest.raises(ValueError, match="at least two items in every batch"):
+        with pytest.raises(ValueError, match="at least two samples in every batch"):
             landscape.minibatches(size, torch.Generator())
-    with pytest.raises(ValueError, match="at least one item, got 0"):
+    with pytest.raises(ValueError, match="at least one sample, got 0"):
         list(landscape.minibatches(0, torch.Generator()))
 
 
@@ -205,9 +205,9 @@ def test_the_mean_of_two_units_of_variance_one_has_half_of_it():
     landscape = BatchNormLandscape(fixed)
     ends = torch.eye(4).double()[:2]
     middle = ends.mean(0)
-    assert fixed.heights(ends).tolist() == pytest.approx([7 / 8, 7 / 8], rel=1e-12)
-    assert fixed.height(middle) == pytest.approx(7 / 16, rel=1e-12)
-    assert landscape.height(middle) == pytest.approx(7 / 8, rel=1e-12)
+    assert fixed.values(ends).tolist() == pytest.approx([7 / 8, 7 / 8], rel=1e-12)
+    assert fixed.value(middle) == pytest.approx(7 / 16, rel=1e-12)
+    assert landscape.value(middle) == pytest.approx(7 / 8, rel=1e-12)
 
 
 def test_reestimation_mends_the_collapse_between_trained_networks():
@@ -235,23 +235,23 @@ def test_reestimation_mends_the_collapse_between_trained_networks():
             optimizer.step()
         update_bn([inputs], module)
         states.append(copy.deepcopy(module.state_dict()))
-    fixed = NetworkLandscape(module.eval(), inputs, labels, "cross_entropy", piece=400)
+    fixed = NetworkLandscape(module.eval(), inputs, labels, "cross_entropy", chunk=400)
     landscape = BatchNormLandscape(fixed)
     first, second = ({n: b for n, b in state.items() if "running" in n} for state in states)
     ends = [landscape.point_of(state) for state in states]
-    own = fixed.with_buffers(first).height(ends[0])
-    assert own == pytest.approx(landscape.height(ends[0]), rel=1e-4)
-    assert landscape.heights(torch.stack(ends)).max() < 0.01
+    own = fixed.with_buffers(first).value(ends[0])
+    assert own == pytest.approx(landscape.value(ends[0]), rel=1e-4)
+    assert landscape.values(torch.stack(ends)).max() < 0.01
 
     middle = (ends[0] + ends[1]) / 2
     mean = {name: (first[name] + second[name]) / 2 for name in first}
-    mended = landscape.height(middle)
-    assert mended < fixed.with_buffers(mean).height(middle) / 2  # 0.17, 0.65
-    assert mended < fixed.with_buffers(first).height(middle) / 2  # 0.75
+    mended = landscape.value(middle)
+    assert mended < fixed.with_buffers(mean).value(middle) / 2  # 0.17, 0.65
+    assert mended < fixed.with_buffers(first).value(middle) / 2  # 0.75
 
     aligned = weight_matching(landscape, *ends)
     second = PermutationSpec.of(landscape).permute(second, aligned.permutations)
     middle = (ends[0] + aligned.point) / 2
     mean = {name: (first[name] + second[name]) / 2 for name in first}
-    assert landscape.height(middle) < mended / 10  # 0.003
-    assert landscape.height(middle) < fixed.with_buffers(mean).height(middle) / 2  # 0.011
+    assert landscape.value(middle) < mended / 10  # 0.003
+    assert landscape.value(middle) < fixed.with_buffers(mean).value(middle) / 2  # 0.011

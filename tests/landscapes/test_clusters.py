@@ -1,4 +1,4 @@
-"""Lennard-Jones clusters against published heights and ASE, and alignment against known motions."""
+"""Lennard-Jones clusters against published values and ASE, and alignment against known motions."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def relaxed(atoms, positions):
         start,
         line_search=StrongWolfe(),
         tolerance=Tolerance(gradient=1e-9),
-    ).height
+    ).value
 
 
 def test_seven_atoms():
     cluster = LennardJones(7)
-    heights = [-16.505384, -15.935043, -15.593211, -15.533060]
-    for known, height in zip(LENNARD_JONES_7, heights, strict=True):
-        value, gradient = cluster.height_and_gradient(known.point)
-        assert known.height == height
-        assert value == pytest.approx(height, abs=5.1e-7)
+    values = [-16.505384, -15.935043, -15.593211, -15.533060]
+    for known, published in zip(LENNARD_JONES_7, values, strict=True):
+        value, gradient = cluster.value_and_gradient(known.point)
+        assert known.value == value
+        assert value == pytest.approx(published, abs=5.1e-7)
         assert gradient.norm() < 1e-6  # ten digits, stiffnesses of hundreds
 
 
@@ -59,16 +59,16 @@ def test_against_ase():
 
     g = torch.Generator().manual_seed(0)
     points = 2.2 * torch.randn(3, 15, generator=g, dtype=torch.float64)
-    heights, gradients = LennardJones(5).heights_and_gradients(points)
-    for point, height, gradient in zip(points, heights, gradients, strict=True):
+    values, gradients = LennardJones(5).values_and_gradients(points)
+    for point, value, gradient in zip(points, values, gradients, strict=True):
         atoms = Atoms("Ar5", positions=point.view(5, 3).numpy())
         atoms.calc = Calculator(sigma=1.0, epsilon=1.0, rc=1e6)
-        assert atoms.get_potential_energy() == pytest.approx(float(height), rel=1e-9)
+        assert atoms.get_potential_energy() == pytest.approx(float(value), rel=1e-9)
         assert np.allclose(atoms.get_forces().reshape(-1), -gradient.numpy(), rtol=1e-9, atol=1e-9)
 
 
 def test_coinciding_atoms_are_infinitely_high():
-    assert LennardJones(2).height(torch.zeros(6, dtype=torch.float64)) == math.inf
+    assert LennardJones(2).value(torch.zeros(6, dtype=torch.float64)) == math.inf
     with pytest.raises(ValueError, match="at least two atoms"):
         LennardJones(1)
 

@@ -31,7 +31,7 @@ def network(*layers: nn.Module) -> NetworkLandscape:
     inputs = torch.randn(23, 4, generator=generator, dtype=torch.float64)
     labels = torch.randint(0, 3, (23,), generator=generator)
     return NetworkLandscape(
-        nn.Sequential(*layers).double(), inputs, labels, "cross_entropy", piece=10
+        nn.Sequential(*layers).double(), inputs, labels, "cross_entropy", chunk=10
     )
 
 
@@ -66,60 +66,60 @@ def points(landscape: Landscape) -> torch.Tensor:
     return 0.5 * torch.randn(4, landscape.dimension, generator=generator, dtype=torch.float64)
 
 
-def test_heights_are_float64_and_one_a_point(landscape, points):
-    heights = landscape.heights(points)
-    assert heights.dtype == torch.float64
-    assert heights.shape == (4,)
-    assert not heights.requires_grad
+def test_values_are_float64_and_one_a_point(landscape, points):
+    values = landscape.values(points)
+    assert values.dtype == torch.float64
+    assert values.shape == (4,)
+    assert not values.requires_grad
 
 
 def test_points_do_not_depend_on_each_other(landscape, points):
-    alone = torch.cat([landscape.heights(point[None]) for point in points])
-    torch.testing.assert_close(landscape.heights(points), alone, rtol=1e-13, atol=1e-13)
+    alone = torch.cat([landscape.values(point[None]) for point in points])
+    torch.testing.assert_close(landscape.values(points), alone, rtol=1e-13, atol=1e-13)
 
 
-def test_heights_with_and_without_gradients_agree(landscape, points):
-    heights, gradients = landscape.heights_and_gradients(points)
-    torch.testing.assert_close(heights, landscape.heights(points), rtol=1e-13, atol=1e-13)
+def test_values_with_and_without_gradients_agree(landscape, points):
+    values, gradients = landscape.values_and_gradients(points)
+    torch.testing.assert_close(values, landscape.values(points), rtol=1e-13, atol=1e-13)
     assert gradients.shape == points.shape
     assert gradients.dtype == points.dtype
 
 
 def test_gradients_are_central_differences(landscape, points):
-    _, gradients = landscape.heights_and_gradients(points)
+    _, gradients = landscape.values_and_gradients(points)
     step = 1e-6
     for j in range(landscape.dimension):
         shift = torch.zeros(landscape.dimension, dtype=torch.float64)
         shift[j] = step
-        slope = (landscape.heights(points + shift) - landscape.heights(points - shift)) / (2 * step)
+        slope = (landscape.values(points + shift) - landscape.values(points - shift)) / (2 * step)
         scale = gradients.abs().max()
         torch.testing.assert_close(gradients[:, j], slope, rtol=1e-6, atol=float(1e-8 * scale))
 
 
 def test_single_points_are_a_batch_of_one(landscape, points):
-    heights, gradients = landscape.heights_and_gradients(points)
-    height, gradient = landscape.height_and_gradient(points[2])
-    assert landscape.height(points[2]) == pytest.approx(float(heights[2]), rel=1e-13)
-    assert height == pytest.approx(float(heights[2]), rel=1e-13)
+    values, gradients = landscape.values_and_gradients(points)
+    value, gradient = landscape.value_and_gradient(points[2])
+    assert landscape.value(points[2]) == pytest.approx(float(values[2]), rel=1e-13)
+    assert value == pytest.approx(float(values[2]), rel=1e-13)
     torch.testing.assert_close(gradient, gradients[2], rtol=1e-12, atol=1e-13)
 
 
 def test_points_are_left_as_they_are(landscape, points):
     copy = points.clone()
-    landscape.heights(points)
-    landscape.heights_and_gradients(points)
+    landscape.values(points)
+    landscape.values_and_gradients(points)
     assert torch.equal(points, copy)
 
 
 def test_wrong_points_are_refused(landscape, points):
     with pytest.raises(ValueError, match=rf"\[n, {landscape.dimension}\].*got \[4, "):
-        landscape.heights(points[:, 1:])
+        landscape.values(points[:, 1:])
     with pytest.raises(ValueError, match="expected points of shape"):
-        landscape.heights_and_gradients(points[0])
+        landscape.values_and_gradients(points[0])
     with pytest.raises(TypeError, match=r"torch\.float64.*got torch\.float32"):
-        landscape.heights(points.float())
+        landscape.values(points.float())
     with pytest.raises(TypeError, match=r"as a torch tensor for .*, got ndarray"):
-        landscape.heights(points.numpy())
+        landscape.values(points.numpy())
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2, 5])
@@ -131,29 +131,29 @@ def test_restriction_agrees_with_points(landscape, points, rank):
     weights = torch.rand(3, generator=generator, dtype=torch.float64)
     subspace = AffineSubspace(points[0], directions)
     restricted = landscape.restrict(subspace)
-    heights, gradients = landscape.heights_and_gradients(points[0] + coordinates @ directions)
+    values, gradients = landscape.values_and_gradients(points[0] + coordinates @ directions)
     close = {"rtol": 1e-11, "atol": float(1e-12 * gradients.abs().max())}
 
-    torch.testing.assert_close(restricted.heights(coordinates), heights, **close)
-    by_coordinates = restricted.heights_and_gradients(coordinates)
-    torch.testing.assert_close(by_coordinates[0], heights, **close)
+    torch.testing.assert_close(restricted.values(coordinates), values, **close)
+    by_coordinates = restricted.values_and_gradients(coordinates)
+    torch.testing.assert_close(by_coordinates[0], values, **close)
     torch.testing.assert_close(by_coordinates[1], gradients @ directions.T, **close)
-    found = restricted.heights_and_subspace_gradients(coordinates, weights)
-    torch.testing.assert_close(found.heights, heights, **close)
+    found = restricted.values_and_subspace_gradients(coordinates, weights)
+    torch.testing.assert_close(found.values, values, **close)
     torch.testing.assert_close(found.gradients[0], weights @ gradients, **close)
     by_direction = (weights[:, None] * coordinates).T @ gradients
     torch.testing.assert_close(found.gradients[1:], by_direction, **close)
-    plain = restricted.heights_and_subspace_gradients(coordinates)
+    plain = restricted.values_and_subspace_gradients(coordinates)
     torch.testing.assert_close(plain.gradients[0], gradients.sum(0), **close)
-    height, gradient = restricted.height_and_gradient(coordinates[1])
-    assert height == pytest.approx(float(heights[1]), rel=1e-11)
+    value, gradient = restricted.value_and_gradient(coordinates[1])
+    assert value == pytest.approx(float(values[1]), rel=1e-11)
     torch.testing.assert_close(gradient, gradients[1], **close)
-    height, slopes, gradient_there = restricted.trial(coordinates[1])
-    assert height == pytest.approx(float(heights[1]), rel=1e-11)
+    value, slopes, gradient_there = restricted.value_and_slope(coordinates[1])
+    assert value == pytest.approx(float(values[1]), rel=1e-11)
     torch.testing.assert_close(slopes, directions @ gradients[1], **close)
     torch.testing.assert_close(gradient_there(), gradients[1], **close)
     with pytest.raises(ValueError, match=rf"coordinates of shape \[n, {rank}\]"):
-        restricted.heights(torch.zeros(2, rank + 1, dtype=torch.float64))
+        restricted.values(torch.zeros(2, rank + 1, dtype=torch.float64))
 
 
 def test_moved_lines_agree_with_new_ones(landscape, points):
@@ -165,14 +165,14 @@ def test_moved_lines_agree_with_new_ones(landscape, points):
     line = landscape.restrict(AffineSubspace(points[1], directions[:1]))
     at = points[1]
     for direction in directions[1:]:
-        line.heights(torch.tensor([[0.5]], dtype=torch.float64))
+        line.values(torch.tensor([[0.5]], dtype=torch.float64))
         at = at + 0.3 * line.subspace.directions[0]
-        line = line.moved(torch.tensor([0.3], dtype=torch.float64), direction[None])
+        line = line.rebased(torch.tensor([0.3], dtype=torch.float64), direction[None])
         there = torch.tensor([[0.7]], dtype=torch.float64)
-        expected = landscape.height(at + 0.7 * direction)
-        assert float(line.heights(there)[0]) == pytest.approx(expected, rel=1e-11)
-        _, gradient = line.height_and_gradient(there[0])
+        expected = landscape.value(at + 0.7 * direction)
+        assert float(line.values(there)[0]) == pytest.approx(expected, rel=1e-11)
+        _, gradient = line.value_and_gradient(there[0])
         plain = RestrictedLandscape(landscape, AffineSubspace(at, direction[None]))
         torch.testing.assert_close(
-            gradient, plain.height_and_gradient(there[0])[1], rtol=1e-10, atol=1e-12
+            gradient, plain.value_and_gradient(there[0])[1], rtol=1e-10, atol=1e-12
         )

@@ -102,19 +102,19 @@ def test_watson_has_the_norms_of_minpack_in_more_dimensions():
             assert float(residuals.watson(points).norm()) == pytest.approx(norm, rel=1e-6)
 
 
-@pytest.mark.parametrize(("function", "start", "height"), ALGORITHM_566)
-def test_heights_at_the_start_are_those_of_algorithm_566(function, start, height):
+@pytest.mark.parametrize(("function", "start", "published"), ALGORITHM_566)
+def test_values_at_the_start_are_those_of_algorithm_566(function, start, published):
     value = float((function(torch.tensor([start], dtype=torch.float64)) ** 2).sum())
-    assert value == pytest.approx(height, rel=5e-3)
+    assert value == pytest.approx(published, rel=5e-3)
 
 
 def test_the_linear_functions_start_where_their_formulas_say():
-    # (32): Σ_i (1 − 2·10/20 − 1)² over 20 items with x = 1: −1 in 10 of them, −2 in the others
-    assert PROBLEMS[32].height(PROBLEMS[32].start) == 10 * 1.0 + 10 * 4.0
+    # (32): Σ_i (1 − 2·10/20 − 1)² over 20 samples with x = 1: −1 in 10 of them, −2 in the others
+    assert PROBLEMS[32].value(PROBLEMS[32].start) == 10 * 1.0 + 10 * 4.0
     # (33): Σ_j j = 55, so Σ_i (55 i − 1)²
-    assert PROBLEMS[33].height(PROBLEMS[33].start) == sum((55 * i - 1) ** 2 for i in range(1, 21))
+    assert PROBLEMS[33].value(PROBLEMS[33].start) == sum((55 * i - 1) ** 2 for i in range(1, 21))
     # (34): Σ_{j=2}^{9} j = 44, (i − 1) from 0 to 18, and −1 first and last
-    assert PROBLEMS[34].height(PROBLEMS[34].start) == 1 + 1 + sum(
+    assert PROBLEMS[34].value(PROBLEMS[34].start) == 1 + 1 + sum(
         (44 * (i - 1) - 1) ** 2 for i in range(2, 20)
     )
 
@@ -147,9 +147,9 @@ def test_the_second_minimum_of_broyden_banded_is_a_minimum():
     x = [0.21071386, 0.26097669, 0.22794767, 0.19702559, 0.20322969, 0.22191598]
     x += [0.16281224, 0.048302528, -0.079356584, -0.15312519]
     x = torch.tensor(x, dtype=torch.float64)
-    height, gradient = problem.height_and_gradient(x)
+    value, gradient = problem.value_and_gradient(x)
     hessian = torch.autograd.functional.hessian(lambda v: problem.function(v[None])[0], x)
-    assert problem.excess(height) < 1e-11
+    assert problem.excess(value) < 1e-11
     assert gradient.abs().max() < 1e-5
     assert np.linalg.eigvalsh(hessian.numpy()).min() > 0.1
 
@@ -157,6 +157,6 @@ def test_the_second_minimum_of_broyden_banded_is_a_minimum():
 def test_rows_of_a_batch_do_not_mix():
     for problem in PROBLEMS.values():
         points = torch.stack([problem.start, problem.start + 0.01, problem.start * 0.9])
-        together = problem.heights(points)
-        alone = torch.cat([problem.heights(point[None]) for point in points])
+        together = problem.values(points)
+        alone = torch.cat([problem.values(point[None]) for point in points])
         assert together.tolist() == pytest.approx(alone.tolist(), rel=1e-12)

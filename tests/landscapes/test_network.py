@@ -22,16 +22,16 @@ from lowroad.models import FCP, LSTM, Autoencoder, LeNet
 
 
 @pytest.mark.parametrize("model", [FCP, LeNet, LSTM, Autoencoder])
-def test_heights_and_gradients_are_pytorchs(model):
+def test_values_and_gradients_are_pytorchs(model):
     module, landscape = landscape_of(model)
     outputs = module(landscape.inputs)
     loss = (F.mse_loss if model is Autoencoder else F.cross_entropy)(outputs, landscape.targets)
     gradients = torch.autograd.grad(loss, list(module.parameters()))
     point = nn.utils.parameters_to_vector(module.parameters()).detach()
     assert torch.equal(landscape.initial_point(), point)
-    height, gradient = landscape.height_and_gradient(point)
-    assert height == pytest.approx(loss.item(), rel=1e-13)
-    assert landscape.height(point) == pytest.approx(loss.item(), rel=1e-13)
+    value, gradient = landscape.value_and_gradient(point)
+    assert value == pytest.approx(loss.item(), rel=1e-13)
+    assert landscape.value(point) == pytest.approx(loss.item(), rel=1e-13)
     expected = torch.cat([g.reshape(-1) for g in gradients])
     torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-14)
     torch.testing.assert_close(landscape.outputs(point), outputs.detach(), rtol=1e-12, atol=1e-14)
@@ -41,9 +41,9 @@ def test_small_cross_entropies_are_not_rounded_away():
     """A loss of e^-15 is 3.1e-7: float32 logarithms would round it and its gradient by a fifth."""
     module = nn.Linear(1, 2, bias=False)
     landscape = NetworkLandscape(module, torch.ones(1, 1), torch.zeros(1).long(), "cross_entropy")
-    height, gradient = landscape.height_and_gradient(torch.tensor([15.0, 0.0]))
+    value, gradient = landscape.value_and_gradient(torch.tensor([15.0, 0.0]))
     small = torch.tensor(-15.0, dtype=torch.float64).exp().log1p().item()
-    assert height == pytest.approx(small, rel=1e-6)
+    assert value == pytest.approx(small, rel=1e-6)
     torch.testing.assert_close(gradient, torch.tensor([-small, small]), rtol=1e-6, atol=0.0)
 
 
@@ -61,10 +61,10 @@ def test_copies_are_whole(model, copied):
     for each in (landscape, batch):
         other = copied(each)
         for one, two in (
-            (other.height_and_gradient(point), each.height_and_gradient(point)),
+            (other.value_and_gradient(point), each.value_and_gradient(point)),
             (
-                other.restrict(line).height_and_gradient(place),
-                each.restrict(line).height_and_gradient(place),
+                other.restrict(line).value_and_gradient(place),
+                each.restrict(line).value_and_gradient(place),
             ),
         ):
             assert one[0] == pytest.approx(two[0], rel=1e-13)
@@ -85,17 +85,17 @@ def test_a_landscape_first_met_in_inference_mode_is_of_use_outside():
     line = AffineSubspace(point, torch.ones(1, len(point), dtype=point.dtype))
     place = torch.zeros(1, dtype=point.dtype)
     with torch.inference_mode():
-        landscape.restrict(line).heights(place[None])
-    height, gradient = landscape.restrict(line).height_and_gradient(place)
-    expected = landscape.height_and_gradient(point)
-    assert height == pytest.approx(expected[0], rel=1e-12)
+        landscape.restrict(line).values(place[None])
+    value, gradient = landscape.restrict(line).value_and_gradient(place)
+    expected = landscape.value_and_gradient(point)
+    assert value == pytest.approx(expected[0], rel=1e-12)
     torch.testing.assert_close(gradient, expected[1])
 
 
 def test_the_users_module_is_left_as_it_is():
     module, landscape = landscape_of(FCP)
     before = copy.deepcopy(module.state_dict())
-    landscape.heights_and_gradients(torch.zeros(2, landscape.dimension, dtype=torch.float64))
+    landscape.values_and_gradients(torch.zeros(2, landscape.dimension, dtype=torch.float64))
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert all(p.grad is None for p in module.parameters())
 
@@ -115,26 +115,26 @@ def test_losses_may_be_callables(reduction):
         named.inputs,
         named.targets,
         lambda outputs, targets: F.cross_entropy(outputs, targets, reduction=reduction),
-        piece=32,
+        chunk=32,
     )
     point = landscape.initial_point()
-    height, gradient = landscape.height_and_gradient(point)
-    expected, expected_gradient = named.height_and_gradient(point)
-    assert height == pytest.approx(expected, rel=1e-13)
+    value, gradient = landscape.value_and_gradient(point)
+    expected, expected_gradient = named.value_and_gradient(point)
+    assert value == pytest.approx(expected, rel=1e-13)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-11, atol=1e-14)
 
 
 def test_minibatches_are_a_partition_of_the_data():
     _, landscape = landscape_of(FCP)
     batches = list(landscape.minibatches(32, torch.Generator().manual_seed(3)))
-    assert [batch.items for batch in batches] == [32, 32, 6]
+    assert [batch.samples for batch in batches] == [32, 32, 6]
     rows = torch.cat([batch.inputs for batch in batches])
     assert not torch.equal(rows, landscape.inputs)
     assert torch.equal(rows.sort(0).values, landscape.inputs.sort(0).values)
     assert torch.equal(batches[2].inputs, rows[64:])
     point = landscape.initial_point()
-    mean = sum(batch.items * batch.height(point) for batch in batches) / 70
-    assert mean == pytest.approx(landscape.height(point), rel=1e-13)
+    mean = sum(batch.samples * batch.value(point) for batch in batches) / 70
+    assert mean == pytest.approx(landscape.value(point), rel=1e-13)
     again = next(iter(landscape.minibatches(32, torch.Generator().manual_seed(3))))
     assert torch.equal(again.inputs, batches[0].inputs)
 
@@ -152,10 +152,10 @@ def test_ensemble_minibatches_give_each_point_its_own_shuffle(model):
         alone = list(landscape.minibatches(32, torch.Generator().manual_seed(seed)))
         assert len(alone) == len(together) == 3
         for one, every in zip(alone, together, strict=True):
-            height, gradient = one.height_and_gradient(points[i])
-            heights, gradients = every.heights_and_gradients(points)
-            assert float(heights[i]) == pytest.approx(height, rel=1e-12)
-            assert float(every.heights(points)[i]) == pytest.approx(height, rel=1e-12)
+            value, gradient = one.value_and_gradient(points[i])
+            values, gradients = every.values_and_gradients(points)
+            assert float(values[i]) == pytest.approx(value, rel=1e-12)
+            assert float(every.values(points)[i]) == pytest.approx(value, rel=1e-12)
             torch.testing.assert_close(gradients[i], gradient, rtol=1e-9, atol=1e-13)
 
 
@@ -163,15 +163,15 @@ def test_evaluations_are_counted_in_units_of_the_full_landscape():
     _, landscape = landscape_of(FCP)
     counted = CountingLandscape(landscape)
     points = landscape.initial_point().repeat(5, 1)
-    counted.heights(points)
+    counted.values(points)
     for batch in counted.minibatches(35, torch.Generator()):
-        batch.heights_and_gradients(points[:2])
+        batch.values_and_gradients(points[:2])
     line = counted.restrict(AffineSubspace(points[0], points[:1]))
-    line.heights_and_subspace_gradients(torch.zeros(3, 1, dtype=torch.float64))
-    line.height_and_gradient(torch.zeros(1, dtype=torch.float64))
+    line.values_and_subspace_gradients(torch.zeros(3, 1, dtype=torch.float64))
+    line.value_and_gradient(torch.zeros(1, dtype=torch.float64))
     for batch in counted.ensemble_minibatches(35, [torch.Generator(), torch.Generator()]):
-        batch.heights(points[:2])
-    assert counted.evaluations.heights == pytest.approx(5 + 2)
+        batch.values(points[:2])
+    assert counted.evaluations.values == pytest.approx(5 + 2)
     assert counted.evaluations.gradients == pytest.approx(2 + 3 + 1)
 
 
@@ -187,7 +187,7 @@ def test_evaluations_are_counted_in_units_of_the_full_landscape():
         (nn.RReLU(), "has none"),
     ],
 )
-def test_modules_whose_height_is_not_a_function_of_the_point_are_refused(module, message):
+def test_modules_whose_value_is_not_a_function_of_the_point_are_refused(module, message):
     with pytest.raises(ValueError, match=message):
         NetworkLandscape(module, torch.ones(4, 3), torch.ones(4, 3), "mean_squared_error")
 
@@ -205,10 +205,10 @@ def test_losses_that_are_no_means_over_items_are_refused(loss):
     module = nn.Linear(3, 2, bias=False)  # a random bias may hide the difference
     with torch.no_grad():
         module.weight.copy_(torch.tensor([[1.0, 0.5, 0.0], [-1.0, 0.0, 2.0]]))
-    with pytest.raises(ValueError, match="a mean over items"):
+    with pytest.raises(ValueError, match="a mean over samples"):
         NetworkLandscape(module, inputs, targets, loss)
     fine = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]), reduction="none")
-    assert NetworkLandscape(module, inputs, targets, fine).items == 10
+    assert NetworkLandscape(module, inputs, targets, fine).samples == 10
 
 
 def test_arrays_are_refused():
@@ -227,7 +227,7 @@ def test_random_modules_are_refused():
         def forward(self, inputs):
             return super().forward(inputs) + torch.randn(len(inputs), 3)
 
-    with pytest.raises(ValueError, match=r"same height from two evaluations.*module\.eval\(\)"):
+    with pytest.raises(ValueError, match=r"same value from two evaluations.*module\.eval\(\)"):
         NetworkLandscape(Noisy(3, 3), torch.ones(4, 3), torch.ones(4, 3), "mean_squared_error")
 
 
@@ -239,7 +239,7 @@ def test_random_modules_are_refused():
         ({"loss": "hinge"}, r"\['cross_entropy', 'mean_squared_error'\].*got 'hinge'"),
         ({"targets": torch.ones(4)}, r"outputs' shape \[4, 2\].*got \[4\]"),
         ({"loss": lambda outputs, targets: outputs}, r"scalar mean or one value.*got \[4, 2\]"),
-        ({"piece": 0}, "at least one item, got 0"),
+        ({"chunk": 0}, "at least one sample, got 0"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
@@ -274,10 +274,10 @@ def test_landscapes_without_data_have_no_minibatches():
 
 
 @pytest.mark.parametrize("returned", [torch.ones(3), 1.0, torch.ones(2, 1)])
-def test_functions_that_return_no_heights_are_refused(returned):
+def test_functions_that_return_no_values_are_refused(returned):
     landscape = FunctionLandscape(lambda x: returned, dimension=2)
-    with pytest.raises(ValueError, match=r"heights \[2\]"):
-        landscape.heights(torch.ones(2, 2, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"values \[2\]"):
+        landscape.values(torch.ones(2, 2, dtype=torch.float64))
 
 
 def test_a_tensor_under_two_names_and_buffers_that_are_no_numbers():
@@ -296,7 +296,7 @@ def test_a_tensor_under_two_names_and_buffers_that_are_no_numbers():
     state = second.state_dict()
     point = landscape.point_of(state)
     expected = nn.functional.cross_entropy(second(landscape.inputs), landscape.targets).item()
-    assert landscape.height(point) == pytest.approx(expected, rel=1e-6)
+    assert landscape.value(point) == pytest.approx(expected, rel=1e-6)
     own = landscape.point_of(dict(second.named_parameters(remove_duplicate=False)) | state)
     assert torch.equal(own, point)
     assert not own.requires_grad

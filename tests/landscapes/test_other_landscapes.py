@@ -24,18 +24,18 @@ from lowroad.landscapes.subspace import AffineSubspace
 def test_numpy_landscape():
     landscape = NumpyLandscape(rosen, rosen_der, dimension=3)
     points = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    heights, gradients = landscape.heights_and_gradients(points)
-    assert np.allclose(heights, [rosen(p) for p in points.numpy()])
+    values, gradients = landscape.values_and_gradients(points)
+    assert np.allclose(values, [rosen(p) for p in points.numpy()])
     assert np.allclose(gradients, [rosen_der(p) for p in points.numpy()])
-    assert landscape.heights(points[:0]).shape == (0,)
+    assert landscape.values(points[:0]).shape == (0,)
 
 
 def test_numpy_landscape_refuses():
     point = torch.zeros(1, 2, dtype=torch.float64)
     with pytest.raises(ValueError, match=r"to a number, it returned an array of shape \[2\]"):
-        NumpyLandscape(lambda x: x, lambda x: x, 2).heights(point)
+        NumpyLandscape(lambda x: x, lambda x: x, 2).values(point)
     with pytest.raises(ValueError, match=r"it returned \[3\]"):
-        NumpyLandscape(lambda x: 0.0, lambda x: np.zeros(3), 2).heights_and_gradients(point)
+        NumpyLandscape(lambda x: 0.0, lambda x: np.zeros(3), 2).values_and_gradients(point)
     with pytest.raises(ValueError, match="dimension of at least 1"):
         NumpyLandscape(rosen, rosen_der, 0)
 
@@ -46,7 +46,7 @@ def test_numpy_landscape_hands_out_copies():
         return 0.0
 
     point = torch.ones(1, 2, dtype=torch.float64)
-    NumpyLandscape(spoil, rosen_der, 2).heights(point)
+    NumpyLandscape(spoil, rosen_der, 2).values(point)
     assert torch.equal(point, torch.ones(1, 2, dtype=torch.float64))
 
 
@@ -54,9 +54,9 @@ def test_negated():
     surface = MullerBrown()
     negated = NegatedLandscape(surface)
     points = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    heights, gradients = surface.heights_and_gradients(points)
-    assert torch.equal(negated.heights(points), -heights)
-    assert torch.equal(negated.heights_and_gradients(points)[1], -gradients)
+    values, gradients = surface.values_and_gradients(points)
+    assert torch.equal(negated.values(points), -values)
+    assert torch.equal(negated.values_and_gradients(points)[1], -gradients)
 
 
 def test_negated_minibatches():
@@ -64,8 +64,8 @@ def test_negated_minibatches():
     network = NetworkLandscape(nn.Linear(1, 1), inputs, targets, "mean_squared_error")
     point = torch.tensor([1.0, 0.0])
     batches = list(NegatedLandscape(network).minibatches(2, torch.Generator().manual_seed(0)))
-    assert [batch.items for batch in batches] == [2, 2, 2]
-    total = sum(batch.height(point) * batch.items for batch in batches) / 6
+    assert [batch.samples for batch in batches] == [2, 2, 2]
+    total = sum(batch.value(point) * batch.samples for batch in batches) / 6
     assert total == pytest.approx(-(inputs**2).mean().item())
 
 
@@ -80,11 +80,11 @@ def test_ase_lennard_jones_equals_ours():
     points = landscape.point(atoms) + 0.1 * torch.randn(
         3, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
-    heights, gradients = landscape.heights_and_gradients(points)
-    ours, our_gradients = LennardJones(4).heights_and_gradients(points)
-    assert torch.allclose(heights, ours, rtol=1e-9)
+    values, gradients = landscape.values_and_gradients(points)
+    ours, our_gradients = LennardJones(4).values_and_gradients(points)
+    assert torch.allclose(values, ours, rtol=1e-9)
     assert torch.allclose(gradients, our_gradients, rtol=1e-9, atol=1e-9)
-    assert torch.allclose(landscape.heights(points), heights)
+    assert torch.allclose(landscape.values(points), values)
 
 
 def test_ase_emt_with_fixed_atoms():
@@ -101,12 +101,12 @@ def test_ase_emt_with_fixed_atoms():
     landscape = AseLandscape(slab)
     assert landscape.dimension == 3 * 5  # one layer of four and the gold atom
     point = landscape.point(slab)
-    height, gradient = landscape.height_and_gradient(point)
-    assert height == pytest.approx(slab.get_potential_energy())
+    value, gradient = landscape.value_and_gradient(point)
+    assert value == pytest.approx(slab.get_potential_energy())
     free = slab.get_forces(apply_constraint=False)[landscape.free]
     assert np.allclose(gradient.numpy(), -free.reshape(-1))
     h = 1e-4 * torch.eye(15, dtype=torch.float64)
-    numeric = (landscape.heights(point + h) - landscape.heights(point - h)) / 2e-4
+    numeric = (landscape.values(point + h) - landscape.values(point - h)) / 2e-4
     assert torch.allclose(numeric, gradient, atol=1e-5)
     moved = landscape.atoms(point + 0.1)
     assert np.allclose(moved.positions[landscape.free], slab.positions[landscape.free] + 0.1)
@@ -149,15 +149,15 @@ def test_a_negated_network_keeps_its_shared_first_layer():
     c = torch.randn(4, 2, generator=generator, dtype=torch.float64)
 
     def numbers(restricted):
-        height, gradient = restricted.height_and_gradient(c[0])
+        value, gradient = restricted.value_and_gradient(c[0])
         return [
-            restricted.heights(c),
-            *restricted.heights_and_gradients(c),
-            *restricted.heights_and_subspace_gradients(c),
-            *restricted.heights_and_subspace_gradients(c, lambda heights: heights.softmax(0)),
-            torch.tensor(height),
+            restricted.values(c),
+            *restricted.values_and_gradients(c),
+            *restricted.values_and_subspace_gradients(c),
+            *restricted.values_and_subspace_gradients(c, lambda values: values.softmax(0)),
+            torch.tensor(value),
             gradient,
-            restricted.moved(c[1], directions[:1]).heights(c[:, :1]),
+            restricted.rebased(c[1], directions[:1]).values(c[:, :1]),
         ]
 
     for one, other in zip(numbers(fast), numbers(plain), strict=True):

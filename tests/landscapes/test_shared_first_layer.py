@@ -24,7 +24,7 @@ from lowroad.models import FCP, Autoencoder
 @pytest.mark.parametrize("model", [FCP, Autoencoder])
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
 def test_shared_first_layer_agrees_with_the_generic_form(model, dtype, close):
-    _, landscape = landscape_of(model, dtype, items=1300, piece=500)
+    _, landscape = landscape_of(model, dtype, samples=1300, chunk=500)
     generator = torch.Generator().manual_seed(2)
     directions = 0.02 * torch.randn(3, landscape.dimension, generator=generator).to(dtype)
     coordinates = torch.randn(4, 3, generator=generator).to(dtype)
@@ -55,7 +55,7 @@ def test_whatever_follows_a_shared_first_layer(name):
     smoothed = functools.partial(F.cross_entropy, label_smoothing=0.1)
     loss = smoothed if kind == "smoothed classes" else "cross_entropy"
     module = nn.Sequential(nn.Linear(5, 4), *rest).double()
-    landscape = NetworkLandscape(module, inputs, targets, loss, piece=30)
+    landscape = NetworkLandscape(module, inputs, targets, loss, chunk=30)
     directions = 0.3 * torch.randn(2, landscape.dimension, generator=generator).double()
     coordinates = torch.randn(4, 2, generator=generator).double()
     assert_first_layer_is_shared_exactly(landscape, directions, coordinates, 1e-12)
@@ -79,15 +79,15 @@ def assert_first_layer_is_shared_exactly(landscape, directions, coordinates, clo
     shared, generic = landscape.restrict(subspace), RestrictedLandscape(landscape, subspace)
     assert isinstance(shared, SharedFirstLayerRestriction)
     pairs = [
-        (shared.heights(coordinates), generic.heights(coordinates)),
+        (shared.values(coordinates), generic.values(coordinates)),
         *zip(
-            shared.heights_and_gradients(coordinates),
-            generic.heights_and_gradients(coordinates),
+            shared.values_and_gradients(coordinates),
+            generic.values_and_gradients(coordinates),
             strict=True,
         ),
         *zip(
-            shared.heights_and_subspace_gradients(coordinates),
-            generic.heights_and_subspace_gradients(coordinates),
+            shared.values_and_subspace_gradients(coordinates),
+            generic.values_and_subspace_gradients(coordinates),
             strict=True,
         ),
     ]
@@ -107,9 +107,9 @@ def test_more_points_than_fit_are_evaluated_in_groups(monkeypatch):
     def numbers():
         restricted = landscape.restrict(subspace)
         return [
-            restricted.heights(coordinates),
-            *restricted.heights_and_gradients(coordinates),
-            *restricted.heights_and_subspace_gradients(coordinates, weights),
+            restricted.values(coordinates),
+            *restricted.values_and_gradients(coordinates),
+            *restricted.values_and_subspace_gradients(coordinates, weights),
         ]
 
     whole = numbers()
@@ -136,9 +136,9 @@ def test_first_layers_are_recognised_only_where_they_are_linear_in_a_fixed_input
     point = landscape.initial_point()
     restricted = landscape.restrict(AffineSubspace(point, torch.ones_like(point)[None]))
     assert isinstance(restricted, SharedFirstLayerRestriction) == (layers == "flatten")
-    height = float(restricted.heights(torch.zeros(1, 1))[0])
+    value = float(restricted.values(torch.zeros(1, 1))[0])
     expected = F.cross_entropy(module(images), torch.arange(5)).item()
-    assert height == pytest.approx(expected, rel=1e-6)
+    assert value == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mean_squared_error"])
@@ -157,9 +157,9 @@ def test_activations_in_place_are_taken_and_leave_the_data(loss):
         expected = NetworkLandscape(plain[first:], inputs, targets, loss)
         at, along = landscape.initial_point(), torch.ones(1, landscape.dimension).double()
         line = landscape.restrict(AffineSubspace(at, along))
-        height, gradient = line.height_and_gradient(torch.full((1,), 0.1, dtype=torch.float64))
-        wanted, wanted_gradient = expected.height_and_gradient(at + 0.1 * along[0])
-        assert height == pytest.approx(wanted, rel=1e-12)
+        value, gradient = line.value_and_gradient(torch.full((1,), 0.1, dtype=torch.float64))
+        wanted, wanted_gradient = expected.value_and_gradient(at + 0.1 * along[0])
+        assert value == pytest.approx(wanted, rel=1e-12)
         torch.testing.assert_close(gradient, wanted_gradient)
         assert torch.equal(inputs, before)
         assert all(m.inplace for m in module if isinstance(m, nn.ReLU))
@@ -167,27 +167,27 @@ def test_activations_in_place_are_taken_and_leave_the_data(loss):
 
 def test_lines_over_several_pieces_handed_on_and_gone_back_to(monkeypatch):
     """Products are handed over in place; a line left behind, or handed on twice, is right too."""
-    monkeypatch.setattr(shared_first_layer, "ITEMS_AT_MOST", 32)
-    monkeypatch.setattr(shared_first_layer, "LEAST_ITEMS", 32)
-    _, landscape = landscape_of(FCP, items=70)
+    monkeypatch.setattr(shared_first_layer, "SAMPLES_AT_MOST", 32)
+    monkeypatch.setattr(shared_first_layer, "LEAST_SAMPLES", 32)
+    _, landscape = landscape_of(FCP, samples=70)
     generator = torch.Generator().manual_seed(2)
     a, b, c = torch.randn(3, 1, landscape.dimension, generator=generator).double() / 50
     at, half = landscape.initial_point(), torch.full((1,), 0.5, dtype=torch.float64)
     line = landscape.restrict(AffineSubspace(at, a))
-    assert len(list(line._pieces(1))) == 3
-    height, slope, late = line.trial(half)
-    moved, unused = line.moved(half, b), line.moved(half, c)
-    second = moved.moved(half, c)  # of a line that was never evaluated
+    assert len(list(line._chunks(1))) == 3
+    value, slope, late = line.value_and_slope(half)
+    moved, unused = line.rebased(half, b), line.rebased(half, c)
+    second = moved.rebased(half, c)  # of a line that was never evaluated
     for each, point in (
         (moved, at + a[0] / 2 + b[0] / 2),
         (unused, at + a[0] / 2 + c[0] / 2),
         (second, at + a[0] / 2 + b[0] / 2 + c[0] / 2),
         (line, at + a[0] / 2),
     ):
-        wanted, gradient = landscape.height_and_gradient(point)
-        found, found_gradient = each.height_and_gradient(half)
+        wanted, gradient = landscape.value_and_gradient(point)
+        found, found_gradient = each.value_and_gradient(half)
         assert found == pytest.approx(wanted, rel=1e-12)
         torch.testing.assert_close(found_gradient, gradient)
-    assert height == pytest.approx(wanted, rel=1e-12)
+    assert value == pytest.approx(wanted, rel=1e-12)
     torch.testing.assert_close(late(), gradient)
     torch.testing.assert_close(slope, a @ gradient)

@@ -17,8 +17,8 @@ def hessian(surface, point):
     """Central differences of the gradient, [2, 2]."""
     h = 1e-5
     steps = h * torch.eye(2, dtype=torch.float64)
-    _, up = surface.heights_and_gradients(point + steps)
-    _, down = surface.heights_and_gradients(point - steps)
+    _, up = surface.values_and_gradients(point + steps)
+    _, down = surface.values_and_gradients(point - steps)
     return ((up - down) / (2 * h)).numpy()
 
 
@@ -27,15 +27,15 @@ def test_stationary_points_are_what_they_say(kind):
     surface = kind()
     for points, negative in ((surface.minima, 0), (surface.saddles, 1)):
         for known in points:
-            height, gradient = surface.height_and_gradient(known.point)
-            # eleven and more digits are printed; heights of Müller-Brown have ten or more
-            assert abs(height - known.height) < 1e-9 * max(1, abs(known.height))
+            value, gradient = surface.value_and_gradient(known.point)
+            # eleven and more digits are printed; values of Müller-Brown have ten or more
+            assert abs(value - known.value) < 1e-9 * max(1, abs(known.value))
             assert gradient.norm() < 1e-8
             assert (np.linalg.eigvalsh(hessian(surface, known.point)) < 0).sum() == negative
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "height"),
+    ("x", "y", "value"),
     [
         (-0.5582236346, 1.4417258418, -146.6995172),
         (0.6234994049, 0.0280377585, -108.1667241),
@@ -44,9 +44,9 @@ def test_stationary_points_are_what_they_say(kind):
         (0.2124865820, 0.2929883251, -72.2489401),
     ],
 )
-def test_muller_brown_published_values(x, y, height):
+def test_muller_brown_published_values(x, y, value):
     point = torch.tensor([x, y], dtype=torch.float64)
-    assert abs(MullerBrown().height(point) - height) < 5.1e-8
+    assert abs(MullerBrown().value(point) - value) < 5.1e-8
 
 
 def test_two_wells_by_its_printed_formula():
@@ -61,18 +61,18 @@ def test_two_wells_by_its_printed_formula():
 
     points = torch.rand(20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     expected = [f(*p) for p in points.tolist()]
-    assert np.allclose(TwoWells().heights(points), expected, rtol=1e-14, atol=1e-14)
+    assert np.allclose(TwoWells().values(points), expected, rtol=1e-14, atol=1e-14)
 
 
 def test_curvy_valley_straight_line():
     surface = CurvyValley()
     start, end = surface.ends
     t = torch.linspace(0, 1, 200_001, dtype=torch.float64)[:, None]
-    assert abs(float(surface.heights(start + t * (end - start)).max()) - 2.976668) < 5e-7
+    assert abs(float(surface.values(start + t * (end - start)).max()) - 2.976668) < 5e-7
 
 
 def test_lowest_height_by_flooding_a_grid():
-    """The lowest pass by union of grid cells in order of height, an oracle without gradients."""
+    """The lowest pass by union of grid cells in order of value, an oracle without gradients."""
     from scipy.ndimage import label
 
     for kind in SURFACES:
@@ -80,19 +80,19 @@ def test_lowest_height_by_flooding_a_grid():
         x0, x1, y0, y1 = surface.window
         xs, ys = np.linspace(x0, x1, 901), np.linspace(y0, y1, 901)
         grid = np.stack(np.meshgrid(xs, ys, indexing="ij"), -1).reshape(-1, 2)
-        heights = surface.heights(torch.from_numpy(grid)).numpy().reshape(901, 901)
+        values = surface.values(torch.from_numpy(grid)).numpy().reshape(901, 901)
         cells = [
             (np.abs(xs - float(e[0])).argmin(), np.abs(ys - float(e[1])).argmin())
             for e in surface.ends
         ]
 
-        def joined(level, heights=heights, cells=cells):
-            labels, _ = label(heights <= level, structure=np.ones((3, 3)))
+        def joined(level, values=values, cells=cells):
+            labels, _ = label(values <= level, structure=np.ones((3, 3)))
             return labels[cells[0]] == labels[cells[1]] != 0
 
-        low, high = heights[cells[0]], heights[cells[1]]
-        low, high = max(low, high), heights.max()
-        while high - low > 1e-5 * (surface.lowest_height - min(m.height for m in surface.minima)):
+        low, high = values[cells[0]], values[cells[1]]
+        low, high = max(low, high), values.max()
+        while high - low > 1e-5 * (surface.lowest_height - min(m.value for m in surface.minima)):
             middle = (low + high) / 2
             low, high = (low, middle) if joined(middle) else (middle, high)
         # a path on the grid is a path: it cannot be lower, and the grid is fine
@@ -108,14 +108,14 @@ def test_lowest_height_by_flooding_a_grid():
 @pytest.mark.parametrize("dimension", [2, 5, 1000])
 def test_separable_valley(dimension):
     valley = SeparableValley(dimension, barrier=0.7)
-    height, gradient = valley.height_and_gradient(valley.saddle)
-    assert abs(height - 0.7) < 1e-14
+    value, gradient = valley.value_and_gradient(valley.saddle)
+    assert abs(value - 0.7) < 1e-14
     assert gradient.norm() < 1e-13
     for end in valley.ends:
-        height, gradient = valley.height_and_gradient(end)
-        assert height == 0
+        value, gradient = valley.value_and_gradient(end)
+        assert value == 0
         assert gradient.norm() == 0
-    straight = valley.height(torch.zeros(dimension, dtype=torch.float64))
+    straight = valley.value(torch.zeros(dimension, dtype=torch.float64))
     mean_stiffness = 1.0 if dimension == 2 else 5.5
     assert abs(straight - 0.7 - mean_stiffness / 2) < 1e-12
 
@@ -124,8 +124,8 @@ def test_separable_valley_gradient_against_differences():
     valley = SeparableValley(4)
     point = torch.tensor([0.3, -0.2, 0.5, 0.1], dtype=torch.float64)
     h = 1e-6 * torch.eye(4, dtype=torch.float64)
-    numeric = (valley.heights(point + h) - valley.heights(point - h)) / 2e-6
-    _, gradient = valley.height_and_gradient(point)
+    numeric = (valley.values(point + h) - valley.values(point - h)) / 2e-6
+    _, gradient = valley.value_and_gradient(point)
     assert torch.allclose(numeric, gradient, atol=1e-8)
 
 

@@ -1,4 +1,4 @@
-"""Subspace gradients whose weights are made of the heights, in both forms, counted."""
+"""Subspace gradients whose weights are made of the values, in both forms, counted."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def network():
     return NetworkLandscape(module, inputs, targets, "cross_entropy")
 
 
-def softmax(heights):
-    return torch.softmax(3 * heights, dim=0)
+def softmax(values):
+    return torch.softmax(3 * values, dim=0)
 
 
 def test_same_in_both_forms_and_counted(network):
@@ -34,19 +34,19 @@ def test_same_in_both_forms_and_counted(network):
     subspace = AffineSubspace(rows[0], rows[1:])
     coordinates = torch.randn(6, 3, generator=g, dtype=torch.float64)
     generic = RestrictedLandscape(network, subspace)
-    heights, gradients = generic.heights_and_subspace_gradients(coordinates, softmax)
-    expected = generic.heights_and_subspace_gradients(coordinates, softmax(heights)).gradients
+    values, gradients = generic.values_and_subspace_gradients(coordinates, softmax)
+    expected = generic.values_and_subspace_gradients(coordinates, softmax(values)).gradients
     assert torch.equal(gradients, expected)
     counted = CountingLandscape(network)
-    shared = counted.restrict(subspace).heights_and_subspace_gradients(coordinates, softmax)
+    shared = counted.restrict(subspace).values_and_subspace_gradients(coordinates, softmax)
     assert torch.allclose(shared.gradients, gradients, rtol=1e-12, atol=1e-14)
-    assert torch.allclose(shared.heights, heights, rtol=1e-12)
-    assert counted.evaluations.gradients == counted.evaluations.heights == 6
+    assert torch.allclose(shared.values, values, rtol=1e-12)
+    assert counted.evaluations.gradients == counted.evaluations.values == 6
 
 
-def test_a_plain_function_needs_no_heights_first():
+def test_a_plain_function_needs_no_values_first():
     counted = CountingLandscape(MullerBrown())
     subspace = AffineSubspace.line(*MullerBrown.ends)
     coordinates = torch.linspace(0, 1, 5, dtype=torch.float64)[:, None]
-    counted.restrict(subspace).heights_and_subspace_gradients(coordinates, softmax)
-    assert (counted.evaluations.gradients, counted.evaluations.heights) == (5, 0)
+    counted.restrict(subspace).values_and_subspace_gradients(coordinates, softmax)
+    assert (counted.evaluations.gradients, counted.evaluations.values) == (5, 0)

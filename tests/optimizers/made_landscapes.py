@@ -26,23 +26,23 @@ class Watched(Landscape):
         self._landscape = landscape
         self.dimension = landscape.dimension
         self.dtype, self.device = landscape.dtype, landscape.device
-        self.heights_made, self.gradients_made = 0, 0
+        self.values_made, self.gradients_made = 0, 0
         self.lowest = math.inf
 
-    def heights(self, points):
-        heights = self._landscape.heights(points)
-        self.heights_made += len(points)
-        self._see(heights)
-        return heights
+    def values(self, points):
+        values = self._landscape.values(points)
+        self.values_made += len(points)
+        self._see(values)
+        return values
 
-    def heights_and_gradients(self, points):
-        heights, gradients = self._landscape.heights_and_gradients(points)
+    def values_and_gradients(self, points):
+        values, gradients = self._landscape.values_and_gradients(points)
         self.gradients_made += len(points)
-        self._see(heights)
-        return heights, gradients
+        self._see(values)
+        return values, gradients
 
-    def _see(self, heights):
-        finite = heights[torch.isfinite(heights)]
+    def _see(self, values):
+        finite = values[torch.isfinite(values)]
         if len(finite):
             self.lowest = min(self.lowest, float(finite.min()))
 
@@ -76,7 +76,7 @@ def plateaus(draw):
 
 @st.composite
 def walls(draw):
-    """A bowl with a half-space where the height is NaN or infinite, close to the start."""
+    """A bowl with a half-space where the value is NaN or infinite, close to the start."""
     function, center, start = draw(bowls(largest=2))
     kind = draw(st.sampled_from([math.nan, math.inf]))
     normal = torch.nn.functional.normalize(center - start, dim=0)
@@ -91,15 +91,15 @@ def walls(draw):
 
 @st.composite
 def noises(draw):
-    """A bowl with ripples, or one whose heights are rounded to a few digits."""
+    """A bowl with ripples, or one whose values are rounded to a few digits."""
     function, center, start = draw(bowls(largest=2))
     size = 10.0 ** draw(st.floats(-8, 0))
     if draw(st.booleans()):
         return (lambda x: function(x) + size * torch.sin(x / size).sum(1)), center, start
 
     def rounded(x):
-        height = function(x)
-        return height + ((height / size).round() * size - height).detach()
+        value = function(x)
+        return value + ((value / size).round() * size - value).detach()
 
     return rounded, center, start
 

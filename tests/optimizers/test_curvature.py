@@ -90,13 +90,13 @@ def test_with_exact_searches_a_quadratic_of_d_variables_takes_d_iterations():
     start = vectors(1, n, seed=4)[0]
     exact = Brent(budget=100, tolerance=1e-7)
     found = lbfgs(bowl, start, line_search=exact, iterations=n, tolerance=Tolerance(gradient=0.0))
-    assert found.height < 1e-12 * bowl.height(start)
+    assert found.value < 1e-12 * bowl.value(start)
     # and the iterates of conjugate gradients themselves
     x, r = start.clone(), -(hessian @ start)
-    p, heights = r.clone(), [bowl.height(start)]
+    p, values = r.clone(), [bowl.value(start)]
     for _ in range(n - 1):
         alpha = (r @ r) / (p @ hessian @ p)
         x, new = x + alpha * p, r - alpha * (hessian @ p)
         p, r = new + (new @ new) / (r @ r) * p, new
-        heights.append(bowl.height(x))
-    assert found.history.heights[:n] == pytest.approx(heights, rel=1e-6)
+        values.append(bowl.value(x))
+    assert found.history.values[:n] == pytest.approx(values, rel=1e-6)

@@ -38,19 +38,19 @@ every_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES
 def test_guarantees(search, made):
     watched, start = Watched(landscape_of(made)), made[2]
     found = lbfgs(watched, start, line_search=search, iterations=60)
-    # the returned point is the best one evaluated, and has the height that is told
-    assert found.height == watched.lowest
-    assert watched.height(found.point) == found.height
-    # an accepted step never raises the height
-    assert (np.diff(found.history.heights) < 0).all()
-    assert found.height <= found.history.heights[-1]
+    # the returned point is the best one evaluated, and has the value that is told
+    assert found.value == watched.lowest
+    assert watched.value(found.point) == found.value
+    # an accepted step never raises the value
+    assert (np.diff(found.history.values) < 0).all()
+    assert found.value <= found.history.values[-1]
     # it ends for a named reason, and each iteration searches at most five times
     assert found.outcome in OUTCOMES
     steps = int(found.history.steps[-1])
     assert steps == len(found.history.steps) - 1 <= 60
-    assert found.evaluations.heights <= 5 * search.budget * (steps + 1)
-    # heights and gradients are counted apart; the one height more was evaluated above
-    assert found.evaluations.heights == watched.heights_made - 1
+    assert found.evaluations.values <= 5 * search.budget * (steps + 1)
+    # values and gradients are counted apart; the one value more was evaluated above
+    assert found.evaluations.values == watched.values_made - 1
     assert found.evaluations.gradients == watched.gradients_made
 
 
@@ -60,7 +60,7 @@ def test_guarantees(search, made):
 def test_quadratics_of_every_conditioning_are_solved(search, made):
     landscape, start = landscape_of(made), made[2]
     found = lbfgs(landscape, start, line_search=search, iterations=3000)
-    assert found.height <= 1e-9 * max(1.0, landscape.height(start))
+    assert found.value <= 1e-9 * max(1.0, landscape.value(start))
     assert found.outcome in {Outcome.CONVERGED_GRADIENT, Outcome.LINE_SEARCH_FAILED}
 
 
@@ -76,8 +76,8 @@ def test_a_wall_counts_as_infinitely_high(search, made):
     runs = [
         lbfgs(each, start, line_search=search, iterations=15) for each in (landscape, as_infinity)
     ]
-    assert runs[0].height == runs[1].height
-    assert runs[0].height < landscape.height(start)
+    assert runs[0].value == runs[1].value
+    assert runs[0].value < landscape.value(start)
     assert runs[0].outcome is not Outcome.DIVERGED
 
 
@@ -98,13 +98,13 @@ def test_a_flat_landscape_has_converged_at_its_start(search):
         torch.zeros(2, dtype=torch.float64),
         line_search=search,
     )
-    assert (found.outcome, found.height) == (Outcome.CONVERGED_GRADIENT, 3.0)
-    assert (found.evaluations.heights, found.evaluations.gradients) == (0, 1)
+    assert (found.outcome, found.value) == (Outcome.CONVERGED_GRADIENT, 3.0)
+    assert (found.evaluations.values, found.evaluations.gradients) == (0, 1)
 
 
 @every_search
 def test_a_gradient_that_lies_fails_by_name(search):
-    def backwards(x):  # the height of x², the gradient of −x²
+    def backwards(x):  # the value of x², the gradient of −x²
         return 2 * (x**2).sum(1).detach() - (x**2).sum(1)
 
     found = lbfgs(
@@ -112,7 +112,7 @@ def test_a_gradient_that_lies_fails_by_name(search):
         torch.tensor([1.0, 2.0], dtype=torch.float64),
         line_search=search,
     )
-    assert (found.outcome, found.height, found.step) == (Outcome.LINE_SEARCH_FAILED, 5.0, 0)
+    assert (found.outcome, found.value, found.step) == (Outcome.LINE_SEARCH_FAILED, 5.0, 0)
 
 
 def test_a_point_without_a_gradient_ends_the_search_there():
@@ -124,7 +124,7 @@ def test_a_point_without_a_gradient_ends_the_search_there():
         line_search=GoldenSection(first_step=16.0),
     )
     assert found.outcome is Outcome.DIVERGED
-    assert (found.height, found.point.item()) == (0.0, 0.0)
+    assert (found.value, found.point.item()) == (0.0, 0.0)
 
 
 def test_tolerances_end_it_by_name():
@@ -133,12 +133,12 @@ def test_tolerances_end_it_by_name():
     ends = {
         Outcome.CONVERGED_GRADIENT: Tolerance(gradient=1e-3),
         Outcome.CONVERGED_STEP: Tolerance(gradient=0.0, step=1e-3),
-        Outcome.CONVERGED_HEIGHT: Tolerance(gradient=0.0, height=1e-3),
+        Outcome.CONVERGED_VALUE: Tolerance(gradient=0.0, value=1e-3),
     }
     for outcome, tolerance in ends.items():
         found = lbfgs(bowl, start, tolerance=tolerance)
         assert found.outcome is outcome
-        assert found.height == pytest.approx(1.0, abs=1e-2)
+        assert found.value == pytest.approx(1.0, abs=1e-2)
     assert lbfgs(bowl, start, iterations=1).outcome is Outcome.BUDGET_SPENT
     unmoved = lbfgs(bowl, start, iterations=0)
     assert (unmoved.outcome, unmoved.step) == (Outcome.BUDGET_SPENT, 0)
@@ -154,7 +154,7 @@ def test_it_works_down_to_the_limit_of_float32():
         dtype=torch.float32,
     )
     found = lbfgs(bowl, torch.zeros(5), tolerance=Tolerance(gradient=0.0))
-    assert found.height < 1e-12
+    assert found.value < 1e-12
     assert (found.point - target).abs().max() <= 2e-7
 
 
@@ -169,7 +169,7 @@ def test_the_callback_is_told_each_iteration_and_can_stop():
     told = []
 
     def callback(progress):
-        told.append((progress.step, progress.height, progress.validation_height))
+        told.append((progress.step, progress.value, progress.validation_value))
         return progress.step == 3
 
     start = torch.tensor([1.0, 2.0], dtype=torch.float64)
@@ -177,18 +177,18 @@ def test_the_callback_is_told_each_iteration_and_can_stop():
     found = lbfgs(bowl, start, validation=shifted, callback=callback)
     assert found.outcome is Outcome.STOPPED
     assert [step for step, _, _ in told] == found.history.steps[1:].tolist() == [1, 2, 3]
-    assert [height for _, height, _ in told] == found.history.heights[1:].tolist()
-    assert [height for *_, height in told] == found.history.validation_heights[1:].tolist()
+    assert [value for _, value, _ in told] == found.history.values[1:].tolist()
+    assert [value for *_, value in told] == found.history.validation_values[1:].tolist()
 
 
 def test_the_validation_landscape_picks_its_own_point():
     bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=1)
     other = FunctionLandscape(lambda x: ((x - 1.0) ** 2).sum(1), dimension=1)
     found = lbfgs(bowl, torch.tensor([3.0], dtype=torch.float64), validation=other)
-    curve = found.history.validation_heights
-    assert found.validation_height == curve.min() == other.height(found.validation_point)
+    curve = found.history.validation_values
+    assert found.validation_value == curve.min() == other.value(found.validation_point)
     assert found.validation_step == found.history.steps[curve.argmin()]
-    assert found.evaluations.heights <= 6 * len(curve)  # the validation's are not counted
+    assert found.evaluations.values <= 6 * len(curve)  # the validation's are not counted
 
 
 def test_a_lower_trial_that_a_search_passed_by_is_returned():
@@ -196,16 +196,16 @@ def test_a_lower_trial_that_a_search_passed_by_is_returned():
     class Worst:  # accepts the worst of its lower trials
         budget: int = 4
 
-        def search(self, ray, height, slope, first):
-            lower = [(ray.height(a), a) for a in (0.1, 0.5, 0.9, 1e-3)]
-            worst = max(pair for pair in lower if pair[0] < height)
+        def search(self, function, value, slope, first):
+            lower = [(function.value(a), a) for a in (0.1, 0.5, 0.9, 1e-3)]
+            worst = max(pair for pair in lower if pair[0] < value)
             return Step(worst[1], worst[0])
 
     watched = Watched(FunctionLandscape(lambda x: (x**2).sum(1), dimension=2))
     start = torch.tensor([3.0, 4.0], dtype=torch.float64)
     found = lbfgs(watched, start, line_search=Worst(), iterations=3)
-    assert found.height == watched.lowest < found.history.heights[-1]
-    assert watched.height(found.point) == found.height
+    assert found.value == watched.lowest < found.history.values[-1]
+    assert watched.value(found.point) == found.value
 
 
 class Cosine(Landscape):
@@ -216,26 +216,26 @@ class Cosine(Landscape):
     def __init__(self, cliff=math.inf):
         self.cliff = cliff
 
-    def heights(self, points):
+    def values(self, points):
         return points[:, 0].cos()
 
-    def heights_and_gradients(self, points):
-        return self.heights(points), torch.where(points < self.cliff, -points.sin(), math.nan)
+    def values_and_gradients(self, points):
+        return self.values(points), torch.where(points < self.cliff, -points.sin(), math.nan)
 
 
 class Short:
     """Tries a step to x = 3 and accepts one to x = 0.5; later searches fail."""
 
     def __init__(self, start):
-        self.start, self.heights = start, []
+        self.start, self.values = start, []
 
-    def search(self, ray, height, slope, first):
-        self.heights.append(height)
-        if len(self.heights) > 1:
-            return Step(0.0, height)
-        long, short = ((place - self.start) / float(ray.direction) for place in (3.0, 0.5))
-        assert ray.height(long) < ray.height(short)
-        return Step(short, ray.height(short))
+    def search(self, function, value, slope, first):
+        self.values.append(value)
+        if len(self.values) > 1:
+            return Step(0.0, value)
+        long, short = ((place - self.start) / float(function.direction) for place in (3.0, 0.5))
+        assert function.value(long) < function.value(short)
+        return Step(short, function.value(short))
 
 
 def test_after_curvature_has_failed_it_goes_on_from_the_lowest_point_evaluated():
@@ -246,13 +246,13 @@ def test_after_curvature_has_failed_it_goes_on_from_the_lowest_point_evaluated()
         start,
         line_search=search,
         validation=Cosine(),
-        callback=lambda p: told.append((p.height, p.validation_height)),
-        tolerance=Tolerance(step=0.5, height=0.2),  # which the short step would have met
+        callback=lambda p: told.append((p.value, p.validation_value)),
+        tolerance=Tolerance(step=0.5, value=0.2),  # which the short step would have met
     )
-    heights = pytest.approx([math.cos(0.1), math.cos(3.0)])
-    assert search.heights[:2] == heights
-    assert found.history.heights == heights
-    assert found.history.validation_heights == heights
+    values = pytest.approx([math.cos(0.1), math.cos(3.0)])
+    assert search.values[:2] == values
+    assert found.history.values == values
+    assert found.history.validation_values == values
     assert told == [pytest.approx((math.cos(3.0), math.cos(3.0)))]
     assert found.outcome is Outcome.LINE_SEARCH_FAILED
     assert found.validation_point.item() == pytest.approx(3.0)
@@ -261,7 +261,7 @@ def test_after_curvature_has_failed_it_goes_on_from_the_lowest_point_evaluated()
 def test_it_does_not_go_on_from_where_there_is_no_gradient():
     search, start = Short(0.1), torch.tensor([0.1], dtype=torch.float64)
     found = lbfgs(Cosine(cliff=2.0), start, line_search=search)
-    assert search.heights[:2] == pytest.approx([math.cos(0.1), math.cos(0.5)])
+    assert search.values[:2] == pytest.approx([math.cos(0.1), math.cos(0.5)])
     assert found.point.item() == pytest.approx(3.0)
 
 
@@ -292,8 +292,8 @@ def test_refuses_bad_starts(start, error, message):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x: x.sum(1) * math.inf, "finite at the start, got the height -inf"),
-        (lambda x: torch.log(x).sum(1), "finite at the start, got the height nan"),
+        (lambda x: x.sum(1) * math.inf, "finite at the start, got the value -inf"),
+        (lambda x: torch.log(x).sum(1), "finite at the start, got the value nan"),
         (lambda x: (x + 1).abs().sqrt().sum(1), "gradient with 2 components that are not"),
     ],
 )
@@ -329,7 +329,7 @@ def test_refuses_a_validation_that_is_no_landscape():
         lbfgs(FunctionLandscape(bowl, dimension=2), start, validation=3)
 
 
-@pytest.mark.parametrize("name", ["gradient", "step", "height"])
+@pytest.mark.parametrize("name", ["gradient", "step", "value"])
 @pytest.mark.parametrize("value", [-1.0, math.inf, math.nan])
 def test_refuses_bad_tolerances(name, value):
     with pytest.raises(ValueError, match=f"tolerance {name} of at least 0"):
@@ -337,7 +337,7 @@ def test_refuses_bad_tolerances(name, value):
 
 
 @pytest.mark.parametrize("line_search", [GoldenSection(), StrongWolfe(), HagerZhang()])
-def test_a_networks_point_has_the_height_that_is_returned(line_search):
+def test_a_networks_point_has_the_value_that_is_returned(line_search):
     """Its first layer's products are carried along for 19 iterations: in float32, to rounding."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(200, 8, generator=generator)
@@ -346,5 +346,5 @@ def test_a_networks_point_has_the_height_that_is_returned(line_search):
     landscape = NetworkLandscape(module, inputs, targets, "cross_entropy")
     start = torch.randn(landscape.dimension, generator=generator)
     found = lbfgs(landscape, start, iterations=19, line_search=line_search)
-    assert found.height < landscape.height(start) / 2
-    assert found.height == pytest.approx(landscape.height(found.point), rel=1e-5)
+    assert found.value < landscape.value(start) / 2
+    assert found.value == pytest.approx(landscape.value(found.point), rel=1e-5)

@@ -16,7 +16,7 @@ from lowroad.optimizers import (
     Brent,
     GoldenSection,
     HagerZhang,
-    Ray,
+    LineFunction,
     StrongWolfe,
     golden_section,
 )
@@ -36,22 +36,22 @@ class Watch:
         self.function, self.derivative = function, derivative
         self.trials = []
 
-    def ray(self):
-        def height(alpha):
+    def line_function(self):
+        def value(alpha):
             self.trials.append(alpha)
             return self.function(alpha)
 
-        def trial(alpha):
+        def value_and_slope(alpha):
             slope = self.derivative(alpha)
-            return height(alpha), slope, lambda: slope * one
+            return value(alpha), slope, lambda: slope * one
 
         one = torch.ones(1, dtype=torch.float64)
-        return Ray(one, height, trial, self.function(0.0))
+        return LineFunction(one, value, value_and_slope, self.function(0.0))
 
     def search(self, line_search, first=1.0):
-        ray = self.ray()
-        step = line_search.search(ray, self.function(0.0), self.derivative(0.0), first)
-        return step, ray
+        function = self.line_function()
+        step = line_search.search(function, self.function(0.0), self.derivative(0.0), first)
+        return step, function
 
 
 @st.composite
@@ -86,10 +86,10 @@ def functions(draw):
         if kind == "wall" and alpha > wall:
             return bad
         try:
-            height = of(alpha / scale)[0]
+            value = of(alpha / scale)[0]
         except (OverflowError, ValueError):
             return math.inf
-        return depth * height + (1e3 * depth if kind == "cliff" and alpha > wall else 0.0)
+        return depth * value + (1e3 * depth if kind == "cliff" and alpha > wall else 0.0)
 
     def derivative(alpha):
         if kind == "wall" and alpha > wall:
@@ -107,17 +107,17 @@ def functions(draw):
 @given(made=functions(), exponent=st.floats(-6, 1))
 def test_a_search_returns_a_lower_step_or_none_within_its_budget(search, made, exponent):
     watch = Watch(*made)
-    step, ray = watch.search(search, first=10.0**exponent)
+    step, function = watch.search(search, first=10.0**exponent)
     assert len(watch.trials) <= search.budget
-    height = made[0](0.0)
-    heights = [h if math.isfinite(h) else math.inf for h in map(made[0], watch.trials)]
+    value = made[0](0.0)
+    values = [h if math.isfinite(h) else math.inf for h in map(made[0], watch.trials)]
     if step.alpha == 0.0:
-        assert min(heights) >= height
-        assert step.height == height
+        assert min(values) >= value
+        assert step.value == value
     else:
-        assert step.height == made[0](step.alpha) < height
+        assert step.value == made[0](step.alpha) < value
         assert step.alpha in watch.trials
-    assert ray.best.height == min([height, *heights])
+    assert function.best.value == min([value, *values])
 
 
 @every_search
@@ -190,7 +190,7 @@ def test_golden_section_anywhere_on_the_line(low, width, where, at, evaluations)
     bound = width * GOLDEN ** (evaluations - 1) * max(where, 1 - where) / (1 - GOLDEN)
     floor = 4e-16 * max(abs(low), abs(high))
     assert abs(found.alpha - target) <= max(bound, floor)
-    assert found.height == min([value, *map(function, calls.copy())])
+    assert found.value == min([value, *map(function, calls.copy())])
 
 
 def test_golden_section_takes_the_points_that_scipy_takes():
@@ -224,7 +224,7 @@ def test_golden_section_stops_at_its_tolerances():
     calls.clear()
     found = golden_section(function, bracket, 100, difference=1e-2)
     assert len(calls) < 12
-    assert found.height - 5 < 5e-2
+    assert found.value - 5 < 5e-2
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_golden_section_stops_at_its_tolerances():
 )
 def test_the_bracket_is_found_as_in_algorithm_1(minimum, trials):
     watch = Watch(lambda a: abs(a - minimum), lambda a: -1.0)
-    bracket, left = bracket_minimum(watch.ray(), minimum, 0.2, 6)
+    bracket, left = bracket_minimum(watch.line_function(), minimum, 0.2, 6)
     assert watch.trials == pytest.approx(trials)
     assert left == 6 - len(trials)
     assert bracket.low < minimum < bracket.high
@@ -269,7 +269,7 @@ def test_brent_finds_what_scipys_brent_finds(minimum, skew):
 
     watch = Watch(function, lambda a: -1.0)
     step, _ = watch.search(Brent(budget=100, tolerance=1e-8))
-    bracket, _ = bracket_minimum(Watch(function, None).ray(), function(0.0), 1.0, 100)
+    bracket, _ = bracket_minimum(Watch(function, None).line_function(), function(0.0), 1.0, 100)
     theirs = scipy.optimize.minimize_scalar(
         function, (bracket.low, bracket.middle, bracket.high), method="brent", tol=1e-10
     )
@@ -285,7 +285,7 @@ def test_backtracking_interpolates_by_a_parabola_then_by_a_cubic():
     watch = Watch(lambda a: 1 - a + 5 * a**2, lambda a: -1 + 10 * a)
     step, _ = watch.search(Backtracking())
     assert watch.trials == pytest.approx([1.0, 0.1])
-    assert step.height == pytest.approx(0.95)
+    assert step.value == pytest.approx(0.95)
     # φ = 1 − α + 300 α³: first the parabola's 1/600 is kept at 1/10; then the cubic is φ itself,
     # with its minimum at 1/√900
     watch = Watch(lambda a: 1 - a + 300 * a**3, lambda a: -1 + 900 * a**2)
@@ -305,7 +305,7 @@ def test_backtracking_halves_at_a_wall():
 def test_backtracking_meets_the_armijo_condition(curvature, c1):
     watch = Watch(lambda a: -a + curvature * a**2 / 2, lambda a: -1 + curvature * a)
     step, _ = watch.search(Backtracking(c1=c1))
-    assert step.height <= -c1 * step.alpha
+    assert step.value <= -c1 * step.alpha
     assert len(watch.trials) <= 8
 
 
@@ -327,7 +327,7 @@ def test_strong_wolfe_conditions_hold(minimum, power, c2):
         return math.copysign(power * abs(u) ** (power - 1) / minimum, u)
 
     step, _ = Watch(function, derivative).search(StrongWolfe(c2=c2, budget=40))
-    assert step.height <= 1 + 1e-4 * step.alpha * derivative(0.0)
+    assert step.value <= 1 + 1e-4 * step.alpha * derivative(0.0)
     assert abs(derivative(step.alpha)) <= c2 * abs(derivative(0.0))
 
 
@@ -344,7 +344,7 @@ def test_hager_zhang_conditions_hold(minimum, power):
     slope = derivative(0.0)
     step, _ = Watch(function, derivative).search(HagerZhang(budget=40))
     assert derivative(step.alpha) >= 0.9 * slope
-    wolfe = step.height <= 1 + 0.1 * step.alpha * slope
+    wolfe = step.value <= 1 + 0.1 * step.alpha * slope
     assert wolfe or derivative(step.alpha) <= (2 * 0.1 - 1) * slope
 
 
@@ -355,7 +355,7 @@ def test_hager_zhang_bisects_its_way_back_from_a_wall():
     )
     step, _ = watch.search(HagerZhang())
     assert watch.trials[:3] == [1.0, 0.5, 0.25]
-    assert step.height < 0.04
+    assert step.value < 0.04
 
 
 @pytest.mark.timeout(20)
@@ -374,8 +374,8 @@ def test_the_cubic_minimum_is_that_of_the_cubic(a, b, c, d):
     r, s = a, a + b
 
     def trial(x):
-        height = d * (x**3 / 3 - (r + s) * x**2 / 2 + r * s * x)
-        return Trial(x, height, d * (x - r) * (x - s))
+        value = d * (x**3 / 3 - (r + s) * x**2 / 2 + r * s * x)
+        return Trial(x, value, d * (x - r) * (x - s))
 
     assert cubic_minimum(trial(c), trial(c + 1.3)) == pytest.approx(s, abs=1e-5)
     assert cubic_minimum(trial(c + 1.3), trial(c)) == pytest.approx(s, abs=1e-5)

@@ -16,6 +16,6 @@ EXCEPTIONS = {("backtracking", "Meyer")}
 @pytest.mark.parametrize("problem", more_garbow_hillstrom(), ids=str)
 def test_reaches_a_known_minimum(name, problem):
     found = lbfgs(problem, problem.start, line_search=SEARCHES[name], iterations=2000)
-    reached = problem.excess(found.height) <= 1e-6
+    reached = problem.excess(found.value) <= 1e-6
     assert reached == ((name, problem.name) not in EXCEPTIONS)
     assert reached or not found.outcome.converged

@@ -24,7 +24,7 @@ def network(dtype=torch.float32):
     with torch.no_grad():
         for p in module.parameters():
             p.copy_(torch.randn(p.shape, generator=generator, dtype=dtype) / 3)
-    return NetworkLandscape(module, inputs, targets, "cross_entropy", piece=40)
+    return NetworkLandscape(module, inputs, targets, "cross_entropy", chunk=40)
 
 
 def through_a_file(snapshot):
@@ -36,14 +36,14 @@ def through_a_file(snapshot):
 def assert_same(one, other):
     """Every field of two minima, in bits."""
     assert torch.equal(one.point, other.point)
-    assert (one.height, one.step, one.outcome) == (other.height, other.step, other.outcome)
+    assert (one.value, one.step, one.outcome) == (other.value, other.step, other.outcome)
     assert one.evaluations == other.evaluations
     np.testing.assert_array_equal(one.history.steps, other.history.steps)
-    np.testing.assert_array_equal(one.history.heights, other.history.heights)
-    np.testing.assert_array_equal(one.history.validation_heights, other.history.validation_heights)
+    np.testing.assert_array_equal(one.history.values, other.history.values)
+    np.testing.assert_array_equal(one.history.validation_values, other.history.validation_values)
     if one.validation_point is not None:
         assert torch.equal(one.validation_point, other.validation_point)
-    assert one.validation_height == other.validation_height
+    assert one.validation_value == other.validation_value
     assert one.validation_step == other.validation_step
 
 

@@ -115,9 +115,9 @@ def test_a_start_gives_the_same_run_alone_or_in_an_ensemble(make, dtype, close):
     together = sgd(landscape, starts, generators=generators(10, 11, 12, 13), **how)
     for k, among in enumerate(together):
         (alone,) = sgd(landscape, starts[k : k + 1], generators=generators(10 + k), **how)
-        assert alone.history.heights == pytest.approx(among.history.heights, rel=close)
+        assert alone.history.values == pytest.approx(among.history.values, rel=close)
         assert alone.point.numpy() == pytest.approx(among.point.numpy(), abs=close)
-        assert alone.evaluations.heights == among.evaluations.heights == 5
+        assert alone.evaluations.values == among.evaluations.values == 5
         assert alone.evaluations.gradients == pytest.approx(4)
         assert among.evaluations.gradients == pytest.approx(4)
 
@@ -142,8 +142,8 @@ def test_each_start_has_its_own_shuffles():
     starts = landscape.initial_point().expand(2, -1).clone()
     same = sgd(landscape, starts, generators=generators(3, 3), epochs=2, batch_size=8)
     other = sgd(landscape, starts, generators=generators(3, 4), epochs=2, batch_size=8)
-    assert same[0].height == pytest.approx(same[1].height, rel=1e-12)
-    assert abs(other[0].height - other[1].height) > 1e-6
+    assert same[0].value == pytest.approx(same[1].value, rel=1e-12)
+    assert abs(other[0].value - other[1].value) > 1e-6
 
 
 def test_gradient_descent_on_a_quadratic_has_its_closed_form():
@@ -163,7 +163,7 @@ def test_gradient_descent_on_a_quadratic_has_its_closed_form():
     # x_k = (1 − η (λ + κ))^k x_0
     factors = 1 - rate * (scales + decay)
     expected = [float((scales * (factors**k * start) ** 2).sum() / 2) for k in range(31)]
-    assert found.history.heights == pytest.approx(expected, rel=1e-10)
+    assert found.history.values == pytest.approx(expected, rel=1e-10)
     assert found.point.numpy() == pytest.approx((factors**30 * start).numpy(), rel=1e-10)
 
 
@@ -182,7 +182,7 @@ def test_momentum_on_a_quadratic_has_its_closed_form():
     while len(x) < 21:
         before, now = x[-2:]
         x.append(now - 0.1 * now + 0.9 * (now - before))
-    assert found.history.heights == pytest.approx(np.array(x) ** 2 / 2, rel=1e-9)
+    assert found.history.values == pytest.approx(np.array(x) ** 2 / 2, rel=1e-9)
 
 
 def test_the_schedule_is_asked_for_each_epoch():
@@ -202,7 +202,7 @@ def test_the_schedule_is_asked_for_each_epoch():
         batch_size=None,
     )
     assert asked == [0, 1, 2, 3]
-    assert found.history.heights.tolist() == [0.5, 0.125, 0.03125, 0.03125, 0.03125]
+    assert found.history.values.tolist() == [0.5, 0.125, 0.03125, 0.03125, 0.03125]
 
 
 def test_patience_counts_from_the_best_validation():
@@ -220,10 +220,10 @@ def test_patience_counts_from_the_best_validation():
         patience=3,
         validation=validation,
     )
-    assert (first.outcome, first.validation_step) == (Outcome.CONVERGED_HEIGHT, 2)
-    assert (first.validation_height, first.validation_point.item()) == (0.0, 0.25)
+    assert (first.outcome, first.validation_step) == (Outcome.CONVERGED_VALUE, 2)
+    assert (first.validation_value, first.validation_point.item()) == (0.0, 0.25)
     assert first.history.steps.tolist() == [0, 1, 2, 3, 4, 5]
-    assert (first.step, first.height) == (5, 0.5 * 0.5**10)
+    assert (first.step, first.value) == (5, 0.5 * 0.5**10)
     # the other start goes on
     assert (second.outcome, second.history.steps[-1]) == (Outcome.BUDGET_SPENT, 15)
 
@@ -241,8 +241,8 @@ def test_a_start_that_diverges_ends_with_its_best_point():
     )
     assert calm.outcome is Outcome.BUDGET_SPENT
     assert wild.outcome is Outcome.DIVERGED
-    assert (wild.height, wild.point.item(), wild.step) == (1e4, 10.0, 0)
-    assert not math.isfinite(wild.history.heights[-1])
+    assert (wild.value, wild.point.item(), wild.step) == (1e4, 10.0, 0)
+    assert not math.isfinite(wild.history.values[-1])
     assert len(wild.history.steps) < 13
 
 
@@ -250,7 +250,7 @@ def test_evaluations_are_those_of_a_counter():
     watched = Watched(FunctionLandscape(lambda x: (x**2).sum(1), dimension=2))
     starts = torch.ones(3, 2, dtype=torch.float64)
     found = sgd(watched, starts, generators=generators(0, 1, 2), epochs=5, batch_size=None)
-    assert sum(each.evaluations.heights for each in found) == watched.heights_made == 18
+    assert sum(each.evaluations.values for each in found) == watched.values_made == 18
     assert sum(each.evaluations.gradients for each in found) == watched.gradients_made == 15
 
 
@@ -260,19 +260,19 @@ def test_the_callback_can_stop():
     told = []
 
     def callback(progress):
-        told.append((progress.step, progress.height))
+        told.append((progress.step, progress.value))
         return progress.step == 2
 
     found = sgd(bowl, starts, generators=generators(0, 1), batch_size=None, callback=callback)
     assert [each.outcome for each in found] == [Outcome.STOPPED] * 2
-    assert told == list(enumerate(found[0].history.heights[1:], start=1))
+    assert told == list(enumerate(found[0].history.values[1:], start=1))
 
 
 def test_no_epochs_give_the_start_back():
     bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=1)
     starts = torch.tensor([[3.0]], dtype=torch.float64)
     (found,) = sgd(bowl, starts, generators=generators(0), epochs=0)
-    assert (found.height, found.point.item(), found.outcome) == (9.0, 3.0, Outcome.BUDGET_SPENT)
+    assert (found.value, found.point.item(), found.outcome) == (9.0, 3.0, Outcome.BUDGET_SPENT)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_no_epochs_give_the_start_back():
         ({"learning_rate": 0.0}, ValueError, "positive learning rate, got 0.0"),
         ({"learning_rate": math.nan}, ValueError, "positive learning rate, got nan"),
         ({"epochs": -1}, ValueError, "epochs of at least 0, got -1"),
-        ({"batch_size": 0}, ValueError, "at least one item, got 0"),
+        ({"batch_size": 0}, ValueError, "at least one sample, got 0"),
         ({"batch_size": 4}, TypeError, "no data to draw mini-batches from"),
         ({"momentum": 1.0}, ValueError, r"momentum in \[0, 1\), got 1.0"),
         ({"weight_decay": -1.0}, ValueError, "at least 0, got -1.0"),
@@ -310,5 +310,5 @@ def test_refuses_bad_input(change, error, message):
 def test_refuses_a_landscape_that_is_not_finite_at_a_start():
     well = FunctionLandscape(lambda x: torch.log(x).sum(1), dimension=1)
     starts = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
-    with pytest.raises(ValueError, match=r"finite at every start, got the heights \[0.0, nan\]"):
+    with pytest.raises(ValueError, match=r"finite at every start, got the values \[0.0, nan\]"):
         sgd(well, starts, generators=generators(0, 1), batch_size=None)

@@ -42,7 +42,7 @@ def test_every_step_is_the_one_of_lbfgs(name, number):
     exact = Tolerance(gradient=0.0)
     expected = lbfgs(
         problem, problem.start, line_search=SEARCHES[name], iterations=25, tolerance=exact
-    ).history.heights[1:]
+    ).history.values[1:]
     w = nn.Parameter(problem.start.clone())
     optimizer = LBFGS([w], line_search=name, tolerance_grad=0.0)
     losses = [float(optimizer.step(lambda: problem.function(w[None])[0])) for _ in expected]
@@ -56,7 +56,7 @@ def test_steps_of_a_network_are_those_of_lbfgs():
     optimizer = LBFGS(module.parameters(), history_size=4)
     losses = [float(optimizer.step(loss_only(module, inputs, targets))) for _ in range(15)]
     # the first layer's products are summed in another order there
-    assert losses == pytest.approx(found.history.heights[1:], rel=1e-9)
+    assert losses == pytest.approx(found.history.values[1:], rel=1e-9)
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -132,7 +132,7 @@ def test_the_usual_form_leaves_the_gradient_where_the_step_began(set_to_none):
         for p, gradient in zip(module.parameters(), expected, strict=True):
             assert torch.equal(p.grad, gradient)
     assert optimizer.evaluations.gradients == len(calls)
-    assert optimizer.evaluations.heights == 0
+    assert optimizer.evaluations.values == 0
 
 
 def test_a_backward_pass_in_pieces_counts_as_the_usual_form():
@@ -262,8 +262,8 @@ def test_a_wall_is_not_the_end(name, wall):
     w = nn.Parameter(torch.tensor([0.05, -2.0], dtype=torch.float64))
 
     def closure():  # −log w0 + w0 has its minimum 1 at w0 = 1; w0 ≤ 0 is no place
-        height = w[0] - torch.log(w[0]) + (w[1] - 1) ** 2
-        return torch.where(w[0] > 0, height, height.new_tensor(wall))
+        value = w[0] - torch.log(w[0]) + (w[1] - 1) ** 2
+        return torch.where(w[0] > 0, value, value.new_tensor(wall))
 
     optimizer = LBFGS([w], line_search=name)
     for _ in range(60):

@@ -82,7 +82,7 @@ def trained(landscape: NetworkLandscape, g: torch.Generator) -> NetworkLandscape
     for _ in range(2):
         x = torch.randn(landscape.dimension, generator=g)
         for _ in range(200):
-            x = x - 0.5 * landscape.height_and_gradient(x)[1]
+            x = x - 0.5 * landscape.value_and_gradient(x)[1]
         ends.append(x)
     landscape.ends = tuple(ends)
     return landscape

@@ -24,13 +24,13 @@ class Tally(Landscape):
         self.dtype, self.device = landscape.dtype, landscape.device
         self.points = [0, 0]
 
-    def heights(self, points):
+    def values(self, points):
         self.points[0] += len(points)
-        return self._landscape.heights(points)
+        return self._landscape.values(points)
 
-    def heights_and_gradients(self, points):
+    def values_and_gradients(self, points):
         self.points[1] += len(points)
-        return self._landscape.heights_and_gradients(points)
+        return self._landscape.values_and_gradients(points)
 
 
 @landscapes
@@ -48,9 +48,9 @@ def test_finder_on_landscape(finder, make):
     assert torch.allclose(ends, torch.stack([start, end]), rtol=0, atol=1e-6)
     assert found.outcome is not Outcome.DIVERGED
 
-    # the profile is the landscape's on the path, and the heights follow from it
+    # the profile is the landscape's on the path, and the values follow from it
     assert found.t == pytest.approx(np.linspace(0, 1, finder.points))
-    profile = landscape.heights(found.path(torch.from_numpy(found.t)))
+    profile = landscape.values(found.path(torch.from_numpy(found.t)))
     assert found.profile == pytest.approx(profile.numpy(), rel=1e-5, abs=1e-6)
     assert found.height == found.profile.max()
     assert found.refined_height >= found.height
@@ -59,8 +59,8 @@ def test_finder_on_landscape(finder, make):
 
     # no path is lower than the lowest pass, and the good ones reach it
     if hasattr(landscape, "lowest_height"):
-        fine = landscape.heights(found.path(torch.linspace(0, 1, 4001, dtype=torch.float64)))
-        span = landscape.lowest_height - float(landscape.heights(torch.stack([start, end])).min())
+        fine = landscape.values(found.path(torch.linspace(0, 1, 4001, dtype=torch.float64)))
+        span = landscape.lowest_height - float(landscape.values(torch.stack([start, end])).min())
         assert float(fine.max()) > landscape.lowest_height - 1e-6 * span
         _, exact = next(pair for pair in FINDERS.values() if pair[0] is finder)
         if exact:
@@ -70,7 +70,7 @@ def test_finder_on_landscape(finder, make):
     # of the ends apart)
     corners = found.path(torch.linspace(0, 1, 1001, dtype=torch.float64)).double()
     assert found.length == pytest.approx(float(corners.diff(dim=0).norm(dim=1).sum()), rel=1e-4)
-    assert found.evaluations.heights == tally.points[0] - 2
+    assert found.evaluations.values == tally.points[0] - 2
     assert found.evaluations.gradients == tally.points[1]
 
     history = found.history
@@ -90,7 +90,7 @@ def test_same_call_same_path(finder):
 
 
 @finders
-def test_scaling_heights_and_lengths_changes_nothing(finder):
+def test_scaling_values_and_lengths_changes_nothing(finder):
     """Only finders that know no absolute scale: Adam's rate and the penalty's λ are one."""
     if getattr(finder, "objective", "max_flux") == "total" or (
         getattr(finder, "optimizer", None) == "adam"
@@ -145,7 +145,7 @@ def test_bad_ends(finder):
     with pytest.raises(ValueError, match="not finite"):
         finder.find(surface, start, end * torch.inf)
     hole = FunctionLandscape(lambda x: torch.log(x[:, 0]), dimension=2)
-    with pytest.raises(ValueError, match="height at the start is nan"):
+    with pytest.raises(ValueError, match="value at the start is nan"):
         finder.find(hole, torch.tensor([-1.0, 0.0]).double(), torch.tensor([1.0, 0.0]).double())
 
 

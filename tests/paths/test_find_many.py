@@ -10,7 +10,7 @@ import torch
 
 from lowroad.landscapes import FunctionLandscape, LennardJones, MullerBrown, NumpyLandscape
 from lowroad.outcome import Outcome
-from lowroad.paths import ElasticBandFinder, FourierPathFinder, StraightLine, StringFinder, together
+from lowroad.paths import ElasticBandFinder, FourierPathFinder, StraightLine, StringFinder, batching
 from paths.path_cases import FINDERS, numpy_function, small_network
 
 
@@ -58,9 +58,9 @@ def test_each_path_is_the_one_that_find_finds(finder):
     assert_same(found, one_by_one(finder, surface, starts, ends))
 
 
-@pytest.mark.parametrize(("at_once", "share"), [(2, 0.6), (256, 0.25)])
-def test_calls_are_shared(at_once, share, monkeypatch):
-    monkeypatch.setattr(together, "AT_ONCE", at_once)
+@pytest.mark.parametrize(("at_once", "fraction"), [(2, 0.6), (256, 0.25)])
+def test_calls_are_shared(at_once, fraction, monkeypatch):
+    monkeypatch.setattr(batching, "AT_ONCE", at_once)
     surface, starts, ends = muller_brown_pairs(6)
     calls = []
     watched = FunctionLandscape(lambda x: (calls.append(len(x)), surface.function(x))[1], 2)
@@ -70,7 +70,7 @@ def test_calls_are_shared(at_once, share, monkeypatch):
     calls.clear()
     assert_same(finder.find_many(watched, starts, ends), expected)
     assert sum(calls) == points
-    assert len(calls) < share * alone
+    assert len(calls) < fraction * alone
 
 
 def test_one_after_another_where_calls_are_not_what_costs():
@@ -137,14 +137,14 @@ def test_a_callback_stops_its_own_pair():
 def test_an_exception_in_one_search_names_its_pair_and_ends_the_others(batched):
     def function(x):
         if bool((x[:, 0].abs() < 0.5).any() and (x[:, 1] > 50).any()):
-            raise ZeroDivisionError("no height here")
+            raise ZeroDivisionError("no value here")
         return (x**2).sum(1)
 
     surface = FunctionLandscape(function, dimension=2)
     surface.batched = batched
     starts = torch.tensor([[-1.0, y] for y in (1.0, 2.0, 99.0, 4.0)], dtype=torch.float64)
     before = threading.active_count()
-    with pytest.raises(ZeroDivisionError, match="no height here") as caught:
+    with pytest.raises(ZeroDivisionError, match="no value here") as caught:
         StringFinder().find_many(surface, starts, starts * torch.tensor([-1.0, 1.0]).double())
     assert caught.value.__notes__ == ["in the search for the path of pair 2"]
     assert threading.active_count() == before
@@ -215,7 +215,7 @@ def test_bad_pairs_are_named_before_any_search():
     assert calls == []
     hole = NumpyLandscape(lambda x: float("nan") if x[0] > 0.65 else 0.0, lambda x: 0 * x, 2)
     ends[1, 0] = 0.9
-    with pytest.raises(ValueError, match="pair 1: the landscape's height at the end is nan"):
+    with pytest.raises(ValueError, match="pair 1: the landscape's value at the end is nan"):
         finder.find_many(hole, starts, ends)
     expect(r"points\.to\(torch\.float64\)", TypeError, starts=starts.float(), ends=ends.float())
 

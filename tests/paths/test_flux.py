@@ -24,12 +24,12 @@ def bent(seed=0, terms=5):
 def test_value_is_the_definition():
     surface, path = bent()
     t = torch.tensor([0.1, 0.15, 0.4, 0.5, 0.9], dtype=torch.float64)
-    value, heights = FluxLoss(path, t, beta=0.05, speed_weight=7.0).value(surface, path)
-    assert torch.equal(heights, surface.heights(path(t)))
+    value, values = FluxLoss(path, t, beta=0.05, speed_weight=7.0).value(surface, path)
+    assert torch.equal(values, surface.values(path(t)))
     even = path(torch.linspace(0, 1, 61, dtype=torch.float64)).numpy()
     steps = np.linalg.norm(np.diff(even, axis=0), axis=1)
     weights = np.array([0.15 / 2, 0.3 / 2, 0.35 / 2, 0.5 / 2, 0.5 / 2])
-    integral = (weights * np.exp(0.05 * heights.numpy())).sum() * steps.sum()
+    integral = (weights * np.exp(0.05 * values.numpy())).sum() * steps.sum()
     unevenness = ((steps / steps.mean() - 1) ** 2).mean()
     assert value == pytest.approx(np.log(integral) / 0.05 + 7.0 * unevenness, rel=1e-12)
 
@@ -37,8 +37,8 @@ def test_value_is_the_definition():
 def test_soft_maximum_tends_to_the_maximum():
     surface, path = bent()
     t = torch.linspace(0, 1, 401, dtype=torch.float64)[1:-1]
-    value, heights = FluxLoss(path, t, beta=50.0, speed_weight=0.0).value(surface, path)
-    assert value == pytest.approx(float(heights.max()), abs=0.2)
+    value, values = FluxLoss(path, t, beta=50.0, speed_weight=0.0).value(surface, path)
+    assert value == pytest.approx(float(values.max()), abs=0.2)
 
 
 @pytest.mark.parametrize("beta", [0.02, 1.0])
@@ -81,9 +81,9 @@ def test_muller_brown_within_two_thousand_gradients():
     """The refined maximum of the continuous path, at a third of the prototype's cost."""
     surface = MullerBrown()
     found = FourierPathFinder(terms=10, objective="max_flux", steps=60).find(surface, *surface.ends)
-    assert found.evaluations.gradients + found.evaluations.heights <= 2000
+    assert found.evaluations.gradients + found.evaluations.values <= 2000
     assert found.refined_height == pytest.approx(-40.6648435, abs=1e-2)
-    fine = surface.heights(found.path(torch.linspace(0, 1, 20001, dtype=torch.float64)))
+    fine = surface.values(found.path(torch.linspace(0, 1, 20001, dtype=torch.float64)))
     assert found.refined_height == pytest.approx(float(fine.max()), abs=1e-6)
 
 
@@ -125,9 +125,9 @@ def test_minibatches_on_a_network():
         objective="max_flux", optimizer="adam", batch_size=50, learning_rate=0.01, terms=4
     )
     found = finder.find(counted, *landscape.ends, generator=torch.Generator().manual_seed(1))
-    # ten points on a quarter of the data, a hundred times, with heights first
+    # ten points on a quarter of the data, a hundred times, with values first
     assert found.evaluations.gradients == pytest.approx(250)
-    assert counted.evaluations.heights == pytest.approx(found.evaluations.heights + 2)
+    assert counted.evaluations.values == pytest.approx(found.evaluations.values + 2)
     assert found.barrier < 0.2 * (found.history.heights[0] - found.profile[[0, -1]].max())
     with pytest.raises(ValueError, match="neither mini-batches nor noise"):
         FourierPathFinder(objective="max_flux", batch_size=20)

@@ -24,19 +24,19 @@ def algorithm_2(function, start, end, terms, points, smoothness, steps, learning
     n = torch.arange(1, terms + 1, dtype=start.dtype)
     b = torch.zeros(terms, len(start), dtype=start.dtype, requires_grad=True)
     adam = torch.optim.Adam([b], lr=learning_rate)
-    totals, heights, seen = [], [], []
+    totals, values, seen = [], [], []
     for step in range(steps + 1):
         path = (1 - t) * start + t * end + torch.sin(torch.pi * t * n) @ b
         losses = function(path)
         totals.append(float(losses.detach().sum()))
-        heights.append(float(losses.detach().max()))
+        values.append(float(losses.detach().max()))
         seen.append(b.detach().clone())
         if step < steps:
             adam.zero_grad()
             (losses.sum() + smoothness * ((path[1:] - path[:-1]) ** 2).sum()).backward()
             adam.step()
     best = int(np.argmin(totals))
-    return np.array(totals), np.array(heights), seen[best]
+    return np.array(totals), np.array(values), seen[best]
 
 
 @pytest.mark.parametrize("smoothness", [0.0, 35.0])
@@ -44,12 +44,10 @@ def test_equals_algorithm_2(smoothness):
     surface = TwoWells()
     start, end = surface.ends
     settings = {"terms": 15, "points": 101, "steps": 60, "learning_rate": 0.01}
-    totals, heights, b = algorithm_2(
-        surface.function, start, end, smoothness=smoothness, **settings
-    )
+    totals, values, b = algorithm_2(surface.function, start, end, smoothness=smoothness, **settings)
     found = FourierPathFinder(smoothness=smoothness, **settings).find(surface, start, end)
     assert np.allclose(found.history.totals, totals, rtol=1e-11)
-    assert np.allclose(found.history.heights, heights, rtol=1e-11)
+    assert np.allclose(found.history.heights, values, rtol=1e-11)
     assert torch.allclose(found.path.coefficients, b, atol=1e-9)
     assert found.history.steps.tolist() == list(range(61))
 
@@ -82,10 +80,10 @@ def test_equals_algorithm_2_on_a_network(network):
         return torch.stack(rows)
 
     settings = {"terms": 4, "points": 11, "steps": 20, "learning_rate": 0.05}
-    totals, heights, b = algorithm_2(losses, start, end, smoothness=0.1, **settings)
+    totals, values, b = algorithm_2(losses, start, end, smoothness=0.1, **settings)
     found = FourierPathFinder(smoothness=0.1, **settings).find(landscape, start, end)
     assert np.allclose(found.history.totals, totals, rtol=1e-10)
-    assert np.allclose(found.history.heights, heights, rtol=1e-10)
+    assert np.allclose(found.history.heights, values, rtol=1e-10)
     assert torch.allclose(found.path.coefficients, b, atol=1e-8)
 
 

@@ -16,8 +16,8 @@ from lowroad.paths.string import evenly_spaced
 
 def test_improved_tangent_by_the_papers_cases():
     x = torch.tensor([[0.0, 0], [1, 0], [2, 1], [3, 1], [4, 0]], dtype=torch.float64)
-    heights = torch.tensor([0.0, 1.0, 3.0, 2.5, 0.0], dtype=torch.float64)
-    chain = Chain(x, heights, torch.zeros(3, 2, dtype=torch.float64))
+    values = torch.tensor([0.0, 1.0, 3.0, 2.5, 0.0], dtype=torch.float64)
+    chain = Chain(x, values, torch.zeros(3, 2, dtype=torch.float64))
     half = 0.5**0.5
     # rising: to the higher neighbour ahead; falling: from the higher neighbour behind
     assert torch.allclose(chain.tangents[0], torch.tensor([half, half], dtype=torch.float64))
@@ -33,11 +33,11 @@ def test_tangents_equal_ases():
 
     g = torch.Generator().manual_seed(2)
     x = torch.randn(9, 3, generator=g, dtype=torch.float64).cumsum(0)
-    heights = torch.randn(9, generator=g, dtype=torch.float64)
-    chain = Chain(x, heights, torch.zeros(7, 3, dtype=torch.float64))
+    values = torch.randn(9, generator=g, dtype=torch.float64)
+    chain = Chain(x, values, torch.zeros(7, 3, dtype=torch.float64))
 
     class State:
-        energies = heights.numpy()
+        energies = values.numpy()
 
     atoms = [Atoms("H", positions=[p.tolist()]) for p in x]
     method = neb.ImprovedTangentMethod.__new__(neb.ImprovedTangentMethod)
@@ -151,8 +151,8 @@ def ridge(centre: float) -> FunctionLandscape:
 def test_an_image_is_inserted_where_the_path_is_highest_above_the_chord(centre, gap):
     x = torch.tensor([[0.0, 0], [0.25, 0], [0.5, 0], [0.75, 0], [1, 0]], dtype=torch.float64)
     surface = ridge(centre)
-    heights, gradients = surface.heights_and_gradients(x)
-    chain = Chain(x, heights, gradients[1:-1])
+    values, gradients = surface.values_and_gradients(x)
+    chain = Chain(x, values, gradients[1:-1])
     images, gaps = ElasticBandFinder(images=5, insertions=1)._grown(surface, chain)
     assert torch.allclose(images[gap + 1], torch.tensor([(gap + 0.5) / 4, 0]).double())
     assert torch.equal(torch.cat([images[: gap + 1], images[gap + 2 :]]), x)
@@ -166,9 +166,9 @@ def test_no_image_is_inserted_where_none_lacks():
     """On a parabola the excess in a gap is known: L'' h² / 8 at its middle."""
     bowl = FunctionLandscape(lambda x: 1 - 4 * (x[:, 0] - 0.5) ** 2 + x[:, 1] ** 2, 2)
     start, end = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
-    excess = 8 * 0.25**2 / 8  # the range of heights is 1
-    for share, more in ((excess * 0.99, 1), (excess * 1.01, 0)):
-        finder = ElasticBandFinder(images=5, insertions=1, insert_above=share)
+    excess = 8 * 0.25**2 / 8  # the range of values is 1
+    for fraction, more in ((excess * 0.99, 1), (excess * 1.01, 0)):
+        finder = ElasticBandFinder(images=5, insertions=1, insert_above=fraction)
         assert finder.find(bowl, start, end).path.basis.terms == 3 + more
 
 

@@ -112,18 +112,18 @@ def test_straight_line_measurements():
     assert found.length == pytest.approx(float((surface.ends[1] - surface.ends[0]).norm()))
     assert found.evaluations.gradients == 0
     assert len(found.history.steps) == 0
-    assert surface.height(found.peak_point) == pytest.approx(found.height)
+    assert surface.value(found.peak_point) == pytest.approx(found.height)
 
 
 def test_refinement_finds_what_a_coarse_grid_hides():
     # a peak of height 1 between two grid points that see 0.5 of it, and a lower one on the grid
-    def heights(t):
+    def values(t):
         return np.exp(-(((t - 0.55) / 0.06) ** 2) * math.log(2)) + 0.45 * np.exp(
             -(((t - 0.2) / 0.02) ** 2)
         )
 
     grid = np.linspace(0, 1, 11)
-    t, height = refine_maximum(heights, grid, heights(grid))
+    t, height = refine_maximum(values, grid, values(grid))
     assert t == pytest.approx(0.55, abs=1e-4)
     assert height == pytest.approx(1.0, abs=1e-6)
 
@@ -140,7 +140,7 @@ def test_the_profile_on_any_grid(basis):
     path = random_path(basis, network.dimension)
     path = Path(*(rows.float() for rows in (path.start, path.end, path.coefficients)), basis)
     t = torch.tensor([0.0, 0.07, 0.5, 0.93, 1.0], dtype=torch.float64)
-    assert path.heights(network, t).numpy() == pytest.approx(network.heights(path(t)).numpy())
+    assert path.values(network, t).numpy() == pytest.approx(network.values(path(t)).numpy())
 
 
 def test_a_constant_profile():
@@ -189,7 +189,7 @@ def test_bad_ends():
     with pytest.raises(TypeError, match="torch tensor, got list"):
         finder.find(surface, [0.0, 1.0], end)
     infinite = FunctionLandscape(lambda x: 1 / x[:, 0], dimension=1)
-    with pytest.raises(ValueError, match="height at the start is inf"):
+    with pytest.raises(ValueError, match="value at the start is inf"):
         finder.find(infinite, torch.zeros(1).double(), torch.ones(1).double())
     with pytest.raises(ValueError, match="initial path between the same ends"):
         finder.find(surface, start, end, initial=Path.straight(end, start, SineBasis(1)))

@@ -45,9 +45,9 @@ def test_known_saddles(make, finder):
     assert saddle.outcome is Outcome.CONVERGED_GRADIENT
     assert saddle.gradient_norm < 1e-6
     assert saddle.negative == 1
-    assert saddle.height == pytest.approx(surface.lowest_height, abs=1e-8)
+    assert saddle.value == pytest.approx(surface.lowest_height, abs=1e-8)
     assert torch.allclose(saddle.point, surface.saddles[0].point, atol=1e-6)
-    _, gradient = surface.height_and_gradient(saddle.point)
+    _, gradient = surface.value_and_gradient(saddle.point)
     assert float(gradient.norm()) == saddle.gradient_norm
 
 
@@ -89,7 +89,7 @@ def test_refusals():
         refine_saddle(surface, found, steps=0)
     wall = FunctionLandscape(lambda x: torch.where(x[:, 0].abs() < 0.2, torch.inf, x[:, 0] ** 2), 2)
     start, end = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
-    with pytest.raises(ValueError, match=r"finite height and gradient .* got the height inf"):
+    with pytest.raises(ValueError, match=r"finite value and gradient .* got the value inf"):
         refine_saddle(wall, StraightLine().find(wall, start, end))
     assert refine_saddle(surface, found, steps=1).outcome is Outcome.BUDGET_SPENT
 
@@ -104,12 +104,12 @@ def test_converged_by_the_last_step_is_converged():
     assert saddle.gradient_norm <= 1e-6 < refine_saddle(surface, found, steps=last).gradient_norm
 
 
-def test_leaving_what_has_heights_ends_at_the_last_point_that_has_one():
+def test_leaving_what_has_values_ends_at_the_last_point_that_has_one():
     edge = FunctionLandscape(lambda x: x[:, 0] - x[:, 1] ** 2 + torch.log(0.6 - x[:, 0]) * 0, 2)
     start, end = torch.tensor([[0.0, 0.0], [0.5, 0.0]], dtype=torch.float64)
     saddle = refine_saddle(edge, StraightLine().find(edge, start, end))
     assert saddle.outcome is Outcome.DIVERGED
-    assert np.isfinite(saddle.height)
+    assert np.isfinite(saddle.value)
     assert float(saddle.point[0]) < 0.6
 
 
@@ -142,8 +142,8 @@ def test_seven_atoms_saddle_has_one_negative_curvature():
     hessian = torch.stack(
         [
             (
-                cluster.height_and_gradient(saddle.point + h)[1]
-                - cluster.height_and_gradient(saddle.point - h)[1]
+                cluster.value_and_gradient(saddle.point + h)[1]
+                - cluster.value_and_gradient(saddle.point - h)[1]
             )
             / 2e-5
             for h in 1e-5 * torch.eye(21, dtype=torch.float64)

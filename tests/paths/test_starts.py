@@ -59,7 +59,7 @@ def test_several_starts_find_the_lower_channel(make):
     assert min(several.start_heights) == several.refined_height
     # all starts' evaluations, and the two of the check of the ends apart
     assert several.evaluations.gradients == counted.evaluations.gradients
-    assert several.evaluations.heights == counted.evaluations.heights - 2
+    assert several.evaluations.values == counted.evaluations.values - 2
     assert several.history.gradient_evaluations[-1] < several.evaluations.gradients
 
 
@@ -139,7 +139,7 @@ def test_refusals():
 
 
 def test_a_start_that_fails_loses():
-    """Starts that end in a hole without a height: the one that does not is returned."""
+    """Starts that end in a hole without a value: the one that does not is returned."""
 
     def holed(points):
         return torch.where(points[:, 1].abs() > 0.2, math.nan, two_channels(points))

@@ -140,7 +140,7 @@ def test_a_surfaces_chart_and_scene_show_the_same(surface, paths):
     contour, mesh = chart.data[0], scene.data[0]
     x, y = np.meshgrid(contour.x, contour.y)
     grid = torch.from_numpy(np.stack([x.ravel(), y.ravel()], axis=1))
-    heights = surface.heights(grid).numpy().reshape(x.shape)
+    heights = surface.values(grid).numpy().reshape(x.shape)
     np.testing.assert_array_equal(contour.z, heights)
     step = contour.contours.size
     cut = contour.contours.end - step / 2
@@ -158,15 +158,15 @@ def test_a_surfaces_chart_and_scene_show_the_same(surface, paths):
     (band_images,) = [trace for trace in chart.data if trace.name == "band, images"]
     knots = torch.tensor([0, *paths["band"].path.basis.knots, 1], dtype=torch.float64)
     np.testing.assert_allclose(
-        band_images.customdata, surface.heights(paths["band"].path(knots)), rtol=1e-12
+        band_images.customdata, surface.values(paths["band"].path(knots)), rtol=1e-12
     )
     (saddles,) = traces(scene, "saddle")
-    np.testing.assert_allclose(saddles.z - lift, [s.height for s in surface.saddles], rtol=1e-9)
+    np.testing.assert_allclose(saddles.z - lift, [s.value for s in surface.saddles], rtol=1e-9)
 
 
 def test_walls_are_cut_off_above_what_the_paths_reach(surface, paths):
     shown = surface_map(surface, {"band": paths["band"]})
-    low, pass_height = surface.minima[0].height, surface.saddles[0].height
+    low, pass_height = surface.minima[0].value, surface.saddles[0].value
     assert shown.is_cut
     assert shown.levels[0] <= low
     # half of the range above the pass, rounded up to a level

@@ -21,7 +21,9 @@ def test_numbers_are_those_of_the_results(results):
         np.mean([run.test_height for run in kept])
     )
     vectors = np.stack([run.train_point for run in kept]).astype(np.float64)
-    assert fcp.weights["deviation"].sel(set="sgd_train").item() == pytest.approx(vectors.std())
+    assert fcp.weights["standard_deviation"].sel(set="sgd_train").item() == pytest.approx(
+        vectors.std()
+    )
     heights = [path.height for path in results.path_results("FCP", "lbfgs_test", "train")]
     cell = fcp.height_table.sel(weights="lbfgs_test", landscape="train")
     assert cell["median"].item() == np.median(heights)

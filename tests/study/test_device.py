@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-import elsewhere
-from elsewhere import ELSEWHERE, PretendDevice
+import fake_device
+from fake_device import ELSEWHERE, PretendDevice
 from lowroad.landscapes import network
 from lowroad.study import work
 from lowroad.study.checkpoint import Checkpoint
@@ -20,7 +20,7 @@ from lowroad.study.store import Store
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(network, "FlatModule", elsewhere.FlatModule)
+    monkeypatch.setattr(network, "FlatModule", fake_device.FlatModule)
     monkeypatch.setattr(
         work, "device_of", lambda choice: ELSEWHERE if choice == "auto" else torch.device("cpu")
     )

@@ -98,10 +98,10 @@ def test_planes_hold_the_heights_of_their_points(results: StudyResults) -> None:
                 torch.from_numpy(path.peak_point),
             ]
         )
-        np.testing.assert_allclose(plane.corner_heights, landscape.heights(corners), rtol=1e-5)
+        np.testing.assert_allclose(plane.corner_heights, landscape.values(corners), rtol=1e-5)
         axes = plane_axes(*corners)
         point = corners[0].double() + plane.u[3] * axes[0] + plane.v[1] * axes[1]
-        assert plane.heights[1, 3] == pytest.approx(landscape.height(point.float()), rel=1e-4)
+        assert plane.heights[1, 3] == pytest.approx(landscape.value(point.float()), rel=1e-4)
         assert plane.heights.shape == (5, 5)
         assert plane.images == 30
         # the path begins and ends in the corners and touches the plane at its peak

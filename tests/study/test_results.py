@@ -120,7 +120,7 @@ def test_vectors_are_points_of_the_networks_landscape(finished: Finished) -> Non
     data = load_data(60, 40, 0)
     landscape = NetworkLandscape(FCP(), data.train.images, data.train.labels, "cross_entropy")
     results = load_results(finished.directory)
-    heights = landscape.heights(torch.from_numpy(results.vectors("FCP", "sgd_train")))
+    heights = landscape.values(torch.from_numpy(results.vectors("FCP", "sgd_train")))
     kept = [run.train_height for run in results.kept("FCP", "sgd")]
     np.testing.assert_allclose(heights.numpy(), kept, rtol=1e-6)
 

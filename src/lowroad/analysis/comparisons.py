@@ -156,12 +156,12 @@ def median_interval(
     if weights is None:
         return Interval(estimate, nan, nan)
     order = np.argsort(sample)
-    shares = weights[:, order].cumsum(axis=1)
-    shares = shares[shares[:, -1] > 0]  # a draw can hold no complete pair
-    half = shares[:, -1:] / 2
+    fractions = weights[:, order].cumsum(axis=1)
+    fractions = fractions[fractions[:, -1] > 0]  # a draw can hold no complete pair
+    half = fractions[:, -1:] / 2
     medians = (
-        sample[order][(shares >= half).argmax(axis=1)]
-        + sample[order][(shares > half).argmax(axis=1)]
+        sample[order][(fractions >= half).argmax(axis=1)]
+        + sample[order][(fractions > half).argmax(axis=1)]
     ) / 2
     if not len(medians):
         return Interval(estimate, nan, nan)

@@ -68,8 +68,8 @@ def path_heights(
         rises = _of_the_same_paths(sample, barriers, key, "barriers")
         if not finite.any():
             continue
-        for name, share in _QUANTILES.items():
-            columns[name][at] = np.quantile(sample[finite], share)
+        for name, fraction in _QUANTILES.items():
+            columns[name][at] = np.quantile(sample[finite], fraction)
         columns["maximum"][at] = sample[finite].max()
         if lines is not None:
             columns["straight_median"][at] = np.median(lines[finite])
@@ -141,24 +141,24 @@ def heights_by_step(histories: Sequence[tuple[ArrayLike, ArrayLike]]) -> xr.Data
     return xr.Dataset({"lowest": (("path", "step"), lowest)}, coords={"step": grid})
 
 
-def lowest_within(course: xr.Dataset, share: float) -> NDArray[np.float64]:
-    """Return the lowest height of each path that was measured within a share of the steps.
+def lowest_within(course: xr.Dataset, fraction: float) -> NDArray[np.float64]:
+    """Return the lowest height of each path that was measured within a fraction of the steps.
 
     Args:
         course: a result of `heights_by_step`, of searches that measured at the same steps.
-        share: 0 for the straight lines, 1 for all steps.
+        fraction: 0 for the straight lines, 1 for all steps.
 
     Returns:
         Heights [n]; NaN where the search measured nothing but the straight line until then, so
         that how low the path had come by then is not known.
 
     >>> table = heights_by_step([([0, 20, 80], [9.0, 5.0, 1.0])])
-    >>> [lowest_within(table, share).item() for share in (0.0, 0.2, 0.5, 1.0)]
+    >>> [lowest_within(table, fraction).item() for fraction in (0.0, 0.2, 0.5, 1.0)]
     [9.0, nan, 5.0, 1.0]
     """
     steps, lowest = course["step"].values, course["lowest"].values
     if not len(steps):
         return np.full(len(lowest), np.nan)
-    at = int(np.searchsorted(steps, share * steps[-1], side="right")) - 1
-    unknown = at < 0 or (at == 0 and share > 0)
+    at = int(np.searchsorted(steps, fraction * steps[-1], side="right")) - 1
+    unknown = at < 0 or (at == 0 and fraction > 0)
     return np.full(len(lowest), np.nan) if unknown else np.asarray(lowest[:, at])

@@ -148,7 +148,7 @@ def kernel_pca(
 
     Returns:
         A dataset with `projection` over (`vector`, `component`), `explained` over `component`
-        (the eigenvalue as a share of the sum of all eigenvalues' sizes) and, with two sets,
+        (the eigenvalue as a fraction of the sum of all eigenvalues' sizes) and, with two sets,
         `auc` over `component`: max(A, 1 - A) where A is `roc_auc` of the two sets'
         projections; 0.5 is no separation and 1 is perfect. `vector` has coordinates `set` and
         `run`, `component` counts from 1. Attributes: `kernel`, `gamma` (the number used, NaN

@@ -23,7 +23,8 @@ def loss_table(minima: Mapping[str, Mapping[str, ArrayLike]]) -> xr.Dataset:
         minima: For each network, the lowest losses [n] of the kept runs by weight set.
 
     Returns:
-        A dataset over (`network`, `weights`) with `mean`, `deviation`, `n` and `not_finite`.
+        A dataset over (`network`, `weights`) with `mean`, `standard_deviation`, `n` and
+        `not_finite`.
 
     Raises:
         ValueError: If a sample is not [n].
@@ -33,7 +34,7 @@ def loss_table(minima: Mapping[str, Mapping[str, ArrayLike]]) -> xr.Dataset:
     >>> table = loss_table({"FCP": {"sgd_train": [1.0, 3.0], "sgd_test": [5.0]}})
     >>> table["mean"].sel(network="FCP").values.tolist()
     [2.0, 5.0]
-    >>> round(table["deviation"].sel(network="FCP", weights="sgd_train").item() ** 2, 12)
+    >>> round(table["standard_deviation"].sel(network="FCP", weights="sgd_train").item() ** 2, 12)
     2.0
     """
     weights = list(dict.fromkeys(name for sets in minima.values() for name in sets))
@@ -54,7 +55,7 @@ def loss_table(minima: Mapping[str, Mapping[str, ArrayLike]]) -> xr.Dataset:
     return xr.Dataset(
         {
             "mean": (axes, mean),
-            "deviation": (axes, deviation),
+            "standard_deviation": (axes, deviation),
             "n": (axes, count),
             "not_finite": (axes, not_finite),
         },

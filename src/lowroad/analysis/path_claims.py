@@ -90,13 +90,13 @@ def barriers_by_step(
     for landscape in ("train", "test"):
         for kind in _kinds(runs):
             keys = _optimizers(kind, landscape)
-            for stage, share in _STAGES.items():
+            for stage, fraction in _STAGES.items():
                 evidence.append(
                     evidence_higher(
                         network,
                         f"BFGS {kind} paths above SGD {kind} paths, {landscape} landscape, {stage}",
                         network != "Autoencoder",
-                        tuple(_lowest(runs, key, share) for key in keys),
+                        tuple(_lowest(runs, key, fraction) for key in keys),
                         generator,
                         tuple(runs.pairs.get(key) for key in keys),
                     )
@@ -113,9 +113,9 @@ def _optimizers(kind: str, landscape: str) -> tuple[Place, Place]:
     return (f"lbfgs_{kind}", landscape), (f"sgd_{kind}", landscape)
 
 
-def _lowest(runs: Measurements, key: Place, share: float) -> NDArray[np.float64]:
+def _lowest(runs: Measurements, key: Place, fraction: float) -> NDArray[np.float64]:
     course = runs.courses.get(key)
-    return np.empty(0) if course is None else lowest_within(course, share)
+    return np.empty(0) if course is None else lowest_within(course, fraction)
 
 
 def _settled(

@@ -88,7 +88,7 @@ def plane_through(
             path between them, say.
         paths: found paths by their names, all on the same grid of t.
         resolution: values of u and of v on the grid.
-        margin: how far the grid goes beyond what it holds, as a share of its larger side.
+        margin: how far the grid goes beyond what it holds, as a fraction of its larger side.
 
     Returns:
         A dataset with `height` over (`v`, `u`), and over `point` the `position` (with `axis`, "u"
@@ -141,9 +141,9 @@ def plane_through(
     rows = [torch.stack([u, y.expand_as(u)], dim=1).to(corners) for y in v]
     table = xr.Dataset(
         {
-            "height": (("v", "u"), _array(torch.stack([restricted.heights(row) for row in rows]))),
+            "height": (("v", "u"), _array(torch.stack([restricted.values(row) for row in rows]))),
             "position": (("point", "axis"), _array(position)),
-            "point_height": ("point", _array(landscape.heights(corners))),
+            "point_height": ("point", _array(landscape.values(corners))),
             "origin": ("component", _array(origin)),
             "directions": (("axis", "component"), _array(axes)),
         },
@@ -151,7 +151,7 @@ def plane_through(
     )
     if paths:
         places, distances = zip(*projections.values(), strict=True)
-        under = [restricted.heights(each.to(corners)) for each in places]
+        under = [restricted.values(each.to(corners)) for each in places]
         table = table.assign(
             projection=(("path", "t", "axis"), _array(torch.stack(places))),
             distance=(("path", "t"), _array(torch.stack(distances))),

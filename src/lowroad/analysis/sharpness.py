@@ -162,11 +162,11 @@ class _Product:
             module,
             _Summed(landscape.loss),
             [parameter for parameter in module.parameters() if parameter.requires_grad],
-            list(landscape.pieces()),
+            list(landscape.chunks()),
             check_deterministic=False,  # the landscape has refused all randomness
-            num_data=landscape.items,
+            num_data=landscape.samples,
         )
-        self._like, self._items = point, landscape.items
+        self._like, self._samples = point, landscape.samples
         self.count = 0
 
     def __call__(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -176,4 +176,4 @@ class _Product:
             warnings.filterwarnings("ignore", "TF32", UserWarning)  # of the switch itself
             with torch.backends.mkldnn.flags(enabled=False):
                 product = self._operator @ torch.from_numpy(vector.ravel()).to(self._like)
-        return product.detach().double().cpu().numpy() / self._items
+        return product.detach().double().cpu().numpy() / self._samples

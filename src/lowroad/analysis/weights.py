@@ -19,7 +19,7 @@ def weight_statistics(sets: Mapping[str, ArrayLike]) -> xr.Dataset:
 
     With x the n * d numbers of a set in one row,
 
-        mean = sum(x) / (n d),    deviation = sqrt(sum((x - mean)^2) / (n d)),
+        mean = sum(x) / (n d),    standard_deviation = sqrt(sum((x - mean)^2) / (n d)),
 
     so the deviation is the population's (ddof = 0), in float64 by two passes.
 
@@ -27,7 +27,8 @@ def weight_statistics(sets: Mapping[str, ArrayLike]) -> xr.Dataset:
         sets: Named sets of vectors, each [n, d]; n may differ from set to set.
 
     Returns:
-        A dataset over `set` with `mean`, `deviation` and `vectors` (n); the attribute `ddof` is 0.
+        A dataset over `set` with `mean`, `standard_deviation` and `vectors` (n); the attribute
+        `ddof` is 0.
 
     Raises:
         ValueError: If a set is empty, not [n, d], not finite, or differs from the others in d.
@@ -37,7 +38,7 @@ def weight_statistics(sets: Mapping[str, ArrayLike]) -> xr.Dataset:
     >>> table = weight_statistics({"a": [[1.0, 2.0], [3.0, 4.0]], "b": [[0.0, 0.0]]})
     >>> table["mean"].sel(set="a").item()
     2.5
-    >>> round(table["deviation"].sel(set="a").item() ** 2, 12)
+    >>> round(table["standard_deviation"].sel(set="a").item() ** 2, 12)
     1.25
     """
     checked = as_weight_sets(sets)
@@ -51,7 +52,7 @@ def weight_statistics(sets: Mapping[str, ArrayLike]) -> xr.Dataset:
     return xr.Dataset(
         {
             "mean": ("set", means),
-            "deviation": ("set", deviations),
+            "standard_deviation": ("set", deviations),
             "vectors": ("set", [len(vectors) for vectors in checked.values()]),
         },
         coords={"set": list(checked)},

@@ -125,7 +125,7 @@ def connect(
         callback: see `PathFinder.find`.
         align: whether to connect the first checkpoint also with the second one aligned to it by
             `weight_matching`.
-        reestimate_batch_norm: whether heights are those of a `BatchNormLandscape`. The profiles
+        reestimate_batch_norm: whether values are those of a `BatchNormLandscape`. The profiles
             with the two checkpoints' own statistics, interpolated in t, are shown beside.
 
     Returns:

@@ -67,7 +67,7 @@ def summary(curves: Sequence[Curve]) -> dict[str, float | str]:
             own |= {
                 "refined_height": found.refined_height,
                 "length": found.length,
-                "heights_evaluated": found.evaluations.heights,
+                "values_evaluated": found.evaluations.values,
                 "gradients_evaluated": found.evaluations.gradients,
                 "outcome": found.outcome.value,
             }

@@ -46,7 +46,7 @@ def with_interpolated_statistics(
             for name, own in first.buffers.items()
             if own.is_floating_point()
         }
-        profile[i] = landscape.with_buffers(between).height(point)
+        profile[i] = landscape.with_buffers(between).value(point)
     top = int(profile.argmax())
     return dataclasses.replace(
         found, profile=profile, refined_height=float(profile[top]), refined_t=float(found.t[top])

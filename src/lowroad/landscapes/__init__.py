@@ -1,4 +1,4 @@
-"""Landscapes: differentiable heights over flat vectors, and what can be evaluated of them."""
+"""Landscapes: differentiable functions of flat vectors, and what can be evaluated of them."""
 
 from lowroad.landscapes.ase import AseLandscape
 from lowroad.landscapes.batch_norm import BatchNormLandscape

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class AseLandscape(Landscape):
     """The potential energy of atoms over the positions of those that may move.
 
-    A point is the flattened positions of the free atoms, [3 · free], in ASE's units (Å; heights in
+    A point is the flattened positions of the free atoms, [3 · free], in ASE's units (Å; values in
     eV). Atoms held by `FixAtoms` stay where they are. The atoms are copied; their calculator is
     shared, so one calculator must not serve two threads.
 
@@ -70,13 +70,13 @@ class AseLandscape(Landscape):
         self._atoms.positions[self.free] = point.detach().numpy().reshape(-1, 3)
         return self._atoms
 
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         """Return the energies [n] at `points` [n, d], in eV."""
         self.check_points(points)
         energies = [float(self._moved(point).get_potential_energy()) for point in points]
         return torch.tensor(energies, dtype=torch.float64)
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the energies [n] and the negative forces [n, d], in eV/Å."""
         self.check_points(points)
         gradients = torch.empty_like(points)

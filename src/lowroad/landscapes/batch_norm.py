@@ -20,15 +20,15 @@ class BatchNormLandscape(NetworkLandscape):
     """L(w) = 1/n Σ_i loss(module(x_i; w, s(w)), y_i): statistics re-estimated at every point.
 
     Running statistics belong to the weights they were measured at: between two networks neither
-    one's nor their mean fits, activations lose their variance and heights are too large (Jordan et
+    one's nor their mean fits, activations lose their variance and values are too large (Jordan et
     al. 2023, REPAIR, arXiv:2211.08403). Here s(w), each batch norm's mean and variance, is what
     `torch.optim.swa_utils.update_bn` makes of the landscape's own data: the averages over the
-    pieces, each piece passing in training mode (dropout stays off),
+    chunks, each chunk passing in training mode (dropout stays off),
 
-        s(w) = 1/P Σ_p (mean, unbiased variance) of the layer's inputs on piece p.
+        s(w) = 1/P Σ_p (mean, unbiased variance) of the layer's inputs on chunk p.
 
     The gradient is exact: ∇L = ∂L/∂w + (∂s/∂w)ᵀ ∂L/∂s, the second term by one more pass over the
-    pieces. A height costs two passes forwards over the data instead of one, a gradient three
+    chunks. A value costs two passes forwards over the data instead of one, a gradient three
     forwards and two backwards instead of one of each. Mini-batches pass in training mode,
     normalized by their own statistics, through which their gradients go (Garipov et al. 2018,
     arXiv:1802.10026).
@@ -40,14 +40,14 @@ class BatchNormLandscape(NetworkLandscape):
 
     Raises:
         ValueError: when the module has no batch norm, the landscape re-estimates already, or the
-            last piece has one item, which has no variance.
+            last chunk has one sample, which has no variance.
 
     >>> net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1)).eval()
     >>> inputs = torch.tensor([[1.0], [2.0], [6.0]])
     >>> fixed = NetworkLandscape(net, inputs, torch.zeros(3, 1), "mean_squared_error")
     >>> landscape = BatchNormLandscape(fixed)
     >>> x = torch.tensor([5.0, 7.0, 1.0, 0.0])  # weight, bias, batch norm's weight and bias
-    >>> round(landscape.height(x), 4), round(fixed.height(x), 1)  # (n − 1) / n whatever the weight
+    >>> round(landscape.value(x), 4), round(fixed.value(x), 1)  # (n − 1) / n whatever the weight
     (0.6667, 600.7)
     """
 
@@ -59,7 +59,7 @@ class BatchNormLandscape(NetworkLandscape):
             )
         self.__dict__.update(landscape.__dict__)
         self._model = copy.deepcopy(landscape._model)
-        self._first_layer = None  # what follows it does not pass in pieces with fixed statistics
+        self._first_layer = None  # what follows it does not pass in chunks with fixed statistics
         if not _norms_of(self.module):
             raise ValueError(
                 f"{type(self.module).__name__} has no batch norm, so there are no statistics to "
@@ -71,14 +71,14 @@ class BatchNormLandscape(NetworkLandscape):
             if isinstance(norm, _BatchNorm)
             for kind, _ in norm.named_buffers()
         )
-        _refuse_single_item(self.items, self.piece, "piece")
+        _refuse_single_sample(self.samples, self.chunk, "chunk")
 
     def _move_to(self, point: Tensor) -> None:
         super()._move_to(point)
         for norm in _norms_of(self.module):
             norm.reset_running_stats()
         with torch.no_grad(), _training(self.module, momentum=None):
-            for inputs, _ in self.pieces():
+            for inputs, _ in self.chunks():
                 self.module(inputs)
 
     def _sums_and_gradients(self) -> tuple[Tensor, Tensor]:
@@ -104,7 +104,7 @@ class BatchNormLandscape(NetworkLandscape):
         with _hooked(norms, pull):
             value, total = super()._sums_and_gradients()
 
-        shares = [
+        fractions = [
             p / n.get_buffer("num_batches_tracked") for p, n in zip(pulls, norms, strict=True)
         ]
         terms: list[Tensor] = []
@@ -112,12 +112,12 @@ class BatchNormLandscape(NetworkLandscape):
         def estimate(k: int, norm: _BatchNorm, x: Tensor, y: Tensor) -> None:
             """Add ⟨∂L/∂s_k, statistics of x⟩ / P, whose gradient is (∂s_k/∂w)ᵀ ∂L/∂s_k."""
             columns = _by_channel(x)
-            terms.append(shares[k][0].to(x) @ columns.mean(0))
-            terms.append(shares[k][1].to(x) @ columns.var(0))
+            terms.append(fractions[k][0].to(x) @ columns.mean(0))
+            terms.append(fractions[k][1].to(x) @ columns.var(0))
 
         # momentum 0: the statistics have been estimated already
         with _hooked(norms, estimate), _training(self.module, momentum=0.0):
-            for inputs, _ in self.pieces():
+            for inputs, _ in self.chunks():
                 terms.clear()
                 self._model.gradient.zero_()
                 with torch.enable_grad():
@@ -129,7 +129,7 @@ class BatchNormLandscape(NetworkLandscape):
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
         """Yield one shuffled epoch of landscapes normalized by their own batches' statistics."""
-        _refuse_single_item(self.items, size, "batch")
+        _refuse_single_sample(self.samples, size, "batch")
         return super().minibatches(size, generator)
 
     def ensemble_minibatches(
@@ -143,26 +143,27 @@ class BatchNormLandscape(NetworkLandscape):
 
 
 class _OwnStatistics(NetworkLandscape):
-    """A batch that passes as one piece, in training mode."""
+    """A batch that passes as one chunk, in training mode."""
 
     def __init__(self, landscape: NetworkLandscape) -> None:
         self.__dict__.update(landscape.__dict__)
-        self.piece = self.items
+        self.chunk = self.samples
 
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         with _training(self.module, momentum=0.0):
-            return super().heights(points)
+            return super().values(points)
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         with _training(self.module, momentum=0.0):
-            return super().heights_and_gradients(points)
+            return super().values_and_gradients(points)
 
 
-def _refuse_single_item(items: int, size: int, what: str) -> None:
-    if 1 in (items, size, items % size if size > 0 else 0):
+def _refuse_single_sample(samples: int, size: int, what: str) -> None:
+    if 1 in (samples, size, samples % size if size > 0 else 0):
         raise ValueError(
-            f"expected at least two items in every {what}, since one has no variance to normalize "
-            f"by, but {items} items in {what} sizes of {size} leave one alone: choose another size"
+            f"expected at least two samples in every {what}, since one has no variance "
+            f"to normalize by, but {samples} samples in {what} sizes of {size} leave one alone: "
+            "choose another size"
         )
 
 

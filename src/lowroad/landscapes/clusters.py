@@ -24,7 +24,7 @@ class LennardJones(Landscape):
 
     >>> pair = LennardJones(2)
     >>> apart = torch.tensor([0.0, 0, 0, 2 ** (1 / 6), 0, 0], dtype=torch.float64)
-    >>> round(pair.height(apart), 12)
+    >>> round(pair.value(apart), 12)
     -1.0
     """
 
@@ -37,22 +37,22 @@ class LennardJones(Landscape):
         self.dtype, self.device = torch.float64, torch.device("cpu")
         self._first, self._second = torch.triu_indices(atoms, atoms, offset=1)
 
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         """Return V [n] at `points` [n, 3 atoms]; infinite where two atoms coincide."""
         self.check_points(points)
         return self._pairs(points)[0]
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return V [n] and ∇V [n, 3 atoms]."""
         self.check_points(points)
-        heights, inverse_squares, differences = self._pairs(points)
+        values, inverse_squares, differences = self._pairs(points)
         sixth = inverse_squares**3
         pulls = (24 * sixth - 48 * sixth**2) * inverse_squares
         along = pulls[:, :, None] * differences
         gradients = torch.zeros(len(points), self.atoms, 3, dtype=self.dtype)
         gradients.index_add_(1, self._first, along)
         gradients.index_add_(1, self._second, -along)
-        return heights, gradients.reshape(points.shape)
+        return values, gradients.reshape(points.shape)
 
     def _pairs(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return V [n], r⁻² [n, pairs] and x_i − x_j [n, pairs, 3]."""

@@ -24,11 +24,11 @@ class Evaluations:
     A point evaluated on a mini-batch of a tenth of the data counts as a tenth.
 
     Attributes:
-        heights: points whose height alone was evaluated.
-        gradients: points whose height and gradient were evaluated.
+        values: points of which only the value was evaluated.
+        gradients: points whose value and gradient were evaluated.
     """
 
-    heights: float = 0.0
+    values: float = 0.0
     gradients: float = 0.0
 
 
@@ -43,44 +43,44 @@ class CountingLandscape(Landscape):
 
     >>> from lowroad.landscapes.function import FunctionLandscape
     >>> counted = CountingLandscape(FunctionLandscape(lambda x: (x**2).sum(1), dimension=1))
-    >>> _ = counted.heights(torch.zeros(5, 1, dtype=torch.float64))
+    >>> _ = counted.values(torch.zeros(5, 1, dtype=torch.float64))
     >>> counted.evaluations
-    Evaluations(heights=5.0, gradients=0.0)
+    Evaluations(values=5.0, gradients=0.0)
     """
 
     def __init__(
         self,
         landscape: Landscape,
         evaluations: Evaluations | None = None,
-        share: float = 1.0,
+        fraction: float = 1.0,
     ) -> None:
         self.landscape = landscape
         self.dimension = landscape.dimension
         self.dtype, self.device = landscape.dtype, landscape.device
-        self.items, self.batched = landscape.items, landscape.batched
+        self.samples, self.batched = landscape.samples, landscape.batched
         self.evaluations = evaluations if evaluations is not None else Evaluations()
-        self._share = share
+        self._fraction = fraction
 
-    def count_heights(self, points: int) -> None:
-        """Add `points` evaluations of heights."""
-        self.evaluations.heights += points * self._share
+    def count_values(self, points: int) -> None:
+        """Add `points` evaluations of values."""
+        self.evaluations.values += points * self._fraction
 
     def count_gradients(self, points: int) -> None:
-        """Add `points` evaluations of heights with gradients."""
-        self.evaluations.gradients += points * self._share
+        """Add `points` evaluations of values with gradients."""
+        self.evaluations.gradients += points * self._fraction
 
-    def heights(self, points: Tensor) -> Tensor:
-        """Return the heights [n] and count them."""
-        self.count_heights(len(points))
-        return self.landscape.heights(points)
+    def values(self, points: Tensor) -> Tensor:
+        """Return the values [n] and count them."""
+        self.count_values(len(points))
+        return self.landscape.values(points)
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return heights [n] and gradients [n, d] and count them."""
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values [n] and gradients [n, d] and count them."""
         self.count_gradients(len(points))
-        return self.landscape.heights_and_gradients(points)
+        return self.landscape.values_and_gradients(points)
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
-        """Yield the landscape's mini-batches, each counted as its share of the data."""
+        """Yield the landscape's mini-batches, each counted as its fraction of the data."""
         return map(self._counted, self.landscape.minibatches(size, generator))
 
     def ensemble_minibatches(
@@ -90,8 +90,8 @@ class CountingLandscape(Landscape):
         return map(self._counted, self.landscape.ensemble_minibatches(size, generators))
 
     def _counted(self, batch: Landscape) -> Landscape:
-        share = self._share * batch.items / self.items
-        return CountingLandscape(batch, self.evaluations, share)
+        fraction = self._fraction * batch.samples / self.samples
+        return CountingLandscape(batch, self.evaluations, fraction)
 
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
         """Return the restriction, counted."""
@@ -102,33 +102,35 @@ class _CountingRestriction(RestrictedLandscape):
     def __init__(self, counter: CountingLandscape, restricted: RestrictedLandscape) -> None:
         self.landscape = counter
         self.subspace = restricted.subspace
-        self.heights_first = restricted.heights_first
+        self.values_first = restricted.values_first
         self._counter = counter
         self._restricted = restricted
 
-    def heights(self, coordinates: Tensor) -> Tensor:
-        self._counter.count_heights(len(coordinates))
-        return self._restricted.heights(coordinates)
+    def values(self, coordinates: Tensor) -> Tensor:
+        self._counter.count_values(len(coordinates))
+        return self._restricted.values(coordinates)
 
-    def heights_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         self._counter.count_gradients(len(coordinates))
-        return self._restricted.heights_and_gradients(coordinates)
+        return self._restricted.values_and_gradients(coordinates)
 
-    def heights_and_subspace_gradients(
+    def values_and_subspace_gradients(
         self, coordinates: Tensor, weights: Weights | None = None
     ) -> SubspaceGradients:
-        if callable(weights) and self.heights_first:
-            self._counter.count_heights(len(coordinates))
+        if callable(weights) and self.values_first:
+            self._counter.count_values(len(coordinates))
         self._counter.count_gradients(len(coordinates))
-        return self._restricted.heights_and_subspace_gradients(coordinates, weights)
+        return self._restricted.values_and_subspace_gradients(coordinates, weights)
 
-    def height_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
+    def value_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
         self._counter.count_gradients(1)
-        return self._restricted.height_and_gradient(coordinates)
+        return self._restricted.value_and_gradient(coordinates)
 
-    def trial(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
+    def value_and_slope(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
         self._counter.count_gradients(1)
-        return self._restricted.trial(coordinates)
+        return self._restricted.value_and_slope(coordinates)
 
-    def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
-        return _CountingRestriction(self._counter, self._restricted.moved(coordinates, directions))
+    def rebased(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
+        return _CountingRestriction(
+            self._counter, self._restricted.rebased(coordinates, directions)
+        )

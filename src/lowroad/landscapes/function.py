@@ -14,17 +14,17 @@ class FunctionLandscape(Landscape):
     """A landscape from a differentiable torch function of a batch of points.
 
     Args:
-        function: maps points [n, d] to heights [n]; row i of the result may depend on row i of the
+        function: maps points [n, d] to values [n]; row i of the result may depend on row i of the
             points alone, and must be made of torch operations that autograd can follow.
         dimension: d.
         dtype: the points' floating-point type.
         device: where the points lie.
 
     Raises:
-        ValueError: when a call of the function on points returns anything but heights [n].
+        ValueError: when a call of the function on points returns anything but values [n].
 
     >>> bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=2)
-    >>> bowl.heights_and_gradients(torch.tensor([[3.0, 4.0]], dtype=torch.float64))
+    >>> bowl.values_and_gradients(torch.tensor([[3.0, 4.0]], dtype=torch.float64))
     (tensor([25.], dtype=torch.float64), tensor([[6., 8.]], dtype=torch.float64))
     """
 
@@ -45,28 +45,28 @@ class FunctionLandscape(Landscape):
         self.device = torch.device(device)
 
     def _evaluate(self, points: Tensor) -> Tensor:
-        heights = self.function(points)
-        if not isinstance(heights, Tensor) or heights.shape != points.shape[:1]:
-            got = list(heights.shape) if isinstance(heights, Tensor) else type(heights).__name__
+        values = self.function(points)
+        if not isinstance(values, Tensor) or values.shape != points.shape[:1]:
+            got = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise ValueError(
                 f"the landscape's function must map points [{len(points)}, {self.dimension}] to "
-                f"a tensor of heights [{len(points)}], it returned {got}"
+                f"a tensor of values [{len(points)}], it returned {got}"
             )
-        return heights
+        return values
 
     @torch.no_grad()
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         """Return the function's values [n] at `points` [n, d] in float64."""
         self.check_points(points)
         return self._evaluate(points).double()
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return values [n] and gradients [n, d] through autograd."""
         self.check_points(points)
         with torch.enable_grad():
             leaves = points.detach().requires_grad_()
-            heights = self._evaluate(leaves)
-            if not heights.requires_grad:  # a constant function, or one that detaches its points
-                return heights.double(), torch.zeros_like(points)
-            (gradients,) = torch.autograd.grad(heights.sum(), leaves)
-        return heights.detach().double(), gradients
+            values = self._evaluate(leaves)
+            if not values.requires_grad:  # a constant function, or one that detaches its points
+                return values.double(), torch.zeros_like(points)
+            (gradients,) = torch.autograd.grad(values.sum(), leaves)
+        return values.detach().double(), gradients

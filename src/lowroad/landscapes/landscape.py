@@ -1,4 +1,4 @@
-"""The one abstraction that everything else stands on: a differentiable height over flat vectors."""
+"""The one abstraction that everything else stands on: a differentiable function of flat vectors."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from lowroad.landscapes.subspace import AffineSubspace
 
 
 class Landscape(ABC):
-    """A differentiable height L(x) over points x in R^d, always evaluated in batches.
+    """A differentiable function L(x) of points x in R^d, always evaluated in batches.
 
     A network's loss on a data set, a test surface, a cluster's energy and a user's own function are
-    all landscapes. An implementation sets the three attributes and writes `heights` and
-    `heights_and_gradients`; one that holds data also writes `minibatches`, and one whose points in
+    all landscapes. An implementation sets the three attributes and writes `values` and
+    `values_and_gradients`; one that holds data also writes `minibatches`, and one whose points in
     a small affine subspace are cheaper to evaluate together overrides `restrict`.
 
     Attributes:
         dimension: d, the number of components of a point.
         dtype: the floating-point type that points must have.
         device: where points must lie.
-        items: how many items of data the height is a mean over; 1 where there is no data.
+        samples: the number of data samples that the value is a mean over; 1 where there is no data.
         batched: whether a call on many points costs about as much as one on a few, so that several
             searches had better share their calls.
     """
@@ -32,30 +32,30 @@ class Landscape(ABC):
     dimension: int
     dtype: torch.dtype
     device: torch.device
-    items: int = 1
+    samples: int = 1
     batched: bool = False
 
     @abstractmethod
-    def heights(self, points: Tensor) -> Tensor:
-        """Return the heights L(x_i) of `points` [n, d] as float64 [n], without gradients."""
+    def values(self, points: Tensor) -> Tensor:
+        """Return the values L(x_i) of `points` [n, d] as float64 [n], without gradients."""
 
     @abstractmethod
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return heights as float64 [n] and gradients [n, d] in the points' own type."""
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values as float64 [n] and gradients [n, d] in the points' own type."""
 
-    def height(self, point: Tensor) -> float:
-        """Return the height of one point [d]."""
-        return float(self.heights(point[None])[0])
+    def value(self, point: Tensor) -> float:
+        """Return the value of one point [d]."""
+        return float(self.values(point[None])[0])
 
-    def height_and_gradient(self, point: Tensor) -> tuple[float, Tensor]:
-        """Return the height and the gradient [d] at one point [d]."""
-        heights, gradients = self.heights_and_gradients(point[None])
-        return float(heights[0]), gradients[0]
+    def value_and_gradient(self, point: Tensor) -> tuple[float, Tensor]:
+        """Return the value and the gradient [d] at one point [d]."""
+        values, gradients = self.values_and_gradients(point[None])
+        return float(values[0]), gradients[0]
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
-        """Yield one shuffled epoch of landscapes, each over `size` items of the data.
+        """Yield one shuffled epoch of landscapes, each over `size` samples of the data.
 
-        The last batch holds what is left. `size` counts items, `generator` shuffles.
+        The last batch holds what is left. `size` counts samples, `generator` shuffles.
 
         Raises:
             TypeError: when the landscape is not a mean over data.
@@ -115,27 +115,27 @@ class PointwiseLandscape(Landscape):
         self.landscapes = landscapes
         self.dimension = landscapes[0].dimension
         self.dtype, self.device = landscapes[0].dtype, landscapes[0].device
-        self.items = landscapes[0].items
+        self.samples = landscapes[0].samples
 
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         """Return L_i(x_i) for `points` [n, d], n being the number of landscapes."""
         return torch.cat(
-            [each.heights(x[None]) for each, x in zip(self.landscapes, points, strict=True)]
+            [each.values(x[None]) for each, x in zip(self.landscapes, points, strict=True)]
         )
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return L_i(x_i) [n] and their gradients [n, d]."""
         pairs = [
-            each.heights_and_gradients(x[None])
+            each.values_and_gradients(x[None])
             for each, x in zip(self.landscapes, points, strict=True)
         ]
         return torch.cat([h for h, _ in pairs]), torch.cat([g for _, g in pairs])
 
 
 class SubspaceGradients(NamedTuple):
-    """Heights [n] and the gradient of their weighted sum by the subspace itself [1 + k, d]."""
+    """Values [n] and the gradient of their weighted sum by the subspace itself [1 + k, d]."""
 
-    heights: Tensor
+    values: Tensor
     gradients: Tensor
 
 
@@ -149,65 +149,65 @@ class RestrictedLandscape:
     cheaper way returns a subclass from `restrict`; both give the same numbers.
 
     Attributes:
-        heights_first: whether weights that are a function of the heights cost an evaluation of the
-            heights before that of the gradients.
+        values_first: whether weights that are a function of the values cost an evaluation of the
+            values before that of the gradients.
     """
 
-    heights_first = False
+    values_first = False
 
     def __init__(self, landscape: Landscape, subspace: AffineSubspace) -> None:
         landscape.check_points(subspace.origin[None])
         self.landscape = landscape
         self.subspace = subspace
 
-    def heights(self, coordinates: Tensor) -> Tensor:
-        """Return the heights of the points at `coordinates` [n, k] as float64 [n]."""
-        return self.landscape.heights(self.subspace.points(coordinates))
+    def values(self, coordinates: Tensor) -> Tensor:
+        """Return the values of the points at `coordinates` [n, k] as float64 [n]."""
+        return self.landscape.values(self.subspace.points(coordinates))
 
-    def heights_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
-        """Return heights [n] and their gradients by the coordinates, ∂L/∂c, as [n, k]."""
-        heights, gradients = self.landscape.heights_and_gradients(self.subspace.points(coordinates))
-        return heights, gradients @ self.subspace.directions.T
+    def values_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values [n] and their gradients by the coordinates, ∂L/∂c, as [n, k]."""
+        values, gradients = self.landscape.values_and_gradients(self.subspace.points(coordinates))
+        return values, gradients @ self.subspace.directions.T
 
-    def heights_and_subspace_gradients(
+    def values_and_subspace_gradients(
         self, coordinates: Tensor, weights: Weights | None = None
     ) -> SubspaceGradients:
-        """Return heights and the gradient of S = Σ_i w_i L(x(c_i)) by the subspace itself.
+        """Return values and the gradient of S = Σ_i w_i L(x(c_i)) by the subspace itself.
 
         Row 0 is ∂S/∂origin = Σ_i w_i ∇L(x_i), row 1 + j is ∂S/∂direction_j = Σ_i w_i c_ij ∇L(x_i):
         what a path finder needs to move its path.
 
         Args:
             coordinates: [n, k].
-            weights: w [n], or a function that makes them of the heights [n] (the weights are then
+            weights: w [n], or a function that makes them of the values [n] (the weights are then
                 not differentiated); ones when not given.
         """
-        heights, gradients = self.landscape.heights_and_gradients(self.subspace.points(coordinates))
+        values, gradients = self.landscape.values_and_gradients(self.subspace.points(coordinates))
         if callable(weights):
-            weights = weights(heights)
+            weights = weights(values)
         rows = weighted_rows(coordinates.to(gradients), weights)
-        return SubspaceGradients(heights, rows.T @ gradients)
+        return SubspaceGradients(values, rows.T @ gradients)
 
-    def height_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
-        """Return the height and the full gradient ∇L [d] at the point at `coordinates` [k]."""
-        return self.landscape.height_and_gradient(self.subspace.points(coordinates[None])[0])
+    def value_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
+        """Return the value and the full gradient ∇L [d] at the point at `coordinates` [k]."""
+        return self.landscape.value_and_gradient(self.subspace.points(coordinates[None])[0])
 
-    def trial(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
-        """Return the height, its gradient by the coordinates [k], and what returns ∇L [d].
+    def value_and_slope(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
+        """Return the value, its gradient by the coordinates [k], and what returns ∇L [d].
 
         At the point at `coordinates` [k], for line searches, whose trials need slopes: the full
-        gradient of `height_and_gradient` is made when the function that is returned is called.
+        gradient of `value_and_gradient` is made when the function that is returned is called.
         """
-        height, gradient = self.height_and_gradient(coordinates)
-        return height, self.subspace.directions @ gradient, lambda: gradient
+        value, gradient = self.value_and_gradient(coordinates)
+        return value, self.subspace.directions @ gradient, lambda: gradient
 
-    def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
+    def rebased(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
         """Return the restriction with its origin at `coordinates` [k] and new directions [m, d]."""
         origin = self.subspace.points(coordinates[None])[0]
         return self.landscape.restrict(AffineSubspace(origin, directions))
 
 
 def weighted_rows(coordinates: Tensor, weights: Tensor | None) -> Tensor:
-    """Return w_i · (1, c_i) as [n, 1 + k]: how much each point pulls on the subspace."""
+    """Return w_i · (1, c_i) as [n, 1 + k]: each point's weights in a gradient by the subspace."""
     rows = torch.cat([coordinates.new_ones(len(coordinates), 1), coordinates], dim=1)
     return rows if weights is None else rows * weights.to(rows)[:, None]

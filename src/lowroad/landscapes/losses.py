@@ -1,4 +1,4 @@
-"""Losses of a network landscape: sums over items, exact enough to be added up in float64."""
+"""Losses of a network landscape: sums over samples, exact enough to be added up in float64."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cross_entropies(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the summed cross-entropies [n] of n sets, all at once where the targets are classes.
 
     Args:
-        outputs: [n, classes, m]: features before items.
+        outputs: [n, classes, m]: features before samples.
         targets: [n, m] class numbers, or [n, m, classes] probabilities.
     """
     if targets.ndim == 2:
@@ -58,10 +58,10 @@ _BY_NAME: dict[str, Loss] = {
 
 
 def summed_loss(loss: str | Loss) -> Loss:
-    """Return the loss as a sum over items, from a name or from a user's callable.
+    """Return the loss as a sum over samples, from a name or from a user's callable.
 
-    A callable takes (outputs, targets) of n items and returns either their mean as a scalar (as
-    PyTorch's losses do) or one loss an item, [n].
+    A callable takes (outputs, targets) of n samples and returns either their mean as a scalar (as
+    PyTorch's losses do) or one loss a sample, [n].
 
     Raises:
         ValueError: for an unknown name; when called, for a result of any other shape.
@@ -75,13 +75,13 @@ def summed_loss(loss: str | Loss) -> Loss:
 
     def summed(outputs: Tensor, targets: Tensor) -> Tensor:
         value = loss(outputs, targets)
-        items = len(targets)
-        if not isinstance(value, Tensor) or value.shape not in ((), (items,)):
+        samples = len(targets)
+        if not isinstance(value, Tensor) or value.shape not in ((), (samples,)):
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(
-                f"expected the loss to return a scalar mean or one value an item [{items}], "
+                f"expected the loss to return a scalar mean or one value a sample [{samples}], "
                 f"got {got}"
             )
-        return value.double() * items if value.ndim == 0 else value.sum(dtype=torch.float64)
+        return value.double() * samples if value.ndim == 0 else value.sum(dtype=torch.float64)
 
     return summed

@@ -19,14 +19,14 @@ Residuals = Callable[[Tensor], Tensor]
 
 
 class SumOfSquares(FunctionLandscape):
-    """L(x) = Σ_i f_i(x)², float64, with a start and the heights of its known minima.
+    """L(x) = Σ_i f_i(x)², float64, with a start and the values of its known minima.
 
     Args:
         number: its number in the paper.
         name: its name there.
         residuals: f, from points [n, d] to [n, m].
         start: the standard start [d].
-        minima: heights of the known minima, the lowest first; those that are only approached at
+        minima: values of the known minima, the lowest first; those that are only approached at
             infinity too.
 
     Attributes:
@@ -37,7 +37,7 @@ class SumOfSquares(FunctionLandscape):
         minima: as given.
 
     >>> rosenbrock = more_garbow_hillstrom()[0]
-    >>> rosenbrock.height(rosenbrock.start)
+    >>> rosenbrock.value(rosenbrock.start)
     24.199999999999996
     """
 
@@ -56,9 +56,9 @@ class SumOfSquares(FunctionLandscape):
     def __repr__(self) -> str:
         return f"{self.name} ({self.dimension})"
 
-    def excess(self, height: float) -> float:
-        """Return how far `height` lies from the nearest known minimum f*, over max(1, |f*|)."""
-        return min(abs(height - low) / max(1.0, abs(low)) for low in self.minima)
+    def excess(self, value: float) -> float:
+        """Return how far `value` lies from the nearest known minimum f*, over max(1, |f*|)."""
+        return min(abs(value - low) / max(1.0, abs(low)) for low in self.minima)
 
 
 def more_garbow_hillstrom() -> list[SumOfSquares]:

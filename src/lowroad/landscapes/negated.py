@@ -24,24 +24,24 @@ class NegatedLandscape(Landscape):
 
     >>> from lowroad.landscapes.function import FunctionLandscape
     >>> fitness = FunctionLandscape(lambda x: -(x**2).sum(1), dimension=1)
-    >>> NegatedLandscape(fitness).height(torch.tensor([3.0], dtype=torch.float64))
+    >>> NegatedLandscape(fitness).value(torch.tensor([3.0], dtype=torch.float64))
     9.0
     """
 
     def __init__(self, landscape: Landscape) -> None:
         self.landscape = landscape
-        self.dimension, self.items = landscape.dimension, landscape.items
+        self.dimension, self.samples = landscape.dimension, landscape.samples
         self.batched = landscape.batched
         self.dtype, self.device = landscape.dtype, landscape.device
 
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         """Return −L [n] at `points` [n, d]."""
-        return -self.landscape.heights(points)
+        return -self.landscape.values(points)
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return −L [n] and −∇L [n, d]."""
-        heights, gradients = self.landscape.heights_and_gradients(points)
-        return -heights, -gradients
+        values, gradients = self.landscape.values_and_gradients(points)
+        return -values, -gradients
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
         """Yield the negated mini-batches of one shuffled epoch."""
@@ -55,30 +55,30 @@ class NegatedLandscape(Landscape):
 class _NegatedRestriction(RestrictedLandscape):
     def __init__(self, landscape: NegatedLandscape, restricted: RestrictedLandscape) -> None:
         self.landscape, self.subspace = landscape, restricted.subspace
-        self.heights_first = restricted.heights_first
+        self.values_first = restricted.values_first
         self._negated, self._restricted = landscape, restricted
 
-    def heights(self, coordinates: Tensor) -> Tensor:
-        return -self._restricted.heights(coordinates)
+    def values(self, coordinates: Tensor) -> Tensor:
+        return -self._restricted.values(coordinates)
 
-    def heights_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
-        heights, gradients = self._restricted.heights_and_gradients(coordinates)
-        return -heights, -gradients
+    def values_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        values, gradients = self._restricted.values_and_gradients(coordinates)
+        return -values, -gradients
 
-    def heights_and_subspace_gradients(
+    def values_and_subspace_gradients(
         self, coordinates: Tensor, weights: Weights | None = None
     ) -> SubspaceGradients:
-        own = (lambda heights: weights(-heights)) if callable(weights) else weights
-        heights, gradients = self._restricted.heights_and_subspace_gradients(coordinates, own)
-        return SubspaceGradients(-heights, -gradients)
+        own = (lambda values: weights(-values)) if callable(weights) else weights
+        values, gradients = self._restricted.values_and_subspace_gradients(coordinates, own)
+        return SubspaceGradients(-values, -gradients)
 
-    def height_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
-        height, gradient = self._restricted.height_and_gradient(coordinates)
-        return -height, -gradient
+    def value_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
+        value, gradient = self._restricted.value_and_gradient(coordinates)
+        return -value, -gradient
 
-    def trial(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
-        height, slopes, gradient = self._restricted.trial(coordinates)
-        return -height, -slopes, lambda: -gradient()
+    def value_and_slope(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
+        value, slopes, gradient = self._restricted.value_and_slope(coordinates)
+        return -value, -slopes, lambda: -gradient()
 
-    def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
-        return _NegatedRestriction(self._negated, self._restricted.moved(coordinates, directions))
+    def rebased(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
+        return _NegatedRestriction(self._negated, self._restricted.rebased(coordinates, directions))

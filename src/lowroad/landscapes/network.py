@@ -13,20 +13,20 @@ from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
 from lowroad.landscapes.losses import Loss, summed_loss
 from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
-from lowroad.landscapes.sparse_items import SparseItems
+from lowroad.landscapes.sparse_samples import SparseSamples
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectorizing
 
-# Items evaluated at once: gradients of LSTM and LeNet take 1.2 to 1.5 times as long by 1,000.
-PIECE = 250
+# Samples evaluated at once: gradients of LSTM and LeNet take 1.2 to 1.5 times as long by 1,000.
+CHUNK = 250
 
 
 class NetworkLandscape(Landscape):
     """L(w) = 1/n Σ_i loss(module_w(inputs_i), targets_i), the landscape of Eq. (4)'s first term.
 
     A point is the concatenation of the flattened trainable parameters in the order of
-    `module.parameters()`. The module is copied and stays as it is. Items are evaluated in pieces of
-    bounded size whose sums are added in float64. The data is not copied and must not be changed
+    `module.parameters()`. The module is copied and stays as it is. Samples are evaluated in chunks
+    of bounded size whose sums are added in float64. The data is not copied and must not be changed
     afterwards; where the first layer is linear and a tenth of the data or more is zeros, it is held
     a second time, in an order that passes over them.
 
@@ -36,13 +36,13 @@ class NetworkLandscape(Landscape):
         targets: [n, ...]: class numbers (int64 [n]) for `"cross_entropy"`, the wanted outputs for
             `"mean_squared_error"`, or whatever the callable takes.
         loss: `"cross_entropy"`, `"mean_squared_error"` (mean over components), or a callable of
-            (outputs, targets) that returns the batch's mean or one value an item.
-        piece: how many items are evaluated at once.
+            (outputs, targets) that returns the batch's mean or one value a sample.
+        chunk: how many samples are evaluated at once.
 
     Raises:
         ValueError: when numbers of inputs and targets differ or are zero, when the module would
-            give different heights at the same point (dropout or batch norm in training mode, or
-            any other randomness), when the loss is no mean over items, or when the parameters are
+            give different values at the same point (dropout or batch norm in training mode, or
+            any other randomness), when the loss is no mean over samples, or when the parameters are
             of several types.
         TypeError: when inputs or targets are no tensors.
 
@@ -50,7 +50,7 @@ class NetworkLandscape(Landscape):
     >>> landscape = NetworkLandscape(
     ...     model, torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]]), "mean_squared_error"
     ... )
-    >>> landscape.height_and_gradient(torch.tensor([1.0]))  # mean of 1² and 2²; −2·1·1, −2·2·2
+    >>> landscape.value_and_gradient(torch.tensor([1.0]))  # mean of 1² and 2²; −2·1·1, −2·2·2
     (2.5, tensor([-5.]))
     """
 
@@ -62,15 +62,15 @@ class NetworkLandscape(Landscape):
         inputs: Tensor,
         targets: Tensor,
         loss: str | Loss,
-        piece: int = PIECE,
+        chunk: int = CHUNK,
     ) -> None:
         if len(inputs) != len(targets) or len(inputs) == 0:
             raise ValueError(
                 f"expected as many inputs as targets, at least one, got {len(inputs)} inputs and "
                 f"{len(targets)} targets"
             )
-        if piece < 1:
-            raise ValueError(f"expected pieces of at least one item, got {piece}")
+        if chunk < 1:
+            raise ValueError(f"expected chunks of at least one sample, got {chunk}")
         if not (isinstance(inputs, Tensor) and isinstance(targets, Tensor)):
             raise TypeError(
                 "expected inputs and targets as torch tensors, got "
@@ -84,9 +84,9 @@ class NetworkLandscape(Landscape):
         self._inputs: Tensor | None = inputs
         self._targets: Tensor | None = targets
         self._chosen: tuple[NetworkLandscape, Tensor] | None = None  # whose data, which rows
-        self._items: SparseItems | None = None
-        self.items = len(inputs)
-        self.piece = piece
+        self._samples: SparseSamples | None = None
+        self.samples = len(inputs)
+        self.chunk = chunk
         self.dimension = len(self._model.vector)
         self.dtype, self.device = self._model.vector.dtype, self._model.vector.device
         if inputs.device.type != self.device.type:
@@ -105,15 +105,15 @@ class NetworkLandscape(Landscape):
     def _over(self, inputs: Tensor, targets: Tensor) -> NetworkLandscape:
         """Return the same network on other data, sharing the module."""
         other = self._like()
-        other._chosen, other._items = None, None
-        other._inputs, other._targets, other.items = inputs, targets, len(inputs)
+        other._chosen, other._samples = None, None
+        other._inputs, other._targets, other.samples = inputs, targets, len(inputs)
         return other
 
     def _at(self, rows: Tensor) -> NetworkLandscape:
         """Return the same network on some rows of the data, which are copied when needed."""
         other = self._like()
-        other._chosen, other._items = (self, rows), None
-        other._inputs, other._targets, other.items = None, None, len(rows)
+        other._chosen, other._samples = (self, rows), None
+        other._inputs, other._targets, other.samples = None, None, len(rows)
         return other
 
     @property
@@ -134,19 +134,19 @@ class NetworkLandscape(Landscape):
             self._targets = whole.targets.index_select(0, rows)
         return self._targets
 
-    def _sparse_items(self) -> SparseItems:
+    def _sparse_samples(self) -> SparseSamples:
         """Return the data as a shared first layer reads it."""
-        if self._items is None:
+        if self._samples is None:
             if self._chosen is None:
-                self._items = SparseItems.of(self.inputs, self.targets)
+                self._samples = SparseSamples.of(self.inputs, self.targets)
             else:
                 whole, rows = self._chosen
-                self._items = whole._sparse_items().at(rows)
-        return self._items
+                self._samples = whole._sparse_samples().at(rows)
+        return self._samples
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy or a file needs: a batch's own data, and nothing derived from it."""
-        own = {"_inputs": self.inputs, "_targets": self.targets, "_chosen": None, "_items": None}
+        own = {"_inputs": self.inputs, "_targets": self.targets, "_chosen": None, "_samples": None}
         return {**self.__dict__, **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -161,7 +161,7 @@ class NetworkLandscape(Landscape):
 
     @property
     def loss(self) -> Loss:
-        """The loss of a batch, (outputs, targets) → the sum over its items in float64."""
+        """The loss of a batch, (outputs, targets) → the sum over its samples in float64."""
         return self._loss
 
     def with_buffers(self, buffers: Mapping[str, Tensor]) -> NetworkLandscape:
@@ -207,7 +207,7 @@ class NetworkLandscape(Landscape):
             ValueError: when tensors are missing, unknown or of another shape (all are named), or
                 when one tensor that the module has under two names has two values, or when
                 buffers, such as batch norm's running statistics, are not this landscape's: they are
-                no part of a point, so the height would be another network's (`BatchNormLandscape`
+                no part of a point, so the value would be another network's (`BatchNormLandscape`
                 re-estimates the statistics and so takes any).
         """
         module = self._model.module
@@ -241,9 +241,9 @@ class NetworkLandscape(Landscape):
                 )
         return torch.cat([state[name].detach().reshape(-1).to(self._initial) for name in free])
 
-    def pieces(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the inputs and targets in pieces of `size` items, or of the landscape's own."""
-        size = self.piece if size is None else size
+    def chunks(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the inputs and targets in chunks of `size` samples, or of the landscape's own."""
+        size = self.chunk if size is None else size
         return zip(self.inputs.split(size), self.targets.split(size), strict=True)
 
     @torch.no_grad()
@@ -251,21 +251,21 @@ class NetworkLandscape(Landscape):
         """Return the network's outputs at `point` [d], on the landscape's inputs or on others."""
         self.check_points(point[None])
         self._move_to(point)
-        pieces = (self.inputs if inputs is None else inputs).split(self.piece)
-        return torch.cat([self._model.module(piece) for piece in pieces])
+        chunks = (self.inputs if inputs is None else inputs).split(self.chunk)
+        return torch.cat([self._model.module(chunk) for chunk in chunks])
 
     @torch.no_grad()
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         """Return the mean losses [n] at `points` [n, d]."""
         self.check_points(points)
         sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
         for i, point in enumerate(points):
             self._move_to(point)
-            for inputs, targets in self.pieces():
+            for inputs, targets in self.chunks():
                 sums[i] += self._loss(self._model.module(inputs), targets)
-        return sums / self.items
+        return sums / self.samples
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean losses [n] and their gradients [n, d]."""
         self.check_points(points)
         sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
@@ -273,8 +273,8 @@ class NetworkLandscape(Landscape):
         for i, point in enumerate(points):
             self._move_to(point)
             sums[i], total = self._sums_and_gradients()
-            gradients[i] = total / self.items
-        return sums / self.items, gradients
+            gradients[i] = total / self.samples
+        return sums / self.samples, gradients
 
     def _move_to(self, point: Tensor) -> None:
         self._model.move_to(point)
@@ -283,7 +283,7 @@ class NetworkLandscape(Landscape):
         """Return the summed loss and its gradient [d] where the module is, as float64."""
         value = torch.zeros((), dtype=torch.float64, device=self.device)
         total = torch.zeros(self.dimension, dtype=torch.float64, device=self.device)
-        for inputs, targets in self.pieces():
+        for inputs, targets in self.chunks():
             self._model.gradient.zero_()
             with torch.enable_grad():
                 loss = self._loss(self._model.module(inputs), targets)
@@ -293,7 +293,7 @@ class NetworkLandscape(Landscape):
         return value, total
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
-        """Yield the network's landscapes over one shuffled epoch of batches of `size` items."""
+        """Yield the network's landscapes over one shuffled epoch of batches of `size` samples."""
         for chosen in self._shuffled(generator).split(_checked_batch_size(size)):
             yield self._at(chosen)
 
@@ -318,7 +318,7 @@ class NetworkLandscape(Landscape):
                 yield PointwiseLandscape([self._at(rows) for rows in chosen])
 
     def _shuffled(self, generator: torch.Generator) -> Tensor:
-        order = torch.randperm(self.items, generator=generator, device=generator.device)
+        order = torch.randperm(self.samples, generator=generator, device=generator.device)
         return order.to(self.device)
 
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
@@ -326,27 +326,27 @@ class NetworkLandscape(Landscape):
         if self._first_layer is None:
             return super().restrict(subspace)
         return SharedFirstLayerRestriction(
-            self, self._model, self._first_layer, self._loss, self._sparse_items(), subspace
+            self, self._model, self._first_layer, self._loss, self._sparse_samples(), subspace
         )
 
     def _refuse_randomness(self) -> None:
-        part = self._over(self.inputs[: self.piece], self.targets[: self.piece])
-        first, second = (part.height(self._initial) for _ in range(2))
+        part = self._over(self.inputs[: self.chunk], self.targets[: self.chunk])
+        first, second = (part.value(self._initial) for _ in range(2))
         if abs(first - second) > 1e-6 * abs(first):
             raise ValueError(
-                f"expected the same height from two evaluations at one point, got {first} and "
+                f"expected the same value from two evaluations at one point, got {first} and "
                 f"{second}: the module or the loss is random; call module.eval() or remove the "
                 "randomness before making a landscape"
             )
 
     def _refuse_other_sums(self) -> None:
-        """Refuse a loss that is no mean over items: its height would depend on the pieces."""
-        inputs, targets = self.inputs[: self.piece], self.targets[: self.piece]
+        """Refuse a loss that is no mean over samples: its value would depend on the chunks."""
+        inputs, targets = self.inputs[: self.chunk], self.targets[: self.chunk]
         half = len(inputs) // 2
         if half == 0:
             return
         whole, first, second = (
-            len(x) * self._over(x, t).height(self._initial)
+            len(x) * self._over(x, t).value(self._initial)
             for x, t in (
                 (inputs, targets),
                 (inputs[:half], targets[:half]),
@@ -357,7 +357,7 @@ class NetworkLandscape(Landscape):
         tolerance = max(1e-3, 4 * torch.finfo(self.dtype).eps)
         if abs(whole - first - second) > tolerance * (abs(first) + abs(second)):
             raise ValueError(
-                f"expected a loss that is a mean over items, but that of {len(inputs)} items, "
+                f"expected a loss that is a mean over samples, but that of {len(inputs)} samples, "
                 f"{whole / len(inputs):.6g}, is not the mean of those of their halves, "
                 f'{(first + second) / len(inputs):.6g}; use reduction="mean" without class '
                 'weights, or reduction="none"'
@@ -371,18 +371,18 @@ def _refuse_training_mode(module: nn.Module) -> None:
         if part.training and (random or moving):
             raise ValueError(
                 f"{type(part).__name__} ({name or 'the module itself'}) is in training mode, so "
-                "the height at a point depends on more than the point; call module.eval() before "
+                "the value at a point depends on more than the point; call module.eval() before "
                 "making a landscape"
             )
         if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
             raise ValueError(
                 f"{type(part).__name__} ({name or 'the module itself'}) keeps no running "
-                "statistics, so the height depends on which items are evaluated together; make it "
+                "statistics, so the value depends on which samples are evaluated together; make it "
                 "with track_running_stats=True"
             )
 
 
 def _checked_batch_size(size: int) -> int:
     if size < 1:
-        raise ValueError(f"expected batches of at least one item, got {size}")
+        raise ValueError(f"expected batches of at least one sample, got {size}")
     return size

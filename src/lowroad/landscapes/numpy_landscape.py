@@ -26,7 +26,7 @@ class NumpyLandscape(Landscape):
         ValueError: when a call returns anything but a number, or a gradient [d].
 
     >>> bowl = NumpyLandscape(lambda x: float(x @ x), lambda x: 2 * x, dimension=2)
-    >>> bowl.height_and_gradient(torch.tensor([3.0, 4.0], dtype=torch.float64))
+    >>> bowl.value_and_gradient(torch.tensor([3.0, 4.0], dtype=torch.float64))
     (25.0, tensor([6., 8.], dtype=torch.float64))
     """
 
@@ -35,18 +35,18 @@ class NumpyLandscape(Landscape):
     ) -> None:
         if dimension < 1:
             raise ValueError(f"expected a dimension of at least 1, got {dimension}")
-        self._value, self._gradient = value, gradient
+        self._function, self._gradient = value, gradient
         self.dimension, self.dtype, self.device = dimension, torch.float64, torch.device("cpu")
 
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         """Return the values [n] at `points` [n, d]."""
         self.check_points(points)
-        heights = np.array([self._height(point) for point in points.detach().numpy()])
-        return torch.from_numpy(heights.reshape(len(points)))
+        values = np.array([self._value(point) for point in points.detach().numpy()])
+        return torch.from_numpy(values.reshape(len(points)))
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values [n] and gradients [n, d]."""
-        heights = self.heights(points)
+        values = self.values(points)
         gradients = torch.empty_like(points)
         for row, point in zip(gradients, points.detach().numpy(), strict=True):
             gradient = np.asarray(self._gradient(point.copy()), dtype=np.float64)
@@ -56,10 +56,10 @@ class NumpyLandscape(Landscape):
                     f"[{self.dimension}], it returned {list(gradient.shape)}"
                 )
             row.copy_(torch.from_numpy(gradient))
-        return heights, gradients
+        return values, gradients
 
-    def _height(self, point: Array) -> float:
-        value = np.asarray(self._value(point.copy()), dtype=np.float64)
+    def _value(self, point: Array) -> float:
+        value = np.asarray(self._function(point.copy()), dtype=np.float64)
         if value.size != 1:
             raise ValueError(
                 f"the landscape's function must map a point [{self.dimension}] to a number, "

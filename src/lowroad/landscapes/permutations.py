@@ -126,14 +126,14 @@ class PermutationSpec:
         return blocks.movedim(1, 0).flatten(1)
 
     def check(self, landscape: NetworkLandscape, point: Tensor) -> None:
-        """Check on one piece of the data that each group can be renumbered at `point` [d].
+        """Check on one chunk of the data that each group can be renumbered at `point` [d].
 
         Exchanging the first two units and shifting all by one generate every permutation.
 
         Raises:
             ValueError: when one of the two changes the network's outputs.
         """
-        inputs, parameters = landscape.inputs[: landscape.piece], landscape.parameters_at(point)
+        inputs, parameters = landscape.inputs[: landscape.chunk], landscape.parameters_at(point)
         outputs = landscape.outputs(point, inputs)
         allowed = torch.finfo(point.dtype).eps ** 0.5 * outputs.abs().max()
         for group, size in self.sizes.items():

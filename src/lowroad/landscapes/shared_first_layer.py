@@ -2,8 +2,8 @@
 
 Inside an affine subspace w(c) = w_0 + Σ_j c_j w_j the first layer's output is
 z(c) = X w_0ᵀ + Σ_j c_j X w_jᵀ: the data X meets each *direction* once, and every *point* is a
-combination of these products. Backwards, the points' pulls ∂S/∂z_i are combined before they meet
-the data: again one product a direction.
+combination of these products. In the backward pass the output gradients ∂S/∂z_i of the points are
+combined before they meet the data: again one product per direction.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from lowroad.landscapes.landscape import (
     weighted_rows,
 )
 from lowroad.landscapes.losses import Loss, cross_entropies, cross_entropy
-from lowroad.landscapes.sparse_items import SparseItems
+from lowroad.landscapes.sparse_samples import SparseSamples
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.vectorized import dense_outputs, is_dense
 
 if TYPE_CHECKING:
     from lowroad.landscapes.network import NetworkLandscape
 
-LEAST_ITEMS = 500  # of a piece: with fewer, products are slow
-FLOATS_AT_MOST = 30_000_000  # in one piece's outputs of all points: more points go in groups
-ITEMS_AT_MOST = 10_000  # of a piece: with more, nothing is faster
-FLOATS_AT_ONCE = 3_000_000  # that a piece holds: measured best on paths
+LEAST_SAMPLES = 500  # of a chunk: with fewer, products are slow
+FLOATS_AT_MOST = 30_000_000  # in one chunk's outputs of all points: more points go in groups
+SAMPLES_AT_MOST = 10_000  # of a chunk: with more, nothing is faster
+FLOATS_AT_ONCE = 3_000_000  # that a chunk holds: measured best on paths
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class FirstLayer:
         features: f, the number of inputs.
         biased: whether the layer has a bias.
         rest: the layers after it.
-        width: the most numbers that any layer makes of an item.
+        width: the most numbers that any layer makes of a sample.
     """
 
     outputs: int
@@ -94,28 +94,28 @@ class FirstLayer:
         return self.outputs * (self.features + self.biased)
 
     def products(
-        self, weights: Tensor, biases: Tensor, strips: list[Tensor], out: Tensor | None = None
+        self, weights: Tensor, biases: Tensor, blocks: list[Tensor], out: Tensor | None = None
     ) -> Tensor:
-        """Return the layer's outputs [r, h, m] on strips of features [m', c], all m items.
+        """Return the layer's outputs [r, h, m] on blocks of features [m', c], all m samples.
 
-        The first c of each unit's `weights` [r, h, f] meet a strip; `biases` are [r, h], or [r, 0].
+        The first c of each unit's `weights` [r, h, f] meet a block; `biases` are [r, h], or [r, 0].
         """
         if out is None:
-            out = weights.new_empty(len(weights), self.outputs, sum(len(x) for x in strips))
-        for x, made in zip(strips, _of_strips(out.flatten(0, 1), strips), strict=True):
+            out = weights.new_empty(len(weights), self.outputs, sum(len(x) for x in blocks))
+        for x, made in zip(blocks, _of_blocks(out.flatten(0, 1), blocks), strict=True):
             torch.mm(weights.flatten(0, 1)[:, : x.shape[1]], x.T, out=made)
         return out.add_(biases[:, :, None]) if self.biased else out
 
-    def add_pullback(self, total: Tensor, pulls: Tensor, strips: list[Tensor]) -> None:
+    def add_pullback(self, total: Tensor, output_gradients: Tensor, blocks: list[Tensor]) -> None:
         """Add to `total` [r, size] the gradients by the layer's parameters.
 
-        They come from pulls ∂S/∂z [r, h, m] on strips of features [m', c], all m items.
+        The `output_gradients` ∂S/∂z [r, h, m] belong to blocks of features [m', c], all m samples.
         """
         weights, biases = self.split(total)
-        for x, own in zip(strips, _of_strips(pulls.flatten(0, 1), strips), strict=True):
-            weights[:, :, : x.shape[1]] += (own @ x).unflatten(0, pulls.shape[:2])
+        for x, own in zip(blocks, _of_blocks(output_gradients.flatten(0, 1), blocks), strict=True):
+            weights[:, :, : x.shape[1]] += (own @ x).unflatten(0, output_gradients.shape[:2])
         if self.biased:
-            biases += pulls.sum(2)
+            biases += output_gradients.sum(2)
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the layer's weights [r, h, f] and biases [r, h or 0] in `rows` [r, ...]."""
@@ -124,20 +124,20 @@ class FirstLayer:
         return shaped, rows[:, weights : self.size]
 
 
-def _of_strips(values: Tensor, strips: list[Tensor]) -> tuple[Tensor, ...]:
-    """Return `values` [..., m] in parts that belong to strips of m items in all."""
-    return values.split([len(x) for x in strips], dim=-1)
+def _of_blocks(values: Tensor, blocks: list[Tensor]) -> tuple[Tensor, ...]:
+    """Return `values` [..., m] in parts that belong to blocks of m samples in all."""
+    return values.split([len(x) for x in blocks], dim=-1)
 
 
 class SharedFirstLayerRestriction(RestrictedLandscape):
     """A network landscape in a subspace, its first layer's products with the data shared.
 
-    A line is evaluated many times in a row, so its products are kept (2 h floats an item, and h
+    A line is evaluated many times in a row, so its products are kept (2 h floats a sample, and h
     more of its last trial), and carried along when the line moves, each move adding one rounding
-    error; those of larger subspaces are made piece by piece.
+    error; those of larger subspaces are made chunk by chunk.
     """
 
-    heights_first = True
+    values_first = True
 
     def __init__(
         self,
@@ -145,135 +145,139 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         model: FlatModule,
         first: FirstLayer,
         loss: Loss,
-        items: SparseItems,
+        samples: SparseSamples,
         subspace: AffineSubspace,
     ) -> None:
         super().__init__(landscape, subspace)
-        self._data, self._first, self._items = landscape, first, items
+        self._data, self._first, self._samples = landscape, first, samples
         self._rest = _Rest(first, model, loss)
         self._rows = torch.cat([subspace.origin[None], subspace.directions])
         weights, self._biases = first.split(self._rows)
-        self._weights = items.arranged(weights)
-        self._most = max(1, FLOATS_AT_MOST // (first.width * LEAST_ITEMS))  # points at once
+        self._weights = samples.arranged(weights)
+        self._most = max(1, FLOATS_AT_MOST // (first.width * LEAST_SAMPLES))  # points at once
         self._kept: dict[int, Tensor] | None = {} if subspace.rank <= 1 else None
         self._carried: dict[int, Tensor] = {}  # of the line that this one was moved from,
         self._step = 0.0  # which this one's origin lies on, here
 
-    def _pieces(self, points: int) -> Iterator[tuple[Tensor, list[Tensor], Tensor]]:
-        """Yield the products [1 + k, h, m], strips of features and targets of each piece."""
+    def _chunks(self, points: int) -> Iterator[tuple[Tensor, list[Tensor], Tensor]]:
+        """Yield the products [1 + k, h, m], blocks of features and targets of each chunk."""
         together = 1 if self._kept is not None else points
         size = FLOATS_AT_ONCE // (self._first.width * (len(self._rows) + together))
-        size = min(max(size, LEAST_ITEMS), ITEMS_AT_MOST)
-        for i, (strips, targets) in enumerate(self._items.pieces(size)):
+        size = min(max(size, LEAST_SAMPLES), SAMPLES_AT_MOST)
+        for i, (blocks, targets) in enumerate(self._samples.chunks(size)):
             products = None if self._kept is None else self._kept.get(i)
             if products is None:
-                products = self._products(i, strips)
+                products = self._products(i, blocks)
                 if self._kept is not None:
                     self._kept[i] = products
-            yield products, strips, targets
+            yield products, blocks, targets
 
-    def _products(self, i: int, strips: list[Tensor]) -> Tensor:
+    def _products(self, i: int, blocks: list[Tensor]) -> Tensor:
         products = self._carried.pop(i, None)
         if products is None:
-            return self._first.products(self._weights, self._biases, strips)
+            return self._first.products(self._weights, self._biases, blocks)
         products[0].add_(products[1], alpha=self._step)  # in place: fresh memory costs page faults
-        self._first.products(self._weights[1:], self._biases[1:], strips, out=products[1:])
+        self._first.products(self._weights[1:], self._biases[1:], blocks, out=products[1:])
         return products
 
     @torch.no_grad()
-    def heights(self, coordinates: Tensor) -> Tensor:
-        """Return the heights [n] at `coordinates` [n, k]."""
+    def values(self, coordinates: Tensor) -> Tensor:
+        """Return the values [n] at `coordinates` [n, k]."""
         if len(coordinates) > self._most:
-            return torch.cat([self.heights(group) for group in coordinates.split(self._most)])
-        pull, rest = self._combination(coordinates)
-        sums = torch.zeros(len(pull), dtype=torch.float64, device=pull.device)
-        for products, _, targets in self._pieces(len(pull)):
-            sums += self._rest.sums(_combined(pull, products), rest, targets)
-        return sums / self._data.items
+            return torch.cat([self.values(group) for group in coordinates.split(self._most)])
+        coefficients, rest = self._combination(coordinates)
+        sums = torch.zeros(len(coefficients), dtype=torch.float64, device=coefficients.device)
+        for products, _, targets in self._chunks(len(coefficients)):
+            sums += self._rest.sums(_combined(coefficients, products), rest, targets)
+        return sums / self._data.samples
 
-    def heights_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
-        """Return heights [n] and gradients by the coordinates [n, k]."""
+    def values_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values [n] and gradients by the coordinates [n, k]."""
         if len(coordinates) > self._most:
-            groups = [self.heights_and_gradients(c) for c in coordinates.split(self._most)]
+            groups = [self.values_and_gradients(c) for c in coordinates.split(self._most)]
             return torch.cat([h for h, _ in groups]), torch.cat([g for _, g in groups])
-        pull, rest = self._combination(coordinates)
-        gradients = torch.zeros(coordinates.shape, dtype=torch.float64, device=pull.device)
+        coefficients, rest = self._combination(coordinates)
+        gradients = torch.zeros(coordinates.shape, dtype=torch.float64, device=coefficients.device)
 
-        def collect(products: Tensor, strips: list[Tensor], pulls: Tensor) -> None:
-            gradients.add_(pulls.flatten(1) @ products[1:].flatten(1).T)
+        def collect(products: Tensor, blocks: list[Tensor], output_gradients: Tensor) -> None:
+            gradients.add_(output_gradients.flatten(1) @ products[1:].flatten(1).T)
 
-        heights, by_rest = self._sweep(pull, rest, collect)
+        values, by_rest = self._sweep(coefficients, rest, collect)
         gradients += by_rest @ self._rows[1:, self._first.size :].T.double()
-        return heights, (gradients / self._data.items).to(coordinates)
+        return values, (gradients / self._data.samples).to(coordinates)
 
-    def heights_and_subspace_gradients(
+    def values_and_subspace_gradients(
         self, coordinates: Tensor, weights: Weights | None = None
     ) -> SubspaceGradients:
-        """Return heights [n] and the gradient by origin and directions [1 + k, d]."""
-        if callable(weights):  # the points' pulls are combined before all heights are known
-            weights = weights(self.heights(coordinates))
-        pull, rest = self._combination(coordinates)
-        heights, gradients = self._pulled(pull, rest, weighted_rows(pull[:, 1:], weights))
-        return SubspaceGradients(heights, gradients)
+        """Return values [n] and the gradient by origin and directions [1 + k, d]."""
+        if callable(weights):  # the points' gradients are combined before all values are known
+            weights = weights(self.values(coordinates))
+        coefficients, rest = self._combination(coordinates)
+        values, gradients = self._combined_gradients(
+            coefficients, rest, weighted_rows(coefficients[:, 1:], weights)
+        )
+        return SubspaceGradients(values, gradients)
 
-    def height_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
-        """Return the height and the full gradient [d] at one point, `coordinates` [k]."""
-        height, _, gradient = self.trial(coordinates)
-        return height, gradient()
+    def value_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
+        """Return the value and the full gradient [d] at one point, `coordinates` [k]."""
+        value, _, gradient = self.value_and_slope(coordinates)
+        return value, gradient()
 
-    def trial(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
-        """Return the height, its gradient by `coordinates` [k], and what returns ∇L [d].
+    def value_and_slope(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
+        """Return the value, its gradient by `coordinates` [k], and what returns ∇L [d].
 
         The slopes come from the products that are there; only ∇L meets the data again.
         """
-        pull, rest = self._combination(coordinates[None])
-        slopes = torch.zeros(len(coordinates), dtype=torch.float64, device=pull.device)
+        coefficients, rest = self._combination(coordinates[None])
+        slopes = torch.zeros(len(coordinates), dtype=torch.float64, device=coefficients.device)
         kept: list[tuple[Tensor, list[Tensor]]] = []
 
-        def collect(products: Tensor, strips: list[Tensor], pulls: Tensor) -> None:
-            slopes.add_(products[1:].flatten(1) @ pulls.flatten())
-            kept.append((pulls, strips))
+        def collect(products: Tensor, blocks: list[Tensor], output_gradients: Tensor) -> None:
+            slopes.add_(products[1:].flatten(1) @ output_gradients.flatten())
+            kept.append((output_gradients, blocks))
 
-        heights, by_rest = self._sweep(pull, rest, collect)
+        values, by_rest = self._sweep(coefficients, rest, collect)
         size = self._first.size
         slopes += self._rows[1:, size:].double() @ by_rest[0]
 
         def gradient() -> Tensor:
             total = by_rest.new_zeros(1, self._data.dimension)
             total[:, size:] = by_rest
-            for piece in kept:
-                self._first.add_pullback(total, *piece)
+            for chunk in kept:
+                self._first.add_pullback(total, *chunk)
             return self._mean(total)[0].to(coordinates)
 
-        return float(heights[0]), (slopes / self._data.items).to(coordinates), gradient
+        return float(values[0]), (slopes / self._data.samples).to(coordinates), gradient
 
-    def moved(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
+    def rebased(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
         """Return the restriction at another origin.
 
         From line to line the products are handed over rather than made anew; the line left behind
         makes its own again if it is evaluated once more.
         """
         origin = self.subspace.points(coordinates[None])[0]
-        moved = self._data.restrict(AffineSubspace(origin, directions))
-        assert isinstance(moved, SharedFirstLayerRestriction)
-        if self.subspace.rank == moved.subspace.rank == 1:
+        rebased = self._data.restrict(AffineSubspace(origin, directions))
+        assert isinstance(rebased, SharedFirstLayerRestriction)
+        if self.subspace.rank == rebased.subspace.rank == 1:
             assert self._kept is not None
-            moved._carried, moved._step = self._kept, float(coordinates[0])
+            rebased._carried, rebased._step = self._kept, float(coordinates[0])
             self._kept = {}
-        return moved
+        return rebased
 
     def _combination(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """Return the rows (1, c_i) [n, 1 + k] and the rest's parameters at each point [n, r]."""
         if coordinates.ndim != 2 or coordinates.shape[1] != self.subspace.rank:
             self.subspace.points(coordinates)  # raises, with what was expected
-        pull = weighted_rows(coordinates.to(self._rows), None)
-        return pull, pull @ self._rows[:, self._first.size :]
+        coefficients = weighted_rows(coordinates.to(self._rows), None)
+        return coefficients, coefficients @ self._rows[:, self._first.size :]
 
-    def _pulled(self, pull: Tensor, rest: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
-        """Return heights [n] and Σ_i by_ij ∇L(x_i) as [columns of by, d]."""
-        if len(pull) > self._most:
-            parts = zip(*(rows.split(self._most) for rows in (pull, rest, by)), strict=True)
-            groups = [self._pulled(*own) for own in parts]
+    def _combined_gradients(
+        self, coefficients: Tensor, rest: Tensor, by: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return values [n] and Σ_i by_ij ∇L(x_i) as [columns of by, d]."""
+        if len(coefficients) > self._most:
+            parts = zip(*(rows.split(self._most) for rows in (coefficients, rest, by)), strict=True)
+            groups = [self._combined_gradients(*own) for own in parts]
             gradients = torch.stack([g for _, g in groups]).sum(0)
             return torch.cat([h for h, _ in groups]), gradients
         size = self._first.size
@@ -281,42 +285,47 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
             by.shape[1], self._data.dimension, dtype=torch.float64, device=by.device
         )
 
-        def collect(products: Tensor, strips: list[Tensor], pulls: Tensor) -> None:
-            combined = (by.T @ pulls.flatten(1)).view(-1, *pulls.shape[1:])
-            self._first.add_pullback(total, combined, strips)
+        def collect(products: Tensor, blocks: list[Tensor], output_gradients: Tensor) -> None:
+            combined = (by.T @ output_gradients.flatten(1)).view(-1, *output_gradients.shape[1:])
+            self._first.add_pullback(total, combined, blocks)
 
-        heights, by_rest = self._sweep(pull, rest, collect)
+        values, by_rest = self._sweep(coefficients, rest, collect)
         total[:, size:] = by.T.double() @ by_rest
-        return heights, self._mean(total).to(by)
+        return values, self._mean(total).to(by)
 
     def _mean(self, total: Tensor) -> Tensor:
         """Return summed gradients [r, d] as means, their weights in the features' own order."""
         weights, _ = self._first.split(total)
-        weights.copy_(self._items.rearranged(weights))
-        return total.div_(self._data.items)
+        weights.copy_(self._samples.rearranged(weights))
+        return total.div_(self._data.samples)
 
     def _sweep(
-        self, pull: Tensor, rest: Tensor, collect: Callable[[Tensor, list[Tensor], Tensor], None]
+        self,
+        coefficients: Tensor,
+        rest: Tensor,
+        collect: Callable[[Tensor, list[Tensor], Tensor], None],
     ) -> tuple[Tensor, Tensor]:
-        """Go over the data once; return heights [n] and summed gradients by the rest [n, r].
+        """Go over the data once; return values [n] and summed gradients by the rest [n, r].
 
-        `collect(products, strips, pulls)` receives ∂L_i/∂z_i [n, h, m] of each piece.
+        `collect(products, blocks, output_gradients)` receives ∂L_i/∂z_i [n, h, m] of each chunk.
         """
-        sums = torch.zeros(len(pull), dtype=torch.float64, device=pull.device)
-        by_rest = torch.zeros(rest.shape, dtype=torch.float64, device=pull.device)
-        for products, strips, targets in self._pieces(len(pull)):
-            outputs = _combined(pull, products)
-            losses, pulls, by_parameters = self._rest.sums_and_pulls(outputs, rest, targets)
+        sums = torch.zeros(len(coefficients), dtype=torch.float64, device=coefficients.device)
+        by_rest = torch.zeros(rest.shape, dtype=torch.float64, device=coefficients.device)
+        for products, blocks, targets in self._chunks(len(coefficients)):
+            outputs = _combined(coefficients, products)
+            losses, output_gradients, by_parameters = self._rest.sums_and_output_gradients(
+                outputs, rest, targets
+            )
             sums += losses
             by_rest += by_parameters
-            collect(products, strips, pulls)
-        return sums / self._data.items, by_rest
+            collect(products, blocks, output_gradients)
+        return sums / self._data.samples, by_rest
 
 
 class _Rest:
     """The layers after the first one: their summed losses, from first-layer outputs [n, h, m].
 
-    Points are evaluated one by one, or at once with features before items where that is faster
+    Points are evaluated one by one, or at once with features before samples where that is faster
     (measured: for chains of narrow linear layers down to half the time, three quarters for a single
     point; with the wide outputs of an autoencoder it is slower).
     """
@@ -326,13 +335,13 @@ class _Rest:
         self._together = loss is cross_entropy and is_dense(first.rest)
 
     def sums(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
-        """Return the losses [n] at `parameters` [n, r], summed over items."""
+        """Return the losses [n] at `parameters` [n, r], summed over samples."""
         if self._together:
             return self._at_once(outputs, parameters, targets)
         sums = [self._one(z, own, targets) for z, own in zip(outputs, parameters, strict=True)]
         return torch.stack(sums)
 
-    def sums_and_pulls(
+    def sums_and_output_gradients(
         self, outputs: Tensor, parameters: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the sums [n], their gradients by the outputs [n, h, m], and by the parameters."""
@@ -340,12 +349,12 @@ class _Rest:
             leaves = outputs.detach().requires_grad_(), parameters.detach().requires_grad_()
             with torch.enable_grad():
                 sums = self._at_once(*leaves, targets)
-                pulls, by_parameters = torch.autograd.grad(
+                output_gradients, by_parameters = torch.autograd.grad(
                     sums.sum(), leaves, materialize_grads=True
                 )
-            return sums.detach(), pulls, by_parameters
+            return sums.detach(), output_gradients, by_parameters
         sums = outputs.new_empty(len(outputs), dtype=torch.float64)
-        pulls, by_parameters = torch.empty_like(outputs), torch.empty_like(parameters)
+        output_gradients, by_parameters = torch.empty_like(outputs), torch.empty_like(parameters)
         gradient = self._model.gradient[self._first.size :]
         for i, (z, own) in enumerate(zip(outputs, parameters, strict=True)):
             gradient.zero_()
@@ -354,8 +363,8 @@ class _Rest:
                 loss = self._one(leaf, own, targets)
                 loss.backward()
             assert leaf.grad is not None
-            sums[i], pulls[i], by_parameters[i] = loss.detach(), leaf.grad, gradient
-        return sums, pulls, by_parameters
+            sums[i], output_gradients[i], by_parameters[i] = loss.detach(), leaf.grad, gradient
+        return sums, output_gradients, by_parameters
 
     def _one(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
         self._model.vector[self._first.size :] = parameters
@@ -366,8 +375,8 @@ class _Rest:
         return cross_entropies(last, targets.expand(len(last), *targets.shape))
 
 
-def _combined(pull: Tensor, products: Tensor) -> Tensor:
-    """Return z_i = Σ_j pull_ij products_j as [n, h, m]."""
-    if pull.shape == (1, 2):  # one point of a line
-        return torch.add(products[:1], products[1:], alpha=float(pull[0, 1]))
-    return (pull @ products.flatten(1)).view(len(pull), *products.shape[1:])
+def _combined(coefficients: Tensor, products: Tensor) -> Tensor:
+    """Return z_i = Σ_j a_ij products_j as [n, h, m]."""
+    if coefficients.shape == (1, 2):  # one point of a line
+        return torch.add(products[:1], products[1:], alpha=float(coefficients[0, 1]))
+    return (coefficients @ products.flatten(1)).view(len(coefficients), *products.shape[1:])

@@ -19,15 +19,15 @@ from lowroad.landscapes.landscape import Landscape
 
 @dataclass(frozen=True)
 class StationaryPoint:
-    """A point where the gradient vanishes, and its height.
+    """A point where the gradient vanishes, and its value.
 
     Attributes:
         coordinates: the point's components.
-        height: the landscape's height there.
+        value: the landscape's value there.
     """
 
     coordinates: tuple[float, ...]
-    height: float
+    value: float
 
     @property
     def point(self) -> Tensor:
@@ -68,7 +68,7 @@ class TwoWells(Surface):
     at them. Source: Yu & Morozov 2026, Fig. 3.
 
     >>> surface = TwoWells()
-    >>> round(surface.height(surface.saddles[0].point), 6)
+    >>> round(surface.value(surface.saddles[0].point), 6)
     0.624393
     """
 
@@ -85,7 +85,7 @@ class TwoWells(Surface):
         torch.tensor([-0.62, -0.54], dtype=torch.float64),
         torch.tensor([0.49, -0.02], dtype=torch.float64),
     )
-    lowest_height = saddles[0].height
+    lowest_height = saddles[0].value
     window = (-1.2, 1.2, -1.2, 1.0)
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class MullerBrown(Surface):
     and for the second saddle; the gradient does not vanish there.
 
     >>> surface = MullerBrown()
-    >>> round(surface.height(surface.minima[0].point), 4)
+    >>> round(surface.value(surface.minima[0].point), 4)
     -146.6995
     """
 
@@ -120,7 +120,7 @@ class MullerBrown(Surface):
         StationaryPoint((0.2124865820007, 0.2929883251074), -72.24894011233),
     )
     ends = (minima[0].point, minima[1].point)
-    lowest_height = saddles[0].height
+    lowest_height = saddles[0].value
     window = (-1.5, 1.2, -0.4, 2.0)
 
     def __init__(self) -> None:
@@ -137,11 +137,11 @@ class MullerBrown(Surface):
             (0.0, 0.5, 1.5, 1.0),
             strict=True,
         )
-        height = torch.zeros_like(x)
+        value = torch.zeros_like(x)
         for scale, a, b, c, x0, y0 in terms:
             u, v = x - x0, y - y0
-            height = height + scale * torch.exp(a * u * u + b * u * v + c * v * v)
-        return height
+            value = value + scale * torch.exp(a * u * u + b * u * v + c * v * v)
+        return value
 
 
 class CurvyValley(Surface):
@@ -150,7 +150,7 @@ class CurvyValley(Surface):
     Minima (±x₀, ±1) at 0, saddle (0, 0) at exactly 1; the straight line between the minima reaches
     2.976668. Source: Draxler et al. 2018 (AutoNEB).
 
-    >>> CurvyValley().height(torch.zeros(2, dtype=torch.float64))
+    >>> CurvyValley().value(torch.zeros(2, dtype=torch.float64))
     1.0
     """
 
@@ -175,7 +175,7 @@ class AnaPot(Surface):
     """The quartic V = 4 + 4.5x − 4y + x² + 2y² − 2xy + x⁴ − 2x²y.
 
     >>> surface = AnaPot()
-    >>> round(surface.height(surface.saddles[0].point), 6)
+    >>> round(surface.value(surface.saddles[0].point), 6)
     2.809105
     """
 
@@ -185,7 +185,7 @@ class AnaPot(Surface):
     )
     saddles = (StationaryPoint((0.6117310358346, 1.492972948019), 2.809104836023),)
     ends = (minima[0].point, minima[1].point)
-    lowest_height = saddles[0].height
+    lowest_height = saddles[0].value
     window = (-2.0, 2.8, 0.0, 5.0)
 
     def __init__(self) -> None:
@@ -200,7 +200,7 @@ class SeparableValley(Landscape):
     """A curved valley in any number of dimensions, separable in u = x_1 and y_i = x_i − a (1 − u²).
 
     V(x) = B (u² − 1)² + ½ Σ_{i≥2} k_i y_i²  with a = 1/√(d − 1) and k_i from 1 to 10. Minima at
-    (±1, 0, …, 0), height 0. Every path between them crosses u = 0, where V ≥ B, and the valley's
+    (±1, 0, …, 0), value 0. Every path between them crosses u = 0, where V ≥ B, and the valley's
     floor y = 0 has its top there: the lowest height is B exactly, at (0, a, …, a). The straight
     line reaches B + ½ mean(k): 2.75 more, for every d.
 
@@ -211,7 +211,7 @@ class SeparableValley(Landscape):
 
     >>> valley = SeparableValley(1000)
     >>> straight = torch.zeros(1, 1000, dtype=torch.float64)
-    >>> round(float(valley.heights(straight)[0]), 6)
+    >>> round(float(valley.values(straight)[0]), 6)
     3.75
     """
 
@@ -237,29 +237,29 @@ class SeparableValley(Landscape):
         point[0] = 0
         return point
 
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         """Return V [n] at `points` [n, d]."""
         self.check_points(points)
-        return torch.stack([self._height(point)[0] for point in points])
+        return torch.stack([self._value(point)[0] for point in points])
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return V [n] and its gradients [n, d]."""
         self.check_points(points)
         gradients = torch.empty_like(points)
-        heights = []
+        values = []
         for point, gradient in zip(points, gradients, strict=True):
-            height, pulls = self._height(point)
+            value, forces = self._value(point)
             u = point[0]
-            gradient[1:] = pulls
+            gradient[1:] = forces
             gradient[0] = 4 * self.lowest_height * (u**2 - 1) * u
-            gradient[0] += 2 * self._bend * u * pulls.sum()
-            heights.append(height)
-        return torch.stack(heights), gradients
+            gradient[0] += 2 * self._bend * u * forces.sum()
+            values.append(value)
+        return torch.stack(values), gradients
 
-    def _height(self, point: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the height and k_i y_i [d − 1]; one point at a time bounds the memory."""
+    def _value(self, point: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the value and k_i y_i [d − 1]; one point at a time bounds the memory."""
         u = point[0]
         shifts = point[1:] - self._bend * (1 - u**2)
-        pulls = self._stiffness * shifts
-        height = self.lowest_height * (u.double() ** 2 - 1) ** 2
-        return height + 0.5 * (pulls * shifts).sum(dtype=torch.float64), pulls
+        forces = self._stiffness * shifts
+        value = self.lowest_height * (u.double() ** 2 - 1) ** 2
+        return value + 0.5 * (forces * shifts).sum(dtype=torch.float64), forces

@@ -60,7 +60,7 @@ class VectorizedLandscape(Landscape):
         self.inputs, self.targets = inputs, targets
         self.dimension = len(model.vector)
         self.dtype, self.device = model.vector.dtype, model.vector.device
-        self.items = inputs.shape[1]
+        self.samples = inputs.shape[1]
 
     def _evaluate(self, points: Tensor) -> Tensor:
         self.check_points(points)
@@ -68,33 +68,33 @@ class VectorizedLandscape(Landscape):
         if is_dense(module) and self.inputs.ndim == 3:
             if self._loss is cross_entropy:
                 outputs = dense_outputs(module, points, self.inputs.transpose(1, 2))
-                return cross_entropies(outputs, self.targets) / self.items
+                return cross_entropies(outputs, self.targets) / self.samples
             outputs = dense_outputs(module, points, self.inputs, features_first=False)
             if self._loss is mean_squared_error:
-                return mean_squared_errors(outputs, self.targets) / self.items
-            return self._summed(outputs) / self.items
+                return mean_squared_errors(outputs, self.targets) / self.samples
+            return self._summed(outputs) / self.samples
         parameters = split_parameters(self._model.parameters, points)
         names = [n for n, p in module.named_parameters() if p.requires_grad]
         named = dict(zip(names, parameters, strict=True))
         outputs = vmap(lambda own, x: functional_call(module, own, x))(named, self.inputs)
-        return self._summed(outputs) / self.items
+        return self._summed(outputs) / self.samples
 
     def _summed(self, outputs: Tensor) -> Tensor:
         losses = [self._loss(o, t) for o, t in zip(outputs, self.targets, strict=True)]
         return torch.stack(losses)
 
     @torch.no_grad()
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         """Return L_i(w_i) [s] for `points` [s, d]."""
         return self._evaluate(points)
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return L_i(w_i) [s] and its gradients [s, d]."""
         with torch.enable_grad():
             leaves = points.detach().requires_grad_()
-            heights = self._evaluate(leaves)
-            (gradients,) = torch.autograd.grad(heights.sum(), leaves)
-        return heights.detach(), gradients
+            values = self._evaluate(leaves)
+            (gradients,) = torch.autograd.grad(values.sum(), leaves)
+        return values.detach(), gradients
 
 
 def split_parameters(parameters: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
@@ -108,7 +108,7 @@ def dense_outputs(
 ) -> Tensor:
     """Return the outputs [n, f', m] of a dense chain with parameters `rows` [n, d] on x [n, f, m].
 
-    Features first is the faster order for cross-entropies, items first ([n, m, f]) the faster one
+    Features first is the faster order for cross-entropies, samples first ([n, m, f]) the faster one
     for wide outputs that are compared with targets of that order.
     """
     left = iter(split_parameters(list(module.parameters()), rows))

@@ -5,8 +5,8 @@ from lowroad.optimizers.brent import Brent
 from lowroad.optimizers.golden_section import Bracket, GoldenSection, golden_section
 from lowroad.optimizers.hager_zhang import HagerZhang
 from lowroad.optimizers.lbfgs import Tolerance, lbfgs
-from lowroad.optimizers.line_search import LineSearch, Ray, Step
-from lowroad.optimizers.minimum import History, Minimum, Progress
+from lowroad.optimizers.line_search import LineFunction, LineSearch, Step
+from lowroad.optimizers.result import History, OptimizationResult, Progress
 from lowroad.optimizers.sgd import sgd
 from lowroad.optimizers.strong_wolfe import StrongWolfe
 from lowroad.optimizers.torch_optimizer import LBFGS
@@ -19,10 +19,10 @@ __all__ = [
     "GoldenSection",
     "HagerZhang",
     "History",
+    "LineFunction",
     "LineSearch",
-    "Minimum",
+    "OptimizationResult",
     "Progress",
-    "Ray",
     "Step",
     "StrongWolfe",
     "Tolerance",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lowroad.optimizers.line_search import Ray, Step, check_budget, check_fraction
+from lowroad.optimizers.line_search import LineFunction, Step, check_budget, check_fraction
 
-SHORTEST, LONGEST = 0.1, 0.5  # the new step as a share of the last, at least and at most
+SHORTEST, LONGEST = 0.1, 0.5  # the new step as a fraction of the last, at least and at most
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Backtracking:
 
     Attributes:
         c1: how much of the decrease that the slope promises must be reached.
-        budget: evaluations of the height a search may make.
+        budget: evaluations of the value a search may make.
 
     Raises:
         ValueError: when c1 is not in (0, 1) or the budget is below 1.
@@ -33,29 +33,29 @@ class Backtracking:
         check_budget(self.budget)
         check_fraction("c1", self.c1)
 
-    def search(self, ray: Ray, height: float, slope: float, first: float) -> Step:
+    def search(self, function: LineFunction, value: float, slope: float, first: float) -> Step:
         """Return the first trial that meets the condition, else the lowest one."""
         alpha, last = first, None
         for _ in range(self.budget):
-            value = ray.height(alpha)
-            if value <= height + self.c1 * alpha * slope and value < height:
-                return Step(alpha, value)
-            guess = _interpolated(height, slope, (alpha, value), last)
-            last = (alpha, value)
+            trial_value = function.value(alpha)
+            if trial_value <= value + self.c1 * alpha * slope and trial_value < value:
+                return Step(alpha, trial_value)
+            guess = _interpolated(value, slope, (alpha, trial_value), last)
+            last = (alpha, trial_value)
             shortest, longest = SHORTEST * alpha, LONGEST * alpha
             alpha = min(max(guess, shortest), longest) if math.isfinite(guess) else longest
-        return ray.best
+        return function.best
 
 
 def _interpolated(
-    height: float, slope: float, now: tuple[float, float], last: tuple[float, float] | None
+    value: float, slope: float, now: tuple[float, float], last: tuple[float, float] | None
 ) -> float:
     """Return where the parabola or cubic through the trials is lowest; NaN where it is nowhere."""
-    alpha, value = now
-    bend = (value - height - slope * alpha) / alpha**2
+    alpha, trial_value = now
+    bend = (trial_value - value - slope * alpha) / alpha**2
     if last is None or not math.isfinite(last[1]):
         return -slope / (2 * bend) if 0.0 < bend < math.inf else math.nan
-    bend_before = (last[1] - height - slope * last[0]) / last[0] ** 2
+    bend_before = (last[1] - value - slope * last[0]) / last[0] ** 2
     third = (bend - bend_before) / (alpha - last[0])
     second = bend - third * alpha
     if third == 0.0:

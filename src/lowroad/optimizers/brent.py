@@ -1,4 +1,4 @@
-"""Brent's method on heights alone: parabolas where they help, golden section where not."""
+"""Brent's method on values alone: parabolas where they help, golden section where not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from lowroad.optimizers.golden_section import SECTION, Bracket, bracket_minimum
-from lowroad.optimizers.line_search import Ray, Step, check_budget
+from lowroad.optimizers.line_search import LineFunction, Step, check_budget
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Brent:
     gradient is evaluated. A parabola is never drawn through a wall.
 
     Attributes:
-        budget: evaluations of the height a search may make.
-        first_step: the first trial, as a share of the natural one (1 for a quasi-Newton step).
-        tolerance: stop when α is known to this share of itself.
+        budget: evaluations of the value a search may make.
+        first_step: the first trial, as a fraction of the natural one (1 for a quasi-Newton step).
+        tolerance: stop when α is known to this fraction of itself.
 
     Raises:
         ValueError: when the budget is below 1 or the first step or the tolerance is not positive.
@@ -36,18 +36,18 @@ class Brent:
             if not 0.0 < value < math.inf:
                 raise ValueError(f"expected a positive {name}, got {value}")
 
-    def search(self, ray: Ray, height: float, slope: float, first: float) -> Step:
+    def search(self, function: LineFunction, value: float, slope: float, first: float) -> Step:
         """Return the lowest trial; the slope is not used."""
-        bracket, left = bracket_minimum(ray, height, self.first_step * first, self.budget)
+        bracket, left = bracket_minimum(function, value, self.first_step * first, self.budget)
         if bracket is not None:
-            self._close_in(ray, bracket, left)
-        return ray.best
+            self._close_in(function, bracket, left)
+        return function.best
 
-    def _close_in(self, ray: Ray, bracket: Bracket, budget: int) -> None:
+    def _close_in(self, function: LineFunction, bracket: Bracket, budget: int) -> None:
         """Evaluate at most `budget` trials inside the bracket."""
         low, high = bracket.low, bracket.high
         best = second = third = bracket.middle  # x, w, v: the lowest abscissae seen inside
-        best_height = second_height = third_height = bracket.height
+        best_value = second_value = third_value = bracket.value
         step = before = 0.0  # the last step and the one before it
         for _ in range(budget):
             middle = (low + high) / 2
@@ -55,7 +55,7 @@ class Brent:
             if abs(best - middle) <= 2 * close - (high - low) / 2:
                 break
             before, previous = step, before
-            step = _parabola((best, best_height), (second, second_height), (third, third_height))
+            step = _parabola((best, best_value), (second, second_value), (third, third_value))
             trial = best + step
             inside = low + 2 * close <= trial <= high - 2 * close
             if not (abs(step) < abs(previous) / 2 and low < trial < high):
@@ -68,19 +68,19 @@ class Brent:
             trial = best + step
             if trial == best:  # as close as floating point allows
                 break
-            value = ray.height(trial)
-            if value <= best_height:
+            trial_value = function.value(trial)
+            if trial_value <= best_value:
                 low, high = (best, high) if trial >= best else (low, best)
-                third, third_height = second, second_height
-                second, second_height = best, best_height
-                best, best_height = trial, value
+                third, third_value = second, second_value
+                second, second_value = best, best_value
+                best, best_value = trial, trial_value
             else:
                 low, high = (trial, high) if trial < best else (low, trial)
-                if value <= second_height or second == best:
-                    third, third_height = second, second_height
-                    second, second_height = trial, value
-                elif value <= third_height or third in (best, second):
-                    third, third_height = trial, value
+                if trial_value <= second_value or second == best:
+                    third, third_value = second, second_value
+                    second, second_value = trial, trial_value
+                elif trial_value <= third_value or third in (best, second):
+                    third, third_value = trial, trial_value
 
 
 def _parabola(x: tuple[float, float], w: tuple[float, float], v: tuple[float, float]) -> float:

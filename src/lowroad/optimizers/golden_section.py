@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lowroad.optimizers.line_search import Ray, Step, check_budget
+from lowroad.optimizers.line_search import LineFunction, Step, check_budget
 
 SECTION = (3.0 - math.sqrt(5.0)) / 2.0  # 0.382 = 2 − golden ratio
 
@@ -16,13 +16,13 @@ class Bracket:
     """Three abscissae low < middle < high with a minimum between the outer two.
 
     Attributes:
-        height: the function at the middle, not above its values at both ends.
+        value: the function at the middle, not above its values at both ends.
     """
 
     low: float
     middle: float
     high: float
-    height: float
+    value: float
 
     def __post_init__(self) -> None:
         if not self.low < self.middle < self.high:
@@ -55,7 +55,7 @@ def golden_section(
     >>> round(found.alpha, 9)
     2.0
     """
-    low, middle, high, height = bracket.low, bracket.middle, bracket.high, bracket.height
+    low, middle, high, value = bracket.low, bracket.middle, bracket.high, bracket.value
     for _ in range(evaluations):
         if high - low <= width:
             break
@@ -63,48 +63,48 @@ def golden_section(
         trial = middle + SECTION * ((high - middle) if right else (low - middle))
         if trial in (low, middle, high):  # the bracket is as narrow as floating point allows
             break
-        value = function(trial)
-        gap = abs(value - height)
-        if value < height:
+        trial_value = function(trial)
+        gap = abs(trial_value - value)
+        if trial_value < value:
             low, high = (middle, high) if right else (low, middle)
-            middle, height = trial, value
+            middle, value = trial, trial_value
         elif right:
             high = trial
         else:
             low = trial
         if gap <= difference:
             break
-    return Step(middle, height)
+    return Step(middle, value)
 
 
 def bracket_minimum(
-    ray: Ray, height: float, first: float, budget: int
+    function: LineFunction, value: float, first: float, budget: int
 ) -> tuple[Bracket | None, int]:
     """Return a bracket [low, middle, high] of φ with φ(middle) < φ(0), and the budget left.
 
     The first trial is `first`. Lower: expand to 4, 8, 16, … times it until φ rises. Not lower:
     contract to the fraction 0.382 of the bracket [0, α] until it is. None when the budget is spent
-    before there is a bracket: the best trial is then `ray.best`.
+    before there is a bracket: the best trial is then `function.best`.
     """
     low, middle = 0.0, first
-    value = ray.height(middle)
+    middle_value = function.value(middle)
     budget -= 1
-    if value < height:
+    if middle_value < value:
         trial = 4.0 * first
         while budget > 0:
-            next_value = ray.height(trial)
+            next_value = function.value(trial)
             budget -= 1
-            if next_value >= value:
-                return Bracket(low, middle, trial, value), budget
-            low, middle, value, trial = middle, trial, next_value, 2.0 * trial
+            if next_value >= middle_value:
+                return Bracket(low, middle, trial, middle_value), budget
+            low, middle, middle_value, trial = middle, trial, next_value, 2.0 * trial
         return None, 0
     high = middle
     while budget > 0:
         middle = SECTION * high
-        value = ray.height(middle)
+        middle_value = function.value(middle)
         budget -= 1
-        if value < height:
-            return Bracket(0.0, middle, high, value), budget
+        if middle_value < value:
+            return Bracket(0.0, middle, high, middle_value), budget
         high = middle
     return None, 0
 
@@ -117,10 +117,10 @@ class GoldenSection:
     lowest trial wins. No gradient is evaluated.
 
     Attributes:
-        budget: evaluations of the height a search may make.
+        budget: evaluations of the value a search may make.
         first_step: the first trial α.
-        tolerance: stop when the bracket is narrower than this share of α, or two trials differ by
-            less than this share of the decrease so far.
+        tolerance: stop when the bracket is narrower than this fraction of α, or two trials differ
+            by less than this fraction of the decrease so far.
 
     Raises:
         ValueError: when the budget is below 1, the first step is not positive, or the tolerance is
@@ -138,15 +138,15 @@ class GoldenSection:
         if not 0.0 <= self.tolerance < math.inf:
             raise ValueError(f"expected a tolerance of at least 0, got {self.tolerance}")
 
-    def search(self, ray: Ray, height: float, slope: float, first: float) -> Step:
+    def search(self, function: LineFunction, value: float, slope: float, first: float) -> Step:
         """Return the lowest trial; `slope` and `first` are not used."""
-        bracket, left = bracket_minimum(ray, height, self.first_step, self.budget)
+        bracket, left = bracket_minimum(function, value, self.first_step, self.budget)
         if bracket is not None:
             golden_section(
-                ray.height,
+                function.value,
                 bracket,
                 left,
                 width=self.tolerance * bracket.middle,
-                difference=self.tolerance * (height - bracket.height),
+                difference=self.tolerance * (value - bracket.value),
             )
-        return ray.best
+        return function.best

@@ -6,7 +6,7 @@ import contextlib
 import math
 from dataclasses import dataclass
 
-from lowroad.optimizers.line_search import Ray, Step, Trial, check_budget, check_fraction
+from lowroad.optimizers.line_search import LineFunction, Step, Trial, check_budget, check_fraction
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class HagerZhang:
     """Secant² steps until the Wolfe or the approximate Wolfe conditions hold.
 
     Wolfe: φ(α) ≤ φ(0) + δ α φ'(0) and φ'(α) ≥ σ φ'(0). Approximate: (2δ − 1) φ'(0) ≥ φ'(α) ≥
-    σ φ'(0) while φ(α) ≤ φ(0) + ε |φ(0)|, which can be met where heights differ by rounding alone.
+    σ φ'(0) while φ(α) ≤ φ(0) + ε |φ(0)|, which can be met where values differ by rounding alone.
     Every trial is a gradient. Source: Hager & Zhang, SIAM J. Optim. 16 (2005) 170–192, section 4,
     with the parameters of CG_DESCENT.
 
@@ -23,7 +23,7 @@ class HagerZhang:
         sigma: σ, how much of the slope may remain.
         epsilon: ε, how far above φ(0) a point may lie that still bounds the bracket from below; an
             accepted one never does.
-        budget: evaluations of height and gradient a search may make.
+        budget: evaluations of value and gradient a search may make.
 
     Raises:
         ValueError: when not 0 < δ < min(1/2, σ), σ < 1, ε ≥ 0 and the budget at least 1.
@@ -45,12 +45,12 @@ class HagerZhang:
         if not 0.0 <= self.epsilon < math.inf:
             raise ValueError(f"expected an epsilon of at least 0, got {self.epsilon}")
 
-    def search(self, ray: Ray, height: float, slope: float, first: float) -> Step:
+    def search(self, function: LineFunction, value: float, slope: float, first: float) -> Step:
         """Return a trial that meets the conditions, else the lowest one."""
-        search = _Search(self, ray, Trial(0.0, height, slope))
+        search = _Search(self, function, Trial(0.0, value, slope))
         with contextlib.suppress(_Finished):
             search.run(first)
-        return ray.best if search.accepted is None else search.accepted
+        return function.best if search.accepted is None else search.accepted
 
 
 class _Finished(Exception):
@@ -65,9 +65,9 @@ SHRINKAGE = 0.66  # γ
 class _Search:
     """One search; a bracket [a, b] has φ(a) ≤ φ(0) + ε|φ(0)|, φ'(a) < 0 and φ'(b) ≥ 0."""
 
-    def __init__(self, settings: HagerZhang, ray: Ray, start: Trial) -> None:
-        self.settings, self.ray, self.start = settings, ray, start
-        self.limit = start.height + settings.epsilon * abs(start.height)
+    def __init__(self, settings: HagerZhang, function: LineFunction, start: Trial) -> None:
+        self.settings, self.function, self.start = settings, function, start
+        self.limit = start.value + settings.epsilon * abs(start.value)
         self.left = settings.budget
         self.accepted: Step | None = None
 
@@ -83,27 +83,27 @@ class _Search:
         if self.left == 0:
             raise _Finished
         self.left -= 1
-        trial = self.ray.trial(alpha)
+        trial = self.function.value_and_slope(alpha)
         if self.is_good(trial):
-            self.accepted = Step(trial.alpha, trial.height)
+            self.accepted = Step(trial.alpha, trial.value)
             raise _Finished
         return trial
 
     def is_good(self, trial: Trial) -> bool:
-        """T1 or T2, and lower than the start: an accepted step never raises the height."""
+        """T1 or T2, and lower than the start: an accepted step never raises the value."""
         slope, delta = self.start.slope, self.settings.delta
-        if not (trial.height < self.start.height and trial.slope >= self.settings.sigma * slope):
+        if not (trial.value < self.start.value and trial.slope >= self.settings.sigma * slope):
             return False
-        wolfe = trial.height <= self.start.height + delta * trial.alpha * slope
+        wolfe = trial.value <= self.start.value + delta * trial.alpha * slope
         return wolfe or (2 * delta - 1) * slope >= trial.slope
 
     def bracket(self, trial: Trial) -> tuple[Trial, Trial]:
-        """B1 to B3: expand until the slope or the height rises."""
+        """B1 to B3: expand until the slope or the value rises."""
         low = self.start
         while True:
             if trial.slope >= 0.0:
                 return low, trial
-            if trial.height > self.limit:
+            if trial.value > self.limit:
                 return self.bisected(self.start, trial)
             low = trial
             trial = self.trial(EXPANSION * trial.alpha)
@@ -114,7 +114,7 @@ class _Search:
             trial = self.between(a, b, (1 - BISECTION) * a.alpha + BISECTION * b.alpha)
             if trial.slope >= 0.0:
                 return a, trial
-            if trial.height <= self.limit:
+            if trial.value <= self.limit:
                 a = trial
             else:
                 b = trial
@@ -131,7 +131,7 @@ class _Search:
         trial = self.trial(alpha)
         if trial.slope >= 0.0:
             return a, trial
-        if trial.height <= self.limit:
+        if trial.value <= self.limit:
             return trial, b
         return self.bisected(a, trial)
 

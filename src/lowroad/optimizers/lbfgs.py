@@ -14,17 +14,17 @@ from lowroad.landscapes import AffineSubspace, CountingLandscape, Evaluations, L
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.golden_section import GoldenSection
-from lowroad.optimizers.line_search import LineSearch, Ray, check_line_search, described
-from lowroad.optimizers.minimum import (
+from lowroad.optimizers.line_search import LineFunction, LineSearch, check_line_search, described
+from lowroad.optimizers.quasi_newton import Iterate, iterate
+from lowroad.optimizers.result import (
     Callback,
-    Minimum,
+    OptimizationResult,
     Progress,
     Record,
     check_snapshot,
     check_start,
     check_validation,
 )
-from lowroad.optimizers.quasi_newton import Iterate, iterate
 from lowroad.outcome import Outcome
 
 REFRESH = 20  # iterations between exact restarts of what a moving line carries along
@@ -37,12 +37,12 @@ class Tolerance:
     Attributes:
         gradient: max_j |∂L/∂x_j| at or below this.
         step: max_j |Δx_j| at or below this.
-        height: the decrease of one iteration at or below this times max(1, |L|).
+        value: the decrease of one iteration at or below this times max(1, |L|).
     """
 
     gradient: float = 1e-9
     step: float = 0.0
-    height: float = 0.0
+    value: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -61,15 +61,15 @@ def lbfgs(
     validation: Landscape | None = None,
     callback: Callback | None = None,
     resume: dict[str, Any] | None = None,
-) -> Minimum:
+) -> OptimizationResult:
     """Minimize a landscape by limited-memory BFGS (Algorithm 1 of Yu & Morozov 2026).
 
     p = −H g by the two-loop recursion over the last `history` pairs, x ← x + α p with α from the
-    line search. The height never rises; a trial that is not finite is a wall; where curvature or
+    line search. The value never rises; a trial that is not finite is a wall; where curvature or
     the line search fails, the memory is dropped and the search goes on along −g. (Beyond the paper:
     after curvature has failed, from the lowest point evaluated, should the line search have passed
     by a lower one than it accepted.) On a network landscape each iteration costs one gradient and
-    the line search's heights, in the line's own products where the first layer allows it.
+    the line search's values, in the line's own products where the first layer allows it.
 
     Args:
         landscape: what is minimized.
@@ -78,7 +78,7 @@ def lbfgs(
         history: how many pairs are kept.
         iterations: the most iterations.
         tolerance: `Tolerance()` when not given.
-        validation: a second landscape whose height is recorded after every iteration, and whose
+        validation: a second landscape whose value is recorded after every iteration, and whose
             lowest point is kept (early stopping).
         callback: called with a `Progress` after every iteration; returning True stops the run.
         resume: what `Progress.snapshot()` gave, to go on from there.
@@ -123,43 +123,45 @@ def lbfgs(
             stop = callback is not None and run.iteration > before and callback(run.progress())
             if stop and outcome is None:
                 outcome = Outcome.STOPPED
-    return run.record.minimum(start, run.counted.evaluations, outcome, validation is not None)
+    return run.record.result(start, run.counted.evaluations, outcome, validation is not None)
 
 
-class _LandscapeSurface:
+class _LandscapeObjective:
     """A landscape seen from a point that moves along one line after another."""
 
     def __init__(self, landscape: Landscape, point: Tensor) -> None:
         self.landscape, self.point = landscape, point
         self._line: RestrictedLandscape | None = None  # the line that `point` lies on, at α
         self._alpha = point.new_zeros(1)
-        self._lines: dict[Ray, RestrictedLandscape] = {}
+        self._lines: dict[LineFunction, RestrictedLandscape] = {}
 
     def refresh(self) -> None:
-        """Forget what the line carries along: the next ray starts from the point alone."""
+        """Forget what the line carries along: the next line starts from the point alone."""
         self._line = None
 
-    def ray(self, direction: Tensor, height: float) -> Ray:
+    def line_function(self, direction: Tensor, value: float) -> LineFunction:
         directions = direction[None]
         if self._line is None:
             line = self.landscape.restrict(AffineSubspace(self.point, directions))
         else:
-            line = self._line.moved(self._alpha, directions)
+            line = self._line.rebased(self._alpha, directions)
         zero = self.point.new_zeros(1, 1)
 
-        def trial(alpha: float) -> tuple[float, float, Callable[[], Tensor]]:
-            height, slope, gradient = line.trial(zero[0] + alpha)
-            return height, float(slope[0]), gradient
+        def value_and_slope(alpha: float) -> tuple[float, float, Callable[[], Tensor]]:
+            value, slope, gradient = line.value_and_slope(zero[0] + alpha)
+            return value, float(slope[0]), gradient
 
-        ray = Ray(direction, lambda alpha: float(line.heights(zero + alpha)[0]), trial, height)
-        self._lines = {ray: line}
-        return ray
+        function = LineFunction(
+            direction, lambda alpha: float(line.values(zero + alpha)[0]), value_and_slope, value
+        )
+        self._lines = {function: line}
+        return function
 
-    def accept(self, ray: Ray, alpha: float) -> tuple[float, Tensor]:
-        height, gradient = ray.height_and_gradient(alpha)
-        self._line, self._alpha = self._lines[ray], self.point.new_full((1,), alpha)
+    def accept(self, function: LineFunction, alpha: float) -> tuple[float, Tensor]:
+        value, gradient = function.value_and_gradient(alpha)
+        self._line, self._alpha = self._lines[function], self.point.new_full((1,), alpha)
         self.point = self._line.subspace.points(self._alpha[None])[0]
-        return height, gradient
+        return value, gradient
 
 
 class _Run:
@@ -177,28 +179,28 @@ class _Run:
         self.line_search, self.validation = line_search, validation
         if resume is None:
             self.counted = CountingLandscape(landscape)
-            height, gradient = self.counted.height_and_gradient(start)
-            if not (math.isfinite(height) and bool(torch.isfinite(gradient).all())):
+            value, gradient = self.counted.value_and_gradient(start)
+            if not (math.isfinite(value) and bool(torch.isfinite(gradient).all())):
                 raise ValueError(
-                    f"expected a landscape that is finite at the start, got the height {height} "
+                    f"expected a landscape that is finite at the start, got the value {value} "
                     f"and a gradient with {int((~torch.isfinite(gradient)).sum())} components "
                     "that are not"
                 )
             self.iteration = 0
-            self.at = Iterate(height, gradient, CurvatureMemory(history))
+            self.at = Iterate(value, gradient, CurvatureMemory(history))
             self.record = Record()
-            self.surface = _LandscapeSurface(self.counted, start.clone())
-            self._last_validation = self.record.add(0, start, height, validation)
+            self.objective = _LandscapeObjective(self.counted, start.clone())
+            self._last_validation = self.record.add(0, start, value, validation)
         else:
             check_snapshot(resume, "lbfgs", "point", start)
             self._check_settings(resume, history)
             self.counted = CountingLandscape(landscape, Evaluations(**resume["evaluations"]))
             self.iteration = resume["iteration"]
             self.at = Iterate(
-                resume["height"], resume["gradient"], CurvatureMemory.from_state(resume["memory"])
+                resume["value"], resume["gradient"], CurvatureMemory.from_state(resume["memory"])
             )
             self.record = Record.from_state(resume["record"])
-            self.surface = _LandscapeSurface(self.counted, resume["point"])
+            self.objective = _LandscapeObjective(self.counted, resume["point"])
             self._last_validation = None
         self._snapshot = self._state()
 
@@ -213,56 +215,56 @@ class _Run:
     def advance(self, tolerance: Tolerance) -> Outcome | None:
         """Do one iteration, record it, and return why the run ends with it, if it does."""
         if self.iteration % REFRESH == 0:
-            self.surface.refresh()
+            self.objective.refresh()
             self._snapshot = self._state()
-        origin = self.surface.point
-        done = iterate(self.surface, self.at, self.line_search)
+        origin = self.objective.point
+        done = iterate(self.objective, self.at, self.line_search)
         if done.outcome is Outcome.LINE_SEARCH_FAILED:
             return done.outcome
         self.iteration += 1
         if done.lowest is not None:
-            ray, step = done.lowest
-            line = AffineSubspace(origin, ray.direction[None])
+            function, step = done.lowest
+            line = AffineSubspace(origin, function.direction[None])
             point = line.points(origin.new_full((1, 1), step.alpha))[0]
-            self.record.best.see(step.height, point, self.iteration)
+            self.record.best.see(step.value, point, self.iteration)
         if done.outcome is not None:
             return done.outcome
         returned = len(self.at.memory) == 0 and self._return_to_the_best()
         self._last_validation = self.record.add(
-            self.iteration, self.surface.point, self.at.height, self.validation
+            self.iteration, self.objective.point, self.at.value, self.validation
         )
         if returned:  # the step that was taken is no measure of convergence here
             return None
         if done.length <= tolerance.step:
             return Outcome.CONVERGED_STEP
-        if done.decrease <= tolerance.height * max(1.0, abs(self.at.height)):
-            return Outcome.CONVERGED_HEIGHT
+        if done.decrease <= tolerance.value * max(1.0, abs(self.at.value)):
+            return Outcome.CONVERGED_VALUE
         return None
 
     def _return_to_the_best(self) -> bool:
         """Go on from the lowest point evaluated; return whether that is another one."""
         best = self.record.best
-        if best.point is None or best.height >= self.at.height:
+        if best.point is None or best.value >= self.at.value:
             return False
-        height, gradient = self.counted.height_and_gradient(best.point)
-        if not (height < self.at.height and bool(torch.isfinite(gradient).all())):
+        value, gradient = self.counted.value_and_gradient(best.point)
+        if not (value < self.at.value and bool(torch.isfinite(gradient).all())):
             return False
-        self.at = Iterate(height, gradient, self.at.memory)
-        self.surface = _LandscapeSurface(self.counted, best.point)
+        self.at = Iterate(value, gradient, self.at.memory)
+        self.objective = _LandscapeObjective(self.counted, best.point)
         return True
 
     def progress(self) -> Progress:
         """Return what the callback is told."""
         state = self._snapshot
-        return Progress(self.iteration, self.at.height, self._last_validation, lambda: state)
+        return Progress(self.iteration, self.at.value, self._last_validation, lambda: state)
 
     def _state(self) -> dict[str, Any]:
         return {
             "optimizer": "lbfgs",
             "line_search": described(self.line_search),
             "iteration": self.iteration,
-            "point": self.surface.point,
-            "height": self.at.height,
+            "point": self.objective.point,
+            "value": self.at.value,
             "gradient": self.at.gradient,
             "memory": self.at.memory.state(),
             "record": self.record.state(),

@@ -14,10 +14,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Step:
-    """A step length and the height that it leads to; α = 0 means that nothing lower was found."""
+    """A step length and the value that it leads to; α = 0 means that nothing lower was found."""
 
     alpha: float
-    height: float
+    value: float
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,18 @@ class Trial:
     """φ and φ' at one step length; a wall is infinitely high and has no slope (NaN)."""
 
     alpha: float
-    height: float
+    value: float
     slope: float
 
 
-class Ray:
+class LineFunction:
     """φ(α) = L(x + α p), with walls where it is not finite and the best trial remembered.
 
     Args:
         direction: p [d].
-        height: returns φ(α).
-        trial: returns φ(α), φ'(α) = ∇L(x + α p) · p, and a function that returns ∇L(x + α p) [d]:
-            the slope alone can cost much less, and of most trials no more is needed.
+        value: returns φ(α).
+        value_and_slope: returns φ(α), φ'(α) = ∇L(x + α p) · p, and a function that returns
+            ∇L(x + α p) [d]: the slope alone can cost much less, and most trials need no more.
         start: φ(0).
 
     Attributes:
@@ -46,42 +46,42 @@ class Ray:
     def __init__(
         self,
         direction: Tensor,
-        height: Callable[[float], float],
-        trial: Callable[[float], tuple[float, float, Callable[[], Tensor]]],
+        value: Callable[[float], float],
+        value_and_slope: Callable[[float], tuple[float, float, Callable[[], Tensor]]],
         start: float,
     ) -> None:
         self.direction = direction
-        self._height, self._trial = height, trial
+        self._value, self._value_and_slope = value, value_and_slope
         self._last: tuple[Trial, Callable[[], Tensor]] | None = None
         self.best = Step(0.0, start)
 
-    def height(self, alpha: float) -> float:
+    def value(self, alpha: float) -> float:
         """Return φ(α), or infinity where it is not a number."""
-        return self._see(alpha, self._height(alpha))
+        return self._see(alpha, self._value(alpha))
 
-    def trial(self, alpha: float) -> Trial:
+    def value_and_slope(self, alpha: float) -> Trial:
         """Return φ(α) and φ'(α); a wall where either is not finite."""
         trial, _ = self._tried(alpha)
-        if not (math.isfinite(trial.height) and math.isfinite(trial.slope)):
+        if not (math.isfinite(trial.value) and math.isfinite(trial.slope)):
             return Trial(alpha, math.inf, math.nan)
         return trial
 
-    def height_and_gradient(self, alpha: float) -> tuple[float, Tensor]:
+    def value_and_gradient(self, alpha: float) -> tuple[float, Tensor]:
         """Return φ(α) and ∇L(x + α p) [d]; at the last trial's α, which costs the rest of it."""
         trial, gradient = self._tried(alpha)
-        return trial.height, gradient()
+        return trial.value, gradient()
 
     def _tried(self, alpha: float) -> tuple[Trial, Callable[[], Tensor]]:
         if self._last is None or self._last[0].alpha != alpha:
-            height, slope, gradient = self._trial(alpha)
-            self._last = Trial(alpha, self._see(alpha, height), slope), gradient
+            value, slope, gradient = self._value_and_slope(alpha)
+            self._last = Trial(alpha, self._see(alpha, value), slope), gradient
         return self._last
 
-    def _see(self, alpha: float, height: float) -> float:
-        height = height if math.isfinite(height) else math.inf
-        if height < self.best.height:
-            self.best = Step(alpha, height)
-        return height
+    def _see(self, alpha: float, value: float) -> float:
+        value = value if math.isfinite(value) else math.inf
+        if value < self.best.value:
+            self.best = Step(alpha, value)
+        return value
 
 
 class LineSearch(Protocol):
@@ -90,12 +90,12 @@ class LineSearch(Protocol):
     Implementations are frozen dataclasses of their settings and hold no state.
     """
 
-    def search(self, ray: Ray, height: float, slope: float, first: float) -> Step:
+    def search(self, function: LineFunction, value: float, slope: float, first: float) -> Step:
         """Return a step with φ(α) < φ(0), or α = 0 when none was found.
 
         Args:
-            ray: φ; a trial outside the landscape's domain is infinitely high.
-            height: φ(0), finite.
+            function: φ; a trial outside the landscape's domain is infinitely high.
+            value: φ(0), finite.
             slope: φ'(0) < 0.
             first: the natural first trial: 1 for a quasi-Newton direction, min(1, 1 / |g|₁) along
                 the gradient.

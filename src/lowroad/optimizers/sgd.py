@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes import CountingLandscape, Evaluations, Landscape
-from lowroad.optimizers.minimum import (
+from lowroad.optimizers.result import (
     Callback,
-    Minimum,
+    OptimizationResult,
     Progress,
     Record,
     check_snapshot,
@@ -38,13 +38,13 @@ def sgd(
     validation: Landscape | None = None,
     callback: Callback | None = None,
     resume: dict[str, Any] | None = None,
-) -> list[Minimum]:
+) -> list[OptimizationResult]:
     """Minimize a landscape by plain SGD from several starts (the paper's section III.1).
 
     x ← x − η v with v ← μ v + ∇L_B(x) + κ x over reshuffled mini-batches B, each start with
     its own shuffles. The starts advance together where the landscape evaluates them faster so; a
     start gives the same run alone or among others, to rounding. After each epoch the full
-    landscape's heights are recorded and the lowest points kept.
+    landscape's values are recorded and the lowest points kept.
 
     Args:
         landscape: what is minimized.
@@ -52,19 +52,19 @@ def sgd(
         generators: s of them, that shuffle the starts' mini-batches.
         learning_rate: η, or a function from the epoch (0, 1, …) to η.
         epochs: the most epochs.
-        batch_size: items a mini-batch; None for the full landscape (gradient descent, one step
+        batch_size: samples a mini-batch; None for the full landscape (gradient descent, one step
             an epoch).
         momentum: μ, 0 for the paper's plain SGD.
         weight_decay: κ.
-        patience: stop a start when its validation height (its own height without a validation
+        patience: stop a start when its validation value (its own value without a validation
             landscape) has not reached a new minimum for this many epochs.
-        validation: a second landscape whose heights are recorded and whose lowest points are kept.
+        validation: a second landscape whose values are recorded and whose lowest points are kept.
         callback: called with a `Progress` after every epoch; returning True stops all starts.
         resume: what `Progress.snapshot()` gave, to go on from there.
 
     Returns:
-        One `Minimum` a start. A start whose height is no longer finite ends as DIVERGED with the
-        best point before.
+        One `OptimizationResult` per start. A start whose value is no longer finite ends as DIVERGED
+        with the best point before.
 
     Raises:
         ValueError: when shapes, settings or the number of generators do not fit, or the landscape
@@ -93,7 +93,7 @@ def sgd(
         run.advance(rate(run.epoch), batch_size, momentum, weight_decay)
         run.end_starts(patience)
         stopped = bool(callback is not None and callback(run.progress()))
-    return run.minima(Outcome.STOPPED if stopped else Outcome.BUDGET_SPENT)
+    return run.results(Outcome.STOPPED if stopped else Outcome.BUDGET_SPENT)
 
 
 class _Run:
@@ -117,10 +117,10 @@ class _Run:
             self.evaluations = [Evaluations() for _ in starts]
             self.outcomes: list[Outcome | None] = [None] * len(starts)
             self._record(list(range(len(starts))))
-            if any(not math.isfinite(record.heights[0]) for record in self.records):
+            if any(not math.isfinite(record.values[0]) for record in self.records):
                 raise ValueError(
-                    "expected a landscape that is finite at every start, got the heights "
-                    f"{[record.heights[0] for record in self.records]}"
+                    "expected a landscape that is finite at every start, got the values "
+                    f"{[record.values[0] for record in self.records]}"
                 )
         else:
             check_snapshot(resume, "sgd", "points", starts)
@@ -152,7 +152,7 @@ class _Run:
         )
         self.counted.evaluations.gradients = 0.0  # an epoch's own sum: the same after a resumption
         for batch in batches:
-            _, gradients = batch.heights_and_gradients(x)
+            _, gradients = batch.values_and_gradients(x)
             if weight_decay:
                 gradients = gradients.add(x, alpha=weight_decay)
             if momentum:
@@ -165,27 +165,27 @@ class _Run:
         self._record(running)
 
     def _record(self, which: list[int]) -> None:
-        heights = self.counted.heights(self.points[which])
-        for i, height in zip(which, heights.tolist(), strict=True):
-            self.records[i].add(self.epoch, self.points[i], height, self.validation)
-            self.evaluations[i].heights += 1
+        values = self.counted.values(self.points[which])
+        for i, value in zip(which, values.tolist(), strict=True):
+            self.records[i].add(self.epoch, self.points[i], value, self.validation)
+            self.evaluations[i].values += 1
 
     def end_starts(self, patience: int | None) -> None:
         """Mark the starts that diverged or have run out of patience."""
         for i in self.running:
             record = self.records[i]
             best = record.best if self.validation is None else record.best_validation
-            if not math.isfinite(record.heights[-1]):
+            if not math.isfinite(record.values[-1]):
                 self.outcomes[i] = Outcome.DIVERGED
             elif patience is not None and self.epoch - best.step >= patience:
-                self.outcomes[i] = Outcome.CONVERGED_HEIGHT
+                self.outcomes[i] = Outcome.CONVERGED_VALUE
 
     def progress(self) -> Progress:
         """Return what the callback is told."""
-        heights = [record.heights[-1] for record in self.records]
-        validation = [r.validation_heights[-1] for r in self.records if r.validation_heights]
+        values = [record.values[-1] for record in self.records]
+        validation = [r.validation_values[-1] for r in self.records if r.validation_values]
         return Progress(
-            self.epoch, min(heights), min(validation) if validation else None, self._state
+            self.epoch, min(values), min(validation) if validation else None, self._state
         )
 
     def _state(self) -> dict[str, Any]:
@@ -200,10 +200,10 @@ class _Run:
             "generators": [generator.get_state() for generator in self.generators],
         }
 
-    def minima(self, unfinished: Outcome) -> list[Minimum]:
+    def results(self, unfinished: Outcome) -> list[OptimizationResult]:
         """Return the results; starts that have not ended get the outcome `unfinished`."""
         return [
-            record.minimum(start, count, outcome or unfinished, self.validation is not None)
+            record.result(start, count, outcome or unfinished, self.validation is not None)
             for record, start, count, outcome in zip(
                 self.records, self.starts, self.evaluations, self.outcomes, strict=True
             )
@@ -244,7 +244,7 @@ def _check(
     if epochs < 0:
         raise ValueError(f"expected a number of epochs of at least 0, got {epochs}")
     if batch_size is not None and batch_size < 1:
-        raise ValueError(f"expected batches of at least one item, got {batch_size}")
+        raise ValueError(f"expected batches of at least one sample, got {batch_size}")
     if not 0.0 <= momentum < 1.0:
         raise ValueError(f"expected a momentum in [0, 1), got {momentum}")
     if not 0.0 <= weight_decay < math.inf:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lowroad.optimizers.line_search import Ray, Step, Trial, check_budget, check_fraction
+from lowroad.optimizers.line_search import LineFunction, Step, Trial, check_budget, check_fraction
 
-EDGE = 0.1  # a trial keeps this share of the bracket between itself and the ends
-SLOW = 2 / 3  # the bracket is halved when two trials left more than this share of it
+EDGE = 0.1  # a trial keeps this fraction of the bracket between itself and the ends
+SLOW = 2 / 3  # the bracket is halved when two trials left more than this fraction of it
 GROWTH = (2.0, 10.0)  # the next step over the last one while expanding, at least and at most
 
 
@@ -16,14 +16,14 @@ GROWTH = (2.0, 10.0)  # the next step over the last one while expanding, at leas
 class StrongWolfe:
     """φ(α) ≤ φ(0) + c1 α φ'(0) and |φ'(α)| ≤ c2 |φ'(0)| (Nocedal & Wright, Algorithms 3.5, 3.6).
 
-    Trials are minima of the cubic through two heights and slopes, kept away from the bracket's
+    Trials are minima of the cubic through two values and slopes, kept away from the bracket's
     ends; where a cubic would have to pass through a wall, the bracket is halved. Every trial is a
     gradient.
 
     Attributes:
         c1: how much of the decrease that the slope promises must be reached.
         c2: how much of the slope may remain.
-        budget: evaluations of height and gradient a search may make.
+        budget: evaluations of value and gradient a search may make.
 
     Raises:
         ValueError: when not 0 < c1 < c2 < 1, or the budget is below 1.
@@ -40,28 +40,30 @@ class StrongWolfe:
         if self.c1 >= self.c2:
             raise ValueError(f"expected c1 below c2, got {self.c1} and {self.c2}")
 
-    def search(self, ray: Ray, height: float, slope: float, first: float) -> Step:
+    def search(self, function: LineFunction, value: float, slope: float, first: float) -> Step:
         """Return a trial that meets both conditions, else the lowest one."""
-        start = last = Trial(0.0, height, slope)
+        start = last = Trial(0.0, value, slope)
         alpha = first
         for spent in range(1, self.budget + 1):
-            trial = ray.trial(alpha)
-            if self._is_high(trial, start) or (spent > 1 and trial.height >= last.height):
-                return self._zoom(ray, start, last, trial, self.budget - spent)
+            trial = function.value_and_slope(alpha)
+            if self._is_high(trial, start) or (spent > 1 and trial.value >= last.value):
+                return self._zoom(function, start, last, trial, self.budget - spent)
             if abs(trial.slope) <= -self.c2 * slope:
-                return _lower(trial, height, ray)
+                return _lower(trial, value, function)
             if trial.slope >= 0.0:
-                return self._zoom(ray, start, trial, last, self.budget - spent)
+                return self._zoom(function, start, trial, last, self.budget - spent)
             shortest, longest = GROWTH[0] * alpha, GROWTH[1] * alpha
             guess = cubic_minimum(last, trial)
             last = trial
             alpha = min(max(guess, shortest), longest) if guess > alpha else longest
-        return ray.best
+        return function.best
 
     def _is_high(self, trial: Trial, start: Trial) -> bool:
-        return not trial.height <= start.height + self.c1 * trial.alpha * start.slope
+        return not trial.value <= start.value + self.c1 * trial.alpha * start.slope
 
-    def _zoom(self, ray: Ray, start: Trial, low: Trial, high: Trial, budget: int) -> Step:
+    def _zoom(
+        self, function: LineFunction, start: Trial, low: Trial, high: Trial, budget: int
+    ) -> Step:
         """Return a trial between `low`, the lowest that is not too high, and `high`."""
         widths = [math.inf, math.inf]
         for _ in range(budget):
@@ -75,25 +77,25 @@ class StrongWolfe:
             if alpha in (low.alpha, high.alpha):  # as narrow as floating point allows
                 break
             widths.append(width)
-            trial = ray.trial(alpha)
-            if self._is_high(trial, start) or trial.height >= low.height:
+            trial = function.value_and_slope(alpha)
+            if self._is_high(trial, start) or trial.value >= low.value:
                 high = trial
                 continue
             if abs(trial.slope) <= -self.c2 * start.slope:
-                return _lower(trial, start.height, ray)
+                return _lower(trial, start.value, function)
             if trial.slope * (high.alpha - low.alpha) >= 0.0:
                 high = low
             low = trial
-        return ray.best
+        return function.best
 
 
-def _lower(trial: Trial, height: float, ray: Ray) -> Step:
+def _lower(trial: Trial, value: float, function: LineFunction) -> Step:
     """Return the trial, or the lowest one where rounding hides its decrease."""
-    return Step(trial.alpha, trial.height) if trial.height < height else ray.best
+    return Step(trial.alpha, trial.value) if trial.value < value else function.best
 
 
 def cubic_minimum(a: Trial, b: Trial) -> float:
-    """Return the minimum of the cubic through two heights and slopes, NaN where there is none.
+    """Return the minimum of the cubic through two values and slopes, NaN where there is none.
 
     Nocedal & Wright, Eq. (3.59). A trial on a wall makes it NaN.
 
@@ -103,7 +105,7 @@ def cubic_minimum(a: Trial, b: Trial) -> float:
     if a.alpha > b.alpha:
         a, b = b, a
     width = b.alpha - a.alpha
-    d1 = a.slope + b.slope - 3 * (a.height - b.height) / (a.alpha - b.alpha)
+    d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.alpha - b.alpha)
     inside = d1**2 - a.slope * b.slope
     if not 0.0 <= inside < math.inf:
         return math.nan

@@ -16,7 +16,7 @@ from lowroad.optimizers.brent import Brent
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.golden_section import GoldenSection
 from lowroad.optimizers.hager_zhang import HagerZhang
-from lowroad.optimizers.line_search import LineSearch, Ray, check_line_search, described
+from lowroad.optimizers.line_search import LineFunction, LineSearch, check_line_search, described
 from lowroad.optimizers.quasi_newton import Iterate, descend
 from lowroad.optimizers.strong_wolfe import StrongWolfe
 from lowroad.outcome import Outcome
@@ -125,7 +125,7 @@ class LBFGS(torch.optim.Optimizer):
         """How often the closure was called, without and with a backward pass."""
         state = self.state[self._parameters[0]]
         return Evaluations(
-            state.get("heights_evaluated", 0.0), state.get("gradients_evaluated", 0.0)
+            state.get("values_evaluated", 0.0), state.get("gradients_evaluated", 0.0)
         )
 
     @torch.no_grad()
@@ -147,42 +147,42 @@ class LBFGS(torch.optim.Optimizer):
             raise TypeError("expected a closure that returns the loss: optimizer.step(closure)")
         group, parameters = self.param_groups[0], self._parameters
         state = self.state[parameters[0]]
-        surface = _ClosureSurface(parameters, closure, self._graph_in_trials)
+        objective = _ClosureObjective(parameters, closure, self._graph_in_trials)
         try:
-            at = self._arrive(surface, state)
+            at = self._arrive(objective, state)
             if float(at.gradient.abs().max()) <= group["tolerance_grad"]:
                 moved, self.outcome = None, Outcome.CONVERGED_GRADIENT
             else:
-                ray, step = descend(surface, at, self.line_search)
-                moved = surface.move_along(ray, step.alpha) if step.alpha > 0.0 else None
+                function, step = descend(objective, at, self.line_search)
+                moved = objective.move_along(function, step.alpha) if step.alpha > 0.0 else None
                 self.outcome = Outcome.LINE_SEARCH_FAILED if moved is None else None
-                at.height = step.height
+                at.value = step.value
         finally:
-            surface.settle()
-            self._graph_in_trials = surface.graph_in_trials
+            objective.settle()
+            self._graph_in_trials = objective.graph_in_trials
             counted = self.evaluations
-            state["heights_evaluated"] = counted.heights + surface.evaluations.heights
-            state["gradients_evaluated"] = counted.gradients + surface.evaluations.gradients
+            state["values_evaluated"] = counted.values + objective.evaluations.values
+            state["gradients_evaluated"] = counted.gradients + objective.evaluations.gradients
         state["pairs"], state["moved"] = list(at.memory.pairs), moved
-        state["point"], state["height"], state["gradient"] = surface.point, at.height, at.gradient
-        return surface.as_loss(at.height)
+        state["point"], state["value"], state["gradient"] = objective.point, at.value, at.gradient
+        return objective.as_loss(at.value)
 
-    def _arrive(self, surface: _ClosureSurface, state: dict[str, Any]) -> Iterate:
+    def _arrive(self, objective: _ClosureObjective, state: dict[str, Any]) -> Iterate:
         """Evaluate the loss where the last step led, and remember the curvature on the way."""
-        height, gradient = surface.height_and_gradient()
+        value, gradient = objective.value_and_gradient()
         wrong = int((~torch.isfinite(gradient)).sum())
-        if not math.isfinite(height) or wrong:
+        if not math.isfinite(value) or wrong:
             raise ValueError(
-                f"expected a finite loss where the step begins, got {height} and a gradient with "
+                f"expected a finite loss where the step begins, got {value} and a gradient with "
                 f"{wrong} components that are not finite"
             )
         memory = CurvatureMemory(self.param_groups[0]["history_size"])
-        if "point" in state and surface.is_at(state["point"], height, state["height"]):
+        if "point" in state and objective.is_at(state["point"], value, state["value"]):
             memory.pairs = list(state["pairs"])
             if state["moved"] is not None:
-                at = Iterate(state["height"], state["gradient"], memory)
-                at.move(state["moved"], height, gradient)
-        return Iterate(height, gradient, memory)
+                at = Iterate(state["value"], state["gradient"], memory)
+                at.move(state["moved"], value, gradient)
+        return Iterate(value, gradient, memory)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load what `state_dict()` gave: the run goes on in the same bits.
@@ -203,7 +203,7 @@ class LBFGS(torch.optim.Optimizer):
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
 
 
-class _ClosureSurface:
+class _ClosureObjective:
     """A closure's loss, seen from the parameters' present point; good for one step."""
 
     def __init__(self, parameters: list[Tensor], closure: Closure, graph_in_trials: bool) -> None:
@@ -215,9 +215,9 @@ class _ClosureSurface:
         self._own_backward: bool | None = None  # not known before the first call
         self._loss: Any = None
 
-    def height_and_gradient(self) -> tuple[float, Tensor]:
+    def value_and_gradient(self) -> tuple[float, Tensor]:
         """Return the loss and its gradient [d] at the parameters as they are."""
-        height = self._call(graph=True)
+        value = self._call(graph=True)
         self.evaluations.gradients += 1
         gradients: list[Tensor | None] = [p.grad for p in self._all]
         if self._own_backward is None:
@@ -234,14 +234,14 @@ class _ClosureSurface:
             if all(g is None for g in gradients):
                 raise ValueError("expected a loss that depends on the parameters, it does not")
         self._loss = self._loss.detach() if isinstance(self._loss, Tensor) else self._loss
-        return height, torch.cat([_flat(g, p) for g, p in zip(gradients, self._all, strict=True)])
+        return value, torch.cat([_flat(g, p) for g, p in zip(gradients, self._all, strict=True)])
 
-    def height(self) -> float:
+    def value(self) -> float:
         """Return the loss at the parameters as they are, without a graph where that is possible."""
         if self._own_backward:
             self.evaluations.gradients += 1
             return self._call(graph=True)
-        self.evaluations.heights += 1
+        self.evaluations.values += 1
         if not self.graph_in_trials:
             try:
                 return self._call(graph=False)
@@ -256,28 +256,28 @@ class _ClosureSurface:
             self._loss = self._closure()
         return _number(self._loss)
 
-    def ray(self, direction: Tensor, height: float) -> Ray:
+    def line_function(self, direction: Tensor, value: float) -> LineFunction:
         """Return φ(α) along `direction` [d]; each trial moves the parameters."""
 
-        def height_at(alpha: float) -> float:
+        def value_at(alpha: float) -> float:
             self._move_to(self._at(direction, alpha))
-            return self.height()
+            return self.value()
 
-        def trial_at(alpha: float) -> tuple[float, float, Callable[[], Tensor]]:
+        def value_and_slope_at(alpha: float) -> tuple[float, float, Callable[[], Tensor]]:
             self._move_to(self._at(direction, alpha))
-            height, gradient = self.height_and_gradient()
-            return height, float(gradient @ direction), lambda: gradient
+            value, gradient = self.value_and_gradient()
+            return value, float(gradient @ direction), lambda: gradient
 
-        return Ray(direction, height_at, trial_at, height)
+        return LineFunction(direction, value_at, value_and_slope_at, value)
 
     def _at(self, direction: Tensor, alpha: float) -> Tensor:
         line = AffineSubspace(self.point, direction[None])
         return line.points(self.point.new_full((1, 1), alpha))[0]
 
-    def move_along(self, ray: Ray, alpha: float) -> Tensor:
-        """Make α on the ray the present point and return how far it moved, α p [d]."""
-        self.point = self._at(ray.direction, alpha)
-        return alpha * ray.direction
+    def move_along(self, function: LineFunction, alpha: float) -> Tensor:
+        """Make α on the line the present point and return how far it moved, α p [d]."""
+        self.point = self._at(function.direction, alpha)
+        return alpha * function.direction
 
     def settle(self) -> None:
         """Leave the parameters at the present point, whatever was tried last."""
@@ -290,20 +290,20 @@ class _ClosureSurface:
         for p, part in zip(self._all, point.split(sizes), strict=True):
             p.copy_(part.view(p.shape))
 
-    def is_at(self, point: Tensor, height: float, expected: float) -> bool:
+    def is_at(self, point: Tensor, value: float, expected: float) -> bool:
         """Return whether the parameters are at `point` [d] with a loss that is the expected one.
 
         With a graph and without, a loss is summed in other orders: half of its digits must agree.
         """
         eps = torch.finfo(point.dtype).eps
-        close = abs(height - expected) <= math.sqrt(eps) * abs(expected) + 10 * eps
+        close = abs(value - expected) <= math.sqrt(eps) * abs(expected) + 10 * eps
         return close and torch.equal(point, self.point)
 
-    def as_loss(self, height: float) -> Any:
-        """Return the height as the closure returns its losses."""
+    def as_loss(self, value: float) -> Any:
+        """Return the value as the closure returns its losses."""
         if isinstance(self._loss, Tensor):
-            return self._loss.new_tensor(height)
-        return height
+            return self._loss.new_tensor(value)
+        return value
 
 
 def _line_search(given: str | LineSearch) -> LineSearch:

@@ -19,7 +19,7 @@ from lowroad.paths.total import Slope, TotalLoss
 class CoefficientLandscape(Landscape):
     """A path objective as a landscape over the flattened coefficients, m·d of them.
 
-    Coefficients are measured in distances of the ends and heights in `unit`, so that a search does
+    Coefficients are measured in distances of the ends and values in `unit`, so that a search does
     not depend on the units of the landscape.
 
     Args:
@@ -53,7 +53,7 @@ class CoefficientLandscape(Landscape):
             line_search=StrongWolfe(),
             history=20,
             iterations=iterations,
-            tolerance=Tolerance(gradient=1e-9, height=1e-9),
+            tolerance=Tolerance(gradient=1e-9, value=1e-9),
             callback=after,
         ).outcome
 
@@ -61,20 +61,20 @@ class CoefficientLandscape(Landscape):
         coefficients = (point * self._length).view(self.last_path.coefficients.shape)
         return self.last_path.with_coefficients(coefficients)
 
-    def heights(self, points: Tensor) -> Tensor:
+    def values(self, points: Tensor) -> Tensor:
         """Return the objective [n] at coefficients [n, m·d]."""
         self.check_points(points)
         values = [self._objective.value(self._landscape, self._at(p))[0] for p in points]
         return torch.tensor(values, dtype=torch.float64, device=self.device) / self._unit
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the objective [n] and its gradients [n, m·d]."""
         self.check_points(points)
-        values, gradients = [], []
+        objectives, gradients = [], []
         for point in points:
             self.last_path = self._at(point)
             self.last = self._objective.slope(self._landscape, self.last_path)
-            values.append(self.last.value)
+            objectives.append(self.last.value)
             gradients.append(self.last.gradient.reshape(-1))
-        heights = torch.tensor(values, dtype=torch.float64, device=self.device) / self._unit
-        return heights, torch.stack(gradients) * (self._length / self._unit)
+        values = torch.tensor(objectives, dtype=torch.float64, device=self.device) / self._unit
+        return values, torch.stack(gradients) * (self._length / self._unit)

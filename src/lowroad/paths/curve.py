@@ -53,7 +53,7 @@ class CurveFinder(PathFinder):
         smoothness: λ; the total's alone.
         steps: at most.
         learning_rate: Adam's.
-        batch_size: items of data a step; all when None.
+        batch_size: samples of data a step; all when None.
         noise: standard deviation of normal noise added to Adam's gradient by every b.
         until: "budget" for all the steps; "settled" to stop once the height has settled.
         settle_tolerance: the relative change of the height (above the lower end) that counts as
@@ -93,7 +93,7 @@ class CurveFinder(PathFinder):
         if not self.learning_rate > 0:
             raise ValueError(f"expected a learning_rate > 0, got {self.learning_rate}")
         if self.batch_size is not None and self.batch_size < 1:
-            raise ValueError(f"expected batches of at least one item, got {self.batch_size}")
+            raise ValueError(f"expected batches of at least one sample, got {self.batch_size}")
         if self.basis.terms < 1:
             raise ValueError(f"expected at least one term, got {self.basis.terms}")
         if self._is_stochastic and not self._uses_adam:
@@ -155,7 +155,7 @@ class _CurveSearch:
         self.step = 0
         self.record = Record(landscape.evaluations, finder.settle_tolerance, finder.settle_steps)
         self.grid = torch.linspace(0, 1, finder.points, dtype=torch.float64).to(path.start.device)
-        self._at_ends = path.heights(landscape, self.grid[[0, -1]])
+        self._at_ends = path.values(landscape, self.grid[[0, -1]])
         self._batches = _Batches(landscape, finder.batch_size, generator)
         # Adam moves this leaf in place; paths that are kept are copies of it
         self._leaf = path.coefficients.clone()
@@ -174,7 +174,7 @@ class _CurveSearch:
                 self._consider_total(objective.value(self.landscape, self.path)[1])
             slope = objective.slope(batch, self.path)
             if is_full:
-                self._consider_total(slope.heights)
+                self._consider_total(slope.values)
             stop = self._why_stop(slope)
             if stop is not None:
                 return stop
@@ -194,7 +194,7 @@ class _CurveSearch:
 
         def after(progress: Progress) -> bool:
             self.step, self.path = progress.step, moved.last_path
-            self._consider_total(moved.last.heights)
+            self._consider_total(moved.last.values)
             stop = self._why_stop(moved.last)
             stopped.extend([stop] if stop is not None else [])
             return stop is not None
@@ -205,10 +205,10 @@ class _CurveSearch:
         return outcome if outcome is not Outcome.BUDGET_SPENT else self._outcome_at_the_end()
 
     def _consider_total(self, inner: Tensor) -> None:
-        """Record the present path by its full-landscape heights; keep it if it is the lowest."""
-        heights = torch.cat([self._at_ends[:1], inner, self._at_ends[1:]])
-        self.record.add(self.step, heights)
-        self._keep(float(heights.sum()), heights)
+        """Record the present path by its full-landscape values; keep it if it is the lowest."""
+        values = torch.cat([self._at_ends[:1], inner, self._at_ends[1:]])
+        self.record.add(self.step, values)
+        self._keep(float(values.sum()), values)
 
     # maximum flux
 
@@ -224,8 +224,8 @@ class _CurveSearch:
                 return Outcome.DIVERGED
             scale = float(profile.max() - profile.min())
             scale = scale if scale > 0 else 1.0
-            share = min(1.0, number / max(1, min(rounds, ANNEALING) - 1))
-            beta = FIRST_BETA * (LAST_BETA / FIRST_BETA) ** share / scale
+            fraction = min(1.0, number / max(1, min(rounds, ANNEALING) - 1))
+            beta = FIRST_BETA * (LAST_BETA / FIRST_BETA) ** fraction / scale
             inner = evaluation_points(t, profile, beta, points)
             objective = FluxLoss(self.path, inner, beta, SPEED_WEIGHT * scale)
             before = t, profile
@@ -271,15 +271,15 @@ class _CurveSearch:
         """Record the present path on the grid [T].
 
         Returns:
-            t and heights on grid and `inner` together, and the heights on the grid alone.
+            t and values on grid and `inner` together, and the values on the grid alone.
         """
         t, order = torch.cat([self.grid[1:-1], inner]).sort()
-        heights = self.path.heights(self.landscape, t)
-        inside = heights[order.argsort()[: len(self.grid) - 2]]
+        values = self.path.values(self.landscape, t)
+        inside = values[order.argsort()[: len(self.grid) - 2]]
         on_grid = torch.cat([self._at_ends[:1], inside, self._at_ends[1:]])
         self.record.add(self.step, on_grid)
         whole = torch.cat([self.grid[:1], t, self.grid[-1:]])
-        return whole, torch.cat([self._at_ends[:1], heights, self._at_ends[1:]]), on_grid
+        return whole, torch.cat([self._at_ends[:1], values, self._at_ends[1:]]), on_grid
 
     # shared
 
@@ -292,10 +292,10 @@ class _CurveSearch:
         return True
 
     def _why_stop(self, slope: Slope) -> Outcome | None:
-        height = float(slope.heights.max())
+        height = float(slope.values.max())
         if self.callback is not None and self.callback(self.step, height):
             return Outcome.STOPPED
-        finite = torch.isfinite(slope.heights).all() and torch.isfinite(slope.gradient).all()
+        finite = torch.isfinite(slope.values).all() and torch.isfinite(slope.gradient).all()
         if not bool(finite):
             return Outcome.DIVERGED
         settles = self.finder.until == "settled" and self.finder.objective == "total"

@@ -24,16 +24,16 @@ class ElasticBandFinder(ImageChainFinder):
 
     With `insertions`, a relaxed band is looked into at three places of every gap on its spline. In
     the middle of the gap where the height exceeds the straight interpolation of the two images'
-    heights most, and by more than `insert_above` of the images' range of heights, an image is
+    values most, and by more than `insert_above` of the images' range of values, an image is
     inserted; g is halved on both its sides and the band relaxes again. It climbs once no gap lacks
     an image or all are inserted. Sources: Kolsbjerg, Groves & Hammer
     2016 (AutoNEB); Draxler et al. 2018.
 
     Attributes:
-        spring: k, in units of (first chain's range of heights) / (ends' distance)².
+        spring: k, in units of (first chain's range of values) / (ends' distance)².
         insertions: how many images are inserted, at most.
-        insert_above: the excess that calls for an image, as a share of the images' range of
-            heights.
+        insert_above: the excess that calls for an image, as a fraction of the images' range of
+            values.
 
     >>> from lowroad.landscapes import MullerBrown
     >>> surface = MullerBrown()
@@ -56,7 +56,7 @@ class ElasticBandFinder(ImageChainFinder):
             raise ValueError(f"expected insert_above >= 0, got {self.insert_above}")
 
     def _forces(self, chain: Chain) -> Tensor:
-        spread = float(chain.heights.max() - chain.heights.min())
+        spread = float(chain.values.max() - chain.values.min())
         distance = float((chain.x[-1] - chain.x[0]).norm())
         pull = self.spring * spread / distance**2 * (chain.lengths / chain.gaps).diff()
         return chain.across() + pull[:, None] * chain.tangents
@@ -68,13 +68,13 @@ class ElasticBandFinder(ImageChainFinder):
     def _grown(self, landscape: Landscape, chain: Chain) -> tuple[Tensor, Tensor] | None:
         knots = chain.gaps.double().cumsum(0) / chain.gaps.double().sum()
         knots = torch.cat([knots.new_zeros(1), knots])
-        shares = knots.new_tensor(WITHIN)[:, None]
-        between = torch.lerp(chain.heights[:-1], chain.heights[1:], shares)
+        fractions = knots.new_tensor(WITHIN)[:, None]
+        between = torch.lerp(chain.values[:-1], chain.values[1:], fractions)
         path = through_images(chain.x, chain.gaps)
-        points = path(torch.lerp(knots[:-1], knots[1:], shares).reshape(-1))
-        excess = (landscape.heights(points).view(between.shape) - between).amax(0)
+        points = path(torch.lerp(knots[:-1], knots[1:], fractions).reshape(-1))
+        excess = (landscape.values(points).view(between.shape) - between).amax(0)
         gap = int(excess.argmax())  # a height that is no number counts as the largest
-        spread = float(chain.heights.max() - chain.heights.min())
+        spread = float(chain.values.max() - chain.values.min())
         if float(excess[gap]) <= self.insert_above * spread:
             return None
         middle = path(knots[gap : gap + 2].mean(0, keepdim=True))

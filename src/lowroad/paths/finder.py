@@ -16,10 +16,10 @@ from torch import Tensor
 
 from lowroad.landscapes import CountingLandscape, Landscape
 from lowroad.outcome import Outcome
+from lowroad.paths.batching import run_batched
 from lowroad.paths.found_path import REFINEMENTS, FoundPath, History, measure
 from lowroad.paths.path import Path
 from lowroad.paths.starts import bulged, lowest, split_generator
-from lowroad.paths.together import run_together
 
 Callback = Callable[[int, float], bool | None]
 PairCallback = Callable[[int, int, float], bool | None]
@@ -29,7 +29,7 @@ class Search(NamedTuple):
     """What a finder's search yields before it is measured.
 
     Attributes:
-        profile: the path's full-landscape heights on the grid [T], where the search has them.
+        profile: the path's full-landscape values on the grid [T], where the search has them.
     """
 
     path: Path
@@ -51,9 +51,9 @@ class PathFinder(ABC):
     Attributes:
         points: T, on how many equally spaced t the found path is measured, ends included.
         refinements: golden sections spent on the maximum between grid points, each of up to three
-            heights; 20 shrink a bracket to 1.3e-4 of a grid step, 0 leave the grid's maximum.
+            values; 20 shrink a bracket to 1.3e-4 of a grid step, 0 leave the grid's maximum.
         starts: how many searches are made.
-        bulge: how far the further starts go from the straight line, as a share of the ends'
+        bulge: how far the further starts go from the straight line, as a fraction of the ends'
             distance.
     """
 
@@ -122,7 +122,7 @@ class PathFinder(ABC):
         ):
             raise ValueError("expected an initial path between the same ends, got other ends")
         return lowest(
-            run_together(landscape, self._searches(start, end, generator, callback, initial))
+            run_batched(landscape, self._searches(start, end, generator, callback, initial))
         )
 
     def find_many(
@@ -136,7 +136,7 @@ class PathFinder(ABC):
         """Return a low path for each pair of ends: what `find` returns for it, but for rounding.
 
         On a landscape whose cost is mostly by the call (`batched`), the searches advance together
-        and share their calls (see `run_together`); on others, such as a network whose steps share
+        and share their calls (see `run_batched`); on others, such as a network whose steps share
         its first layer's products, they are made one after another.
 
         Args:
@@ -181,7 +181,7 @@ class PathFinder(ABC):
                 partial(_noting, i, search)
                 for search in self._searches(start, end, generator, own, None)
             ]
-        found = run_together(landscape, searches)
+        found = run_batched(landscape, searches)
         return [lowest(found[i : i + self.starts]) for i in range(0, len(found), self.starts)]
 
     def _searches(
@@ -248,10 +248,10 @@ class PathFinder(ABC):
             with _naming(i):
                 _check_points(landscape, *pair)
         if pairs:
-            heights = landscape.heights(torch.stack([*starts, *ends])).view(2, -1).T
-            for i, at_ends in enumerate(heights):
+            values = landscape.values(torch.stack([*starts, *ends])).view(2, -1).T
+            for i, at_ends in enumerate(values):
                 with _naming(i):
-                    _check_heights(at_ends)
+                    _check_values(at_ends)
         return pairs
 
     def _check_landscape(self, landscape: Landscape) -> None:
@@ -301,7 +301,7 @@ def check_ends(landscape: Landscape, start: Tensor, end: Tensor) -> None:
         TypeError: see `PathFinder.find`.
     """
     _check_points(landscape, start, end)
-    _check_heights(landscape.heights(torch.stack([start, end])))
+    _check_values(landscape.values(torch.stack([start, end])))
 
 
 def _check_points(landscape: Landscape, start: Tensor, end: Tensor) -> None:
@@ -321,7 +321,7 @@ def _check_points(landscape: Landscape, start: Tensor, end: Tensor) -> None:
         raise ValueError("the start and the end are the same point: there is no path to find")
 
 
-def _check_heights(heights: Tensor) -> None:
-    for name, height in zip(("start", "end"), heights.tolist(), strict=True):
-        if not np.isfinite(height):
-            raise ValueError(f"the landscape's height at the {name} is {height}: expected a number")
+def _check_values(values: Tensor) -> None:
+    for name, value in zip(("start", "end"), values.tolist(), strict=True):
+        if not np.isfinite(value):
+            raise ValueError(f"the landscape's value at the {name} is {value}: expected a number")

@@ -15,15 +15,15 @@ class FluxLoss:
 
     The first term tends to the path's highest height as β grows. Without the second a path leaps
     over a peak between two evaluation points: it holds the speed constant, so that |dθ| is
-    length · dt, and is a function of the coefficients alone (no height is evaluated for it). The
+    length · dt, and is a function of the coefficients alone (no value is evaluated for it). The
     integral is a trapezoidal sum over `t`, which may be anywhere: few points suffice where they
     stand close around the peak. Source: Koda & Saito 2024 (direct MaxFlux).
 
     Args:
         path: any path of the family, for its basis and device.
-        t: where heights are evaluated, increasing in (0, 1), [p].
-        beta: β, in units of one over the height.
-        speed_weight: μ, in units of the height.
+        t: where values are evaluated, increasing in (0, 1), [p].
+        beta: β, in units of one over the value.
+        speed_weight: μ, in units of the value.
     """
 
     def __init__(self, path: Path, t: Tensor, beta: float, speed_weight: float) -> None:
@@ -35,28 +35,28 @@ class FluxLoss:
         self._changes = path.coordinates(even).diff(dim=0)
 
     def slope(self, landscape: Landscape, path: Path) -> Slope:
-        """Return value, gradient and heights at `path`, on all of the data or a batch."""
+        """Return objective, gradient and landscape values at `path`, on all data or a batch."""
         subspace = path.subspace
 
-        def pulls(heights: Tensor) -> Tensor:
-            return torch.softmax(self._beta * heights + self._weights.log(), dim=0)
+        def point_weights(values: Tensor) -> Tensor:
+            return torch.softmax(self._beta * values + self._weights.log(), dim=0)
 
         restricted = landscape.restrict(subspace)
         coordinates = self._coordinates.to(path.start)
-        heights, by_subspace = restricted.heights_and_subspace_gradients(coordinates, pulls)
+        values, by_subspace = restricted.values_and_subspace_gradients(coordinates, point_weights)
         geometry, by_gram = self._geometry(subspace.directions)
         gradient = by_subspace[1:] + by_gram.to(path.start) @ subspace.directions
-        return Slope(self._soft_maximum(heights) + geometry, gradient[1:], heights)
+        return Slope(self._soft_maximum(values) + geometry, gradient[1:], values)
 
     def value(self, landscape: Landscape, path: Path) -> tuple[float, Tensor]:
-        """Return the value and the heights at `path`, without gradients."""
+        """Return the objective and the landscape values at `path`, without gradients."""
         subspace = path.subspace
-        heights = landscape.restrict(subspace).heights(self._coordinates.to(path.start))
+        values = landscape.restrict(subspace).values(self._coordinates.to(path.start))
         geometry, _ = self._geometry(subspace.directions)
-        return self._soft_maximum(heights) + geometry, heights
+        return self._soft_maximum(values) + geometry, values
 
-    def _soft_maximum(self, heights: Tensor) -> float:
-        powers = self._beta * heights + self._weights.log()
+    def _soft_maximum(self, values: Tensor) -> float:
+        powers = self._beta * values + self._weights.log()
         return float(torch.logsumexp(powers, dim=0)) / self._beta
 
     def _geometry(self, directions: Tensor) -> tuple[float, Tensor]:
@@ -77,7 +77,7 @@ class FluxLoss:
 
 
 def trapezoid_weights(t: Tensor) -> Tensor:
-    """Return weights [p] of a trapezoidal sum over [0, 1] with the ends' heights left out.
+    """Return weights [p] of a trapezoidal sum over [0, 1] with the ends' values left out.
 
     >>> trapezoid_weights(torch.tensor([0.25, 0.5, 0.75]))
     tensor([0.2500, 0.2500, 0.2500])
@@ -94,22 +94,22 @@ def evaluation_points(t: Tensor, profile: Tensor, beta: float, points: int) -> T
 
     Args:
         t: increasing, from 0 to 1, [n].
-        profile: heights at `t`, [n].
+        profile: values at `t`, [n].
         beta: the β of the next round.
         points: how many.
     """
     fine = torch.linspace(0, 1, 2001, dtype=torch.float64, device=t.device)
     right = torch.searchsorted(t, fine).clamp(1, len(t) - 1)
-    share = ((fine - t[right - 1]) / (t[right] - t[right - 1]))[:, None]
-    heights = torch.lerp(profile[right - 1, None], profile[right, None], share)[:, 0]
-    density = torch.exp(0.3 * beta * (heights - heights.max()))
+    fraction = ((fine - t[right - 1]) / (t[right] - t[right - 1]))[:, None]
+    values = torch.lerp(profile[right - 1, None], profile[right, None], fraction)[:, 0]
+    density = torch.exp(0.3 * beta * (values - values.max()))
     density = 0.3 + 0.7 * density / density.mean()
     mass = torch.cat([density.new_zeros(1), ((density[1:] + density[:-1]) / 2).cumsum(0)])
     mass = mass / mass[-1]
     wanted = torch.linspace(0, 1, points + 2, dtype=torch.float64, device=t.device)[1:-1]
     right = torch.searchsorted(mass, wanted).clamp(1, len(mass) - 1)
-    share = (wanted - mass[right - 1]) / (mass[right] - mass[right - 1])
-    return torch.lerp(fine[right - 1], fine[right], share)
+    fraction = (wanted - mass[right - 1]) / (mass[right] - mass[right - 1])
+    return torch.lerp(fine[right - 1], fine[right], fraction)
 
 
 def interpolated_maximum(t: Tensor, profile: Tensor) -> float:
@@ -117,7 +117,7 @@ def interpolated_maximum(t: Tensor, profile: Tensor) -> float:
 
     Args:
         t: increasing, [n].
-        profile: heights at `t`, [n].
+        profile: values at `t`, [n].
 
     >>> t = torch.tensor([0.0, 0.2, 0.7, 1.0])
     >>> round(interpolated_maximum(t, 1 - (t - 0.5) ** 2), 6)

@@ -24,7 +24,7 @@ class History:
     """How a search went, on the full landscape alone: one row for each path that was measured.
 
     With full-batch steps that is every step, at no extra cost; with mini-batch steps it is the
-    start, the end of every pass over the data, and the last step, since a height on a batch is
+    start, the end of every pass over the data, and the last step, since a value on a batch is
     neither an upper bound nor comparable with the next batch's.
 
     Attributes:
@@ -32,14 +32,14 @@ class History:
         heights: max_i L(θ(t_i)), [r].
         totals: Σ_i L(θ(t_i)), the cumulative loss without the penalty, [r].
         gradient_evaluations: points evaluated with gradients before the row, [r].
-        height_evaluations: points evaluated without gradients before the row, [r].
+        value_evaluations: points evaluated without gradients before the row, [r].
     """
 
     steps: NDArray[np.int64]
     heights: NDArray[np.float64]
     totals: NDArray[np.float64]
     gradient_evaluations: NDArray[np.float64]
-    height_evaluations: NDArray[np.float64]
+    value_evaluations: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class FoundPath:
     falls as long as one keeps optimizing. `outcome` says whether it had settled.
 
     Attributes:
-        path: t [n] → points [n, d]; `path.heights(landscape, t)` is its profile on any grid.
+        path: t [n] → points [n, d]; `path.values(landscape, t)` is its profile on any grid.
         t: the grid [T].
         profile: L(θ(t_i)) on the grid, [T].
         refined_height: the maximum of the continuous path near the grid's highest points, by
@@ -103,7 +103,7 @@ class FoundPath:
 
     @property
     def barrier_above_line(self) -> float:
-        """The largest rise above the line between the ends' heights, max_i L_i − lerp(L_0, L_1).
+        """The largest rise above the line between the ends' values, max_i L_i − lerp(L_0, L_1).
 
         The error barrier of Frankle et al. 2020 and Entezari et al. 2022.
         """
@@ -131,18 +131,18 @@ def measure(
         refinements: golden sections spent on the maximum; 0 for none.
         history: passed on.
         outcome: passed on.
-        profile: the heights on the grid [T], where they are known already.
+        profile: the values on the grid [T], where they are known already.
     """
     t = torch.linspace(0, 1, points, dtype=torch.float64)
     restricted = landscape.restrict(path.subspace)
 
-    def heights(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    def values(t: NDArray[np.float64]) -> NDArray[np.float64]:
         coordinates = path.coordinates(torch.from_numpy(t)).to(path.start)
-        return restricted.heights(coordinates).cpu().numpy()
+        return restricted.values(coordinates).cpu().numpy()
 
     grid = t.numpy()
-    on_grid = heights(grid) if profile is None else profile.cpu().numpy()
-    refined_t, refined_height = refine_maximum(heights, grid, on_grid, refinements)
+    on_grid = values(grid) if profile is None else profile.cpu().numpy()
+    refined_t, refined_height = refine_maximum(values, grid, on_grid, refinements)
     return FoundPath(
         path=path,
         t=grid,
@@ -151,22 +151,22 @@ def measure(
         refined_t=refined_t,
         length=path.length(),
         history=history,
-        evaluations=Evaluations(evaluations.heights, evaluations.gradients),
+        evaluations=Evaluations(evaluations.values, evaluations.gradients),
         outcome=outcome,
         start_heights=(refined_height,),
     )
 
 
-class HeightsAt(Protocol):
-    """A profile's heights at any t [n], as float64 [n]."""
+class ValuesAt(Protocol):
+    """A profile's values at any t [n], as float64 [n]."""
 
     def __call__(self, t: NDArray[np.float64], /) -> NDArray[np.float64]:
-        """Return the heights [n]."""
+        """Return the values [n]."""
         ...
 
 
 def refine_maximum(
-    heights: HeightsAt,
+    values: ValuesAt,
     t: NDArray[np.float64],
     profile: NDArray[np.float64],
     refinements: int = REFINEMENTS,
@@ -178,9 +178,9 @@ def refine_maximum(
     narrower than a grid step that no grid point has noticed stays hidden.
 
     Args:
-        heights: evaluates the profile at any t.
+        values: evaluates the profile at any t.
         t: the grid, increasing, [T].
-        profile: the heights on the grid, [T].
+        profile: the values on the grid, [T].
         refinements: golden sections; 0 return the grid's maximum.
 
     >>> grid = np.linspace(0, 1, 6)
@@ -194,17 +194,17 @@ def refine_maximum(
     tops = _grid_maxima(profile)
     low, high = t[np.maximum(tops - 1, 0)], t[np.minimum(tops + 1, len(t) - 1)]
     inner, outer = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-    both = heights(np.concatenate([inner, outer]))
+    both = values(np.concatenate([inner, outer]))
     at_inner, at_outer = both[: len(tops)], both[len(tops) :]
     for _ in range(refinements):
         left = at_inner > at_outer
-        for where, values in ((inner, at_inner), (outer, at_outer)):
-            top = int(values.argmax())
-            if values[top] > best:
-                best_t, best = float(where[top]), float(values[top])
+        for where, found in ((inner, at_inner), (outer, at_outer)):
+            top = int(found.argmax())
+            if found[top] > best:
+                best_t, best = float(where[top]), float(found[top])
         low, high = np.where(left, low, inner), np.where(left, outer, high)
         new = np.where(left, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
-        at_new = heights(new)
+        at_new = values(new)
         inner, outer = np.where(left, new, outer), np.where(left, inner, new)
         at_inner, at_outer = np.where(left, at_new, at_outer), np.where(left, at_inner, at_new)
     return best_t, best

@@ -28,7 +28,7 @@ ALONG = 0.1  # of its largest gradient: a first chain with smaller forces lies a
 class ImageChainFinder(PathFinder):
     """Moves images along the force across the chain until none is left.
 
-    All scales come from the problem, so that nothing changes when heights or lengths are measured
+    All scales come from the problem, so that nothing changes when values or lengths are measured
     in other units: forces are compared with the largest one of the first chain (or, where that lies
     along its valley already and its forces are small, with its largest gradient), steps with the
     distance of the ends. The path is a cubic spline through the images, at equally spaced t; the
@@ -39,11 +39,12 @@ class ImageChainFinder(PathFinder):
     Attributes:
         images: how many, ends included.
         steps: at most; each evaluates every inner image once.
-        tolerance: stop when every image's force is below this share of the first chain's largest.
-        climb_below: the highest image climbs once every force is below this share of the first
+        tolerance: stop when every image's force is below this fraction of the first chain's
+            largest.
+        climb_below: the highest image climbs once every force is below this fraction of the first
             chain's largest; 0 for never, 1 for at once.
         optimizer: "lbfgs" (projected, no line search) or "fire", one state for the whole chain.
-        max_step: the longest step of the whole chain, as a share of the ends' distance.
+        max_step: the longest step of the whole chain, as a fraction of the ends' distance.
         until: "converged" to stop at the tolerance, "settled" to stop also once the height has
             settled.
         settle_tolerance: as in `CurveFinder`.
@@ -112,7 +113,7 @@ class ImageChainFinder(PathFinder):
         outcome, history = search.run(), search.record.history()
         t = torch.linspace(0, 1, self.points, dtype=torch.float64, device=start.device)
         along = landscape.restrict(search.path.subspace)
-        profile = along.heights(search.path.coordinates(t).to(start))
+        profile = along.values(search.path.coordinates(t).to(start))
         if float(profile.max()) > history.heights[0]:
             # higher between the images than the first images are: perhaps than the first path
             grid = self.points, self.refinements
@@ -135,7 +136,7 @@ class _ChainSearch:
         self.finder, self.landscape, self.callback = finder, landscape, callback
         self.images, self.gaps = images, images.new_ones(len(images) - 1)
         self.record = Record(landscape.evaluations, finder.settle_tolerance, finder.settle_steps)
-        self._at_ends = landscape.heights(images[[0, -1]])
+        self._at_ends = landscape.values(images[[0, -1]])
         self.best: Chain | None = None
         self._longest = finder.max_step * float((images[-1] - images[0]).norm())
         self._first_largest = self._first_norm = math.nan  # of the first chain's forces
@@ -154,12 +155,12 @@ class _ChainSearch:
         """Move the images until the search ends, and say how it did."""
         step = 0
         while True:
-            heights, gradients = self.landscape.heights_and_gradients(self.images[1:-1])
-            heights = torch.cat([self._at_ends[:1], heights, self._at_ends[1:]])
-            self.record.add(step, heights)
-            if not bool(torch.isfinite(heights).all() and torch.isfinite(gradients).all()):
+            values, gradients = self.landscape.values_and_gradients(self.images[1:-1])
+            values = torch.cat([self._at_ends[:1], values, self._at_ends[1:]])
+            self.record.add(step, values)
+            if not bool(torch.isfinite(values).all() and torch.isfinite(gradients).all()):
                 return Outcome.DIVERGED
-            chain = Chain(self.images, heights, gradients, self.gaps)
+            chain = Chain(self.images, values, gradients, self.gaps)
             forces, largest, climber = self._forces(chain)
             # a climbing chain may rise: its last state is the answer, not its lowest
             if climber is not None or self.best is None or chain.height < self.best.height:
@@ -177,7 +178,7 @@ class _ChainSearch:
 
     def _forces(self, chain: Chain) -> tuple[Tensor, float, int | None]:
         """Return the forces [m, d], the largest one's norm, and which image climbs."""
-        finder, heights = self.finder, chain.heights
+        finder, values = self.finder, chain.values
         forces = finder._forces(chain)
         largest = float(forces.norm(dim=1).max())
         if math.isnan(self._first_largest):
@@ -188,9 +189,9 @@ class _ChainSearch:
             self._first_norm = float(measure.norm())
             self._steps = projected_steps(finder.optimizer, self._longest, self._first_norm)
         self._climbs = self._climbs or largest <= finder.climb_below * self._first_largest
-        highest = int(heights[1:-1].argmax())
+        highest = int(values[1:-1].argmax())
         # a chain whose end is highest has no pass to climb to
-        is_pass = bool(heights[highest + 1] > heights[[0, -1]].max())
+        is_pass = bool(values[highest + 1] > values[[0, -1]].max())
         if not (self._climbs and finder.climb_below > 0 and is_pass and self._is_complete):
             return forces, largest, None
         forces[highest] = chain.climbing_force(highest)
@@ -217,15 +218,15 @@ class _ChainSearch:
     def _grows(self, step: int, largest: float, outcome: Outcome | None) -> bool:
         """Insert an image if the chain is relaxed and lacks one; return whether it was done.
 
-        A chain that does not relax gets no more than its share of the steps, since with too few
+        A chain that does not relax gets no more than its fraction of the steps, since with too few
         images it may never do; the lowest chain seen is the one that gets the image.
         """
         finder = self.finder
         spent = len(self.images) == finder._most_images or step == finder.steps
         if spent or self.best is None or outcome is Outcome.STOPPED:
             return False
-        share = finder.steps // (1 + finder._most_images - finder.images)
-        relaxed = largest <= RELAXED * self._first_largest or step - self._inserted_at >= share
+        fraction = finder.steps // (1 + finder._most_images - finder.images)
+        relaxed = largest <= RELAXED * self._first_largest or step - self._inserted_at >= fraction
         if outcome is None and (self._looked_into or not relaxed):
             return False
         grown = finder._grown(self.landscape, self.best)

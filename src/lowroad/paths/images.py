@@ -23,46 +23,46 @@ def through_images(chain: Tensor, gaps: Tensor | None = None) -> Path:
 
 
 class Chain:
-    """Images, heights, gradients, and tangents by the improved rule.
+    """Images, values, gradients, and tangents by the improved rule.
 
     The tangent points to the higher neighbour; at an extremum it is the mixture of both sides
     weighted by the height differences. Source: Henkelman & Jónsson 2000, Eqs. (8) to (11).
 
     Args:
         x: images [m + 2, d], ends included.
-        heights: [m + 2], ends included.
+        values: [m + 2], ends included.
         gradients: of the inner images [m, d].
         gaps: the wanted distances between images, in units of the first chain's, [m + 1]; equal
             when not given.
     """
 
     def __init__(
-        self, x: Tensor, heights: Tensor, gradients: Tensor, gaps: Tensor | None = None
+        self, x: Tensor, values: Tensor, gradients: Tensor, gaps: Tensor | None = None
     ) -> None:
-        self.x, self.heights, self.gradients = x, heights, gradients
+        self.x, self.values, self.gradients = x, values, gradients
         self.gaps = x.new_ones(len(x) - 1) if gaps is None else gaps
         steps = x.diff(dim=0)
         self.lengths = steps.norm(dim=1).clamp(min=torch.finfo(x.dtype).tiny)
         back, ahead = steps[:-1], steps[1:]
-        down = (heights[1:-1] - heights[:-2]).abs()
-        up = (heights[2:] - heights[1:-1]).abs()
+        down = (values[1:-1] - values[:-2]).abs()
+        up = (values[2:] - values[1:-1]).abs()
         larger, smaller = torch.maximum(down, up), torch.minimum(down, up)
-        next_higher = heights[2:] > heights[:-2]
-        rising = (heights[2:] > heights[1:-1]) & (heights[1:-1] > heights[:-2])
-        falling = (heights[2:] < heights[1:-1]) & (heights[1:-1] < heights[:-2])
-        ahead_share = torch.where(next_higher, larger, smaller)
-        back_share = torch.where(next_higher, smaller, larger)
+        next_higher = values[2:] > values[:-2]
+        rising = (values[2:] > values[1:-1]) & (values[1:-1] > values[:-2])
+        falling = (values[2:] < values[1:-1]) & (values[1:-1] < values[:-2])
+        ahead_fraction = torch.where(next_higher, larger, smaller)
+        back_fraction = torch.where(next_higher, smaller, larger)
         flat = larger == 0
-        ahead_share = torch.where(rising | flat, 1.0, torch.where(falling, 0.0, ahead_share))
-        back_share = torch.where(falling | flat, 1.0, torch.where(rising, 0.0, back_share))
-        tangents = ahead_share[:, None].to(x) * ahead + back_share[:, None].to(x) * back
+        ahead_fraction = torch.where(rising | flat, 1.0, torch.where(falling, 0.0, ahead_fraction))
+        back_fraction = torch.where(falling | flat, 1.0, torch.where(rising, 0.0, back_fraction))
+        tangents = ahead_fraction[:, None].to(x) * ahead + back_fraction[:, None].to(x) * back
         norms = tangents.norm(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
         self.tangents = tangents / norms
 
     @property
     def height(self) -> float:
         """The highest image's height."""
-        return float(self.heights.max())
+        return float(self.values.max())
 
     def across(self) -> Tensor:
         """Return −∇L without its part along the tangent, [m, d]."""

@@ -59,16 +59,16 @@ class Path:
         """Return the points θ(t_i) as [n, d] for `t` [n]."""
         return self.subspace.points(self.coordinates(t))
 
-    def heights(self, landscape: Landscape, t: Tensor) -> Tensor:
+    def values(self, landscape: Landscape, t: Tensor) -> Tensor:
         """Return the profile L(θ(t_i)) as float64 [n] on any grid `t` [n].
 
         >>> from lowroad.landscapes import CurvyValley
         >>> from lowroad.paths.basis import SineBasis
         >>> surface = CurvyValley()
-        >>> Path.straight(*surface.ends, SineBasis(0)).heights(surface, torch.tensor([0.0, 0.5]))
+        >>> Path.straight(*surface.ends, SineBasis(0)).values(surface, torch.tensor([0.0, 0.5]))
         tensor([0., 1.], dtype=torch.float64)
         """
-        return landscape.restrict(self.subspace).heights(self.coordinates(t).to(self.start))
+        return landscape.restrict(self.subspace).values(self.coordinates(t).to(self.start))
 
     def with_coefficients(self, coefficients: Tensor) -> Path:
         """Return the path of the same ends and family with other coefficients [m, d]."""

@@ -27,12 +27,12 @@ class Record:
         self._floor = np.inf
         self._lowest: list[float] = []  # of the rows since the last `begin_anew`
 
-    def add(self, step: int, heights: Tensor) -> None:
-        """Add the heights [T] of a path that is `step` steps old."""
-        height, spent = float(heights.max()), self._evaluations
-        total = float(heights.sum())
-        self._rows.append((step, height, total, spent.gradients, spent.heights))
-        self._floor = min(self._floor, float(heights[0]), float(heights[-1]))
+    def add(self, step: int, values: Tensor) -> None:
+        """Add the values [T] of a path that is `step` steps old."""
+        height, spent = float(values.max()), self._evaluations
+        total = float(values.sum())
+        self._rows.append((step, height, total, spent.gradients, spent.values))
+        self._floor = min(self._floor, float(values[0]), float(values[-1]))
         lowest = self._lowest[-1] if self._lowest else np.inf
         self._lowest.append(min(lowest, height))
 

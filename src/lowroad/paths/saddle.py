@@ -15,7 +15,7 @@ from lowroad.paths.projected_steps import ProjectedLbfgs
 
 KRYLOV = 12  # Hessian products for the lowest mode at each step, at most
 FINAL_KRYLOV = 60  # for counting negative curvatures at the end, at most
-DIFFERENCE = 1e-4  # length of a difference, as a share of the ends' distance
+DIFFERENCE = 1e-4  # length of a difference, as a fraction of the ends' distance
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Saddle:
 
     Attributes:
         point: [d].
-        height: its height.
+        value: the landscape's value there.
         gradient_norm: |∇L| there.
         mode: the direction of the lowest curvature, of unit length, [d].
         curvatures: the lowest two curvatures, lowest first (one in one dimension).
@@ -32,11 +32,11 @@ class Saddle:
             all are looked at; beyond, the 60 that a Lanczos process sees, the extreme ones first.
         evaluations: what it cost.
         outcome: whether the gradient fell below the tolerance; where the search left what has
-            finite heights, the rest is of the last point that has one.
+            finite values, the rest is of the last point that has one.
     """
 
     point: Tensor
-    height: float
+    value: float
     gradient_norm: float
     mode: Tensor
     curvatures: tuple[float, ...]
@@ -67,7 +67,7 @@ def refine_saddle(
 
     Raises:
         ValueError: when the tolerance is not positive, `steps` is below 1, or the landscape has no
-            finite height or gradient at the path's peak.
+            finite value or gradient at the path's peak.
 
     >>> from lowroad.landscapes import MullerBrown
     >>> from lowroad.paths import ElasticBandFinder
@@ -88,11 +88,11 @@ def refine_saddle(
     distance = float((found.path.end - found.path.start).norm())
     stepper = ProjectedLbfgs(0.05 * distance)
     outcome = Outcome.BUDGET_SPENT
-    height, gradient = counted.height_and_gradient(x)
-    if not _is_finite(height, gradient):
+    value, gradient = counted.value_and_gradient(x)
+    if not _is_finite(value, gradient):
         raise ValueError(
-            f"expected a finite height and gradient at the path's highest point, at t = "
-            f"{found.refined_t:.4g}, got the height {height}: there is no slope to climb on"
+            f"expected a finite value and gradient at the path's highest point, at t = "
+            f"{found.refined_t:.4g}, got the value {value}: there is no slope to climb on"
         )
     for step in range(steps + 1):
         if float(gradient.norm()) <= tolerance:
@@ -103,11 +103,11 @@ def refine_saddle(
         mode = modes[0]
         force = 2 * (gradient @ mode) * mode - gradient
         moved = x + stepper.step(force[None])[0]
-        there = counted.height_and_gradient(moved)
+        there = counted.value_and_gradient(moved)
         if not _is_finite(*there):
             outcome = Outcome.DIVERGED
             break
-        x, (height, gradient) = moved, there
+        x, (value, gradient) = moved, there
     # nearly the mode, with a little of every other one; a fixed vector, so nothing is drawn
     seed = (
         mode
@@ -119,7 +119,7 @@ def refine_saddle(
     noise = 1e-5 * max(abs(c) for c in curvatures)
     return Saddle(
         point=x,
-        height=height,
+        value=value,
         gradient_norm=float(gradient.norm()),
         mode=modes[0],
         curvatures=tuple(curvatures[:2]),
@@ -129,8 +129,8 @@ def refine_saddle(
     )
 
 
-def _is_finite(height: float, gradient: Tensor) -> bool:
-    return math.isfinite(height) and bool(torch.isfinite(gradient).all())
+def _is_finite(value: float, gradient: Tensor) -> bool:
+    return math.isfinite(value) and bool(torch.isfinite(gradient).all())
 
 
 def _lowest_modes(
@@ -147,7 +147,7 @@ def _lowest_modes(
     while True:
         basis = torch.stack(vectors)
         probes = torch.stack([x + step * basis[-1], x - step * basis[-1]])
-        _, gradients = landscape.heights_and_gradients(probes)
+        _, gradients = landscape.values_and_gradients(probes)
         products.append((gradients[0] - gradients[1]) / (2 * step))
         reduced = basis.double() @ torch.stack(products).double().T
         values, combinations = torch.linalg.eigh((reduced + reduced.T) / 2)

@@ -16,7 +16,7 @@ from lowroad.paths.path import Path
 WAVES = 3  # sines of a random bulge
 
 
-def bulged(start: Tensor, end: Tensor, share: float, generator: torch.Generator) -> Path:
+def bulged(start: Tensor, end: Tensor, fraction: float, generator: torch.Generator) -> Path:
     """Return the straight line with a random bulge across it.
 
     θ(t) = (1 − t) start + t end + Σ_{n ≤ 3} b_n sin(nπt), with b_n normal, falling as 1/n and
@@ -25,7 +25,7 @@ def bulged(start: Tensor, end: Tensor, share: float, generator: torch.Generator)
     Args:
         start: [d].
         end: [d].
-        share: the bulge's largest distance from the line, as a share of the ends' distance.
+        fraction: the bulge's largest distance from the line, as a fraction of the ends' distance.
         generator: draws b.
 
     >>> start, end = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
@@ -46,7 +46,7 @@ def bulged(start: Tensor, end: Tensor, share: float, generator: torch.Generator)
     basis = SineBasis(WAVES)
     shapes = basis.values(torch.linspace(0, 1, 101, dtype=torch.float64)).to(start)
     farthest = ((shapes @ (across @ across.T)) * shapes).sum(1).max().sqrt()
-    return Path(start, end, across * (share * distance / farthest), basis)
+    return Path(start, end, across * (fraction * distance / farthest), basis)
 
 
 def split_generator(generator: torch.Generator, count: int) -> list[torch.Generator]:
@@ -62,7 +62,7 @@ def lowest(found: Sequence[FoundPath]) -> FoundPath:
         found, key=lambda each: float(torch.tensor(each.refined_height).nan_to_num(torch.inf))
     )
     evaluations = Evaluations(
-        sum(each.evaluations.heights for each in found),
+        sum(each.evaluations.values for each in found),
         sum(each.evaluations.gradients for each in found),
     )
     return replace(best, start_heights=heights, evaluations=evaluations)

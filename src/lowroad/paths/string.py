@@ -45,6 +45,6 @@ def evenly_spaced(chain: Tensor) -> Tensor:
     places = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
     wanted = torch.linspace(0, 1, len(chain), dtype=chain.dtype, device=chain.device) * places[-1]
     right = torch.searchsorted(places, wanted[1:-1]).clamp(1, len(chain) - 1)
-    share = (wanted[1:-1] - places[right - 1]) / (places[right] - places[right - 1])
-    inner = torch.lerp(chain[right - 1], chain[right], share[:, None])
+    fraction = (wanted[1:-1] - places[right - 1]) / (places[right] - places[right - 1])
+    inner = torch.lerp(chain[right - 1], chain[right], fraction[:, None])
     return torch.cat([chain[:1], inner, chain[-1:]])

@@ -19,19 +19,19 @@ class Slope:
     Attributes:
         value: the objective.
         gradient: by the coefficients, [m, d].
-        heights: the landscape's heights at the objective's inner points.
+        values: the landscape's values at the objective's inner points.
     """
 
     value: float
     gradient: Tensor
-    heights: Tensor
+    values: Tensor
 
 
 class TotalLoss:
     """Σ_i L(θ(t_i)) + λ Σ_i |θ(t_{i+1}) − θ(t_i)|² over the inner points of a grid: Eq. (4).
 
     The gradient of the first term by b_j is Σ_i φ_j(t_i) ∇L(θ(t_i)). The second term has a closed
-    form, λ (|end − start|²/(T−1) + Σ_jk A_jk b_j·b_k). The ends' heights are constants and left
+    form, λ (|end − start|²/(T−1) + Σ_jk A_jk b_j·b_k). The ends' values are constants and left
     out, and so is the penalty of the line itself.
 
     Args:
@@ -43,22 +43,22 @@ class TotalLoss:
     def __init__(self, path: Path, points: int, smoothness: float) -> None:
         t = torch.linspace(0, 1, points, dtype=torch.float64, device=path.start.device)
         self._inner = path.coordinates(t)[1:-1].to(path.start)
-        self._pull = (smoothness * penalty_matrix(path.basis, t)).to(path.start)
+        self._penalty = (smoothness * penalty_matrix(path.basis, t)).to(path.start)
 
     def slope(self, landscape: Landscape, path: Path) -> Slope:
-        """Return value, gradient and heights at `path`, on all of the data or a batch."""
+        """Return objective, gradient and landscape values at `path`, on all data or a batch."""
         restricted = landscape.restrict(path.subspace)
-        heights, by_subspace = restricted.heights_and_subspace_gradients(self._inner)
-        pulled = self._pull @ path.coefficients
-        penalty = (pulled * path.coefficients).sum(dtype=torch.float64)
-        return Slope(float(heights.sum() + penalty), by_subspace[2:] + 2 * pulled, heights)
+        values, by_subspace = restricted.values_and_subspace_gradients(self._inner)
+        half_gradient = self._penalty @ path.coefficients
+        penalty = (half_gradient * path.coefficients).sum(dtype=torch.float64)
+        return Slope(float(values.sum() + penalty), by_subspace[2:] + 2 * half_gradient, values)
 
     def value(self, landscape: Landscape, path: Path) -> tuple[float, Tensor]:
-        """Return the value and the heights at `path`, without gradients."""
-        heights = landscape.restrict(path.subspace).heights(self._inner)
-        pulled = self._pull @ path.coefficients
-        penalty = (pulled * path.coefficients).sum(dtype=torch.float64)
-        return float(heights.sum() + penalty), heights
+        """Return the objective and the landscape values at `path`, without gradients."""
+        values = landscape.restrict(path.subspace).values(self._inner)
+        half_gradient = self._penalty @ path.coefficients
+        penalty = (half_gradient * path.coefficients).sum(dtype=torch.float64)
+        return float(values.sum() + penalty), values
 
 
 def penalty_matrix(basis: Basis, t: Tensor) -> Tensor:

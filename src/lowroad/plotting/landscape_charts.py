@@ -118,9 +118,9 @@ def plane_chart(plane: xr.Dataset) -> go.Figure:
     height = _pixels(shown) + below
     figure = go.Figure()
     if below:
-        share = below / height
+        fraction = below / height
         figure.set_subplots(
-            2, 1, row_heights=[1 - share, share], vertical_spacing=70 / height
+            2, 1, row_heights=[1 - fraction, fraction], vertical_spacing=70 / height
         )  # the title of the upper axis stands between
     _add_map(figure, shown)
     for mark in shown.marks:
@@ -141,7 +141,7 @@ def plane_chart(plane: xr.Dataset) -> go.Figure:
     if below:
         figure.update_xaxes(title_text="t", row=2, col=1)
         figure.update_yaxes(title_text="distance", rangemode="tozero", row=2, col=1)
-        bar = _BAR | {"len": 0.85 * (1 - share), "y": 1 - (1 - share) / 2}
+        bar = _BAR | {"len": 0.85 * (1 - fraction), "y": 1 - (1 - fraction) / 2}
         figure.update_traces(colorbar=bar, selector={"type": "contour"})
     return _layout(figure, height)
 

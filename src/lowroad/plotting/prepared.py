@@ -259,7 +259,7 @@ def surface_map(
     def heights(places: NDArray[np.float64]) -> NDArray[np.float64]:
         flat = torch.from_numpy(places.reshape(-1, 2))
         flat = flat.to(dtype=landscape.dtype, device=landscape.device)
-        return landscape.heights(flat).cpu().numpy().reshape(places.shape[:-1])
+        return landscape.values(flat).cpu().numpy().reshape(places.shape[:-1])
 
     def placed(name: str, found: FoundPath) -> PlacedPath:
         images = found.path(_knots(found.path)).double().cpu().numpy()

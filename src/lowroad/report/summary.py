@@ -330,7 +330,7 @@ def paths_on_two_wells(seed: int) -> SurfacePaths:
     y = np.linspace(surface.window[2], surface.window[3], 111)
     columns, rows = np.meshgrid(x, y)
     grid = torch.from_numpy(np.stack([columns.ravel(), rows.ravel()], axis=1))
-    heights = surface.heights(grid).numpy().reshape(columns.shape)
+    heights = surface.values(grid).numpy().reshape(columns.shape)
 
     paths = []
     for smoothness in SMOOTHNESS:

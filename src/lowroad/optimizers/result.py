@@ -17,29 +17,29 @@ from lowroad.outcome import Outcome
 
 @dataclass(frozen=True)
 class History:
-    """The curve of a run: heights after each recorded step, the start included.
+    """The curve of a run: values after each recorded step, the start included.
 
     Attributes:
         steps: epochs or iterations done, int64 [r], from 0.
-        heights: float64 [r].
-        validation_heights: float64 [r], or None without a validation landscape.
+        values: float64 [r].
+        validation_values: float64 [r], or None without a validation landscape.
     """
 
     steps: npt.NDArray[np.int64]
-    heights: npt.NDArray[np.float64]
-    validation_heights: npt.NDArray[np.float64] | None
+    values: npt.NDArray[np.float64]
+    validation_values: npt.NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)
-class Minimum:
+class OptimizationResult:
     """The best that an optimizer found.
 
     Attributes:
-        point: the best point seen by the landscape's own height, [d].
-        height: its height.
+        point: the best point seen by the landscape's own value, [d].
+        value: its value.
         step: the epoch or iteration at which it was seen.
         validation_point: the best point by the validation landscape (early stopping), [d].
-        validation_height: its height on the validation landscape.
+        validation_value: its value on the validation landscape.
         validation_step: the epoch or iteration at which it was seen.
         history: the curve.
         evaluations: what the search cost, without the validation's.
@@ -47,10 +47,10 @@ class Minimum:
     """
 
     point: Tensor
-    height: float
+    value: float
     step: int
     validation_point: Tensor | None
-    validation_height: float | None
+    validation_value: float | None
     validation_step: int | None
     history: History
     evaluations: Evaluations
@@ -63,16 +63,16 @@ class Progress:
 
     Attributes:
         step: epochs or iterations done.
-        height: the current height; for an ensemble the lowest.
-        validation_height: likewise on the validation landscape, or None.
+        value: the current value; for an ensemble the lowest.
+        validation_value: likewise on the validation landscape, or None.
         snapshot: returns the state to resume from, as tensors, numbers, lists and dictionaries
             that `torch.save` takes and `torch.load(weights_only=True)` gives back. Given as
             `resume=` to the same call, the run ends in the same bits as an uninterrupted one.
     """
 
     step: int
-    height: float
-    validation_height: float | None
+    value: float
+    validation_value: float | None
     snapshot: Callable[[], dict[str, Any]]
 
 
@@ -83,14 +83,14 @@ Callback = Callable[[Progress], bool | None]
 class Best:
     """The lowest point seen so far."""
 
-    height: float = float("inf")
+    value: float = float("inf")
     point: Tensor | None = None
     step: int = 0
 
-    def see(self, height: float, point: Tensor, step: int) -> bool:
+    def see(self, value: float, point: Tensor, step: int) -> bool:
         """Keep a copy of `point` if it is lower than all before, and say whether it was."""
-        if height < self.height:
-            self.height, self.point, self.step = height, point.clone(), step
+        if value < self.value:
+            self.value, self.point, self.step = value, point.clone(), step
             return True
         return False
 
@@ -100,39 +100,39 @@ class Record:
     """One run's curve and best points, kept as the run goes on."""
 
     steps: list[int] = field(default_factory=list)
-    heights: list[float] = field(default_factory=list)
-    validation_heights: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    validation_values: list[float] = field(default_factory=list)
     best: Best = field(default_factory=Best)
     best_validation: Best = field(default_factory=Best)
 
     def add(
-        self, step: int, point: Tensor, height: float, validation: Landscape | None
+        self, step: int, point: Tensor, value: float, validation: Landscape | None
     ) -> float | None:
-        """Record the point [d] reached after `step` and return its validation height."""
+        """Record the point [d] reached after `step` and return its validation value."""
         self.steps.append(step)
-        self.heights.append(height)
-        self.best.see(height, point, step)
+        self.values.append(value)
+        self.best.see(value, point, step)
         if validation is None:
             return None
-        validation_height = validation.height(point)
-        self.validation_heights.append(validation_height)
-        self.best_validation.see(validation_height, point, step)
-        return validation_height
+        validation_value = validation.value(point)
+        self.validation_values.append(validation_value)
+        self.best_validation.see(validation_value, point, step)
+        return validation_value
 
-    def minimum(
+    def result(
         self, start: Tensor, evaluations: Evaluations, outcome: Outcome, validated: bool
-    ) -> Minimum:
-        """Return the record as a `Minimum`; `start` stands in where no height was finite."""
+    ) -> OptimizationResult:
+        """Return the result; its point is `start` where no value was finite."""
         best, other = self.best, self.best_validation
-        curve = np.array(self.validation_heights) if validated else None
-        return Minimum(
+        curve = np.array(self.validation_values) if validated else None
+        return OptimizationResult(
             point=start.clone() if best.point is None else best.point,
-            height=best.height,
+            value=best.value,
             step=best.step,
             validation_point=other.point,
-            validation_height=other.height if validated else None,
+            validation_value=other.value if validated else None,
             validation_step=other.step if validated else None,
-            history=History(np.array(self.steps, dtype=np.int64), np.array(self.heights), curve),
+            history=History(np.array(self.steps, dtype=np.int64), np.array(self.values), curve),
             evaluations=evaluations,
             outcome=outcome,
         )
@@ -141,8 +141,8 @@ class Record:
         """Return the record as plain data."""
         return {
             "steps": list(self.steps),
-            "heights": list(self.heights),
-            "validation_heights": list(self.validation_heights),
+            "values": list(self.values),
+            "validation_values": list(self.validation_values),
             "best": vars(self.best).copy(),
             "best_validation": vars(self.best_validation).copy(),
         }
@@ -152,8 +152,8 @@ class Record:
         """Return the record that `state` was made of."""
         return cls(
             list(state["steps"]),
-            list(state["heights"]),
-            list(state["validation_heights"]),
+            list(state["values"]),
+            list(state["validation_values"]),
             Best(**state["best"]),
             Best(**state["best_validation"]),
         )

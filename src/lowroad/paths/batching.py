@@ -17,10 +17,10 @@ T = TypeVar("T")
 AT_ONCE = 256  # searches side by side: each has a thread
 
 
-def run_together(landscape: Landscape, searches: Sequence[Callable[[Landscape], T]]) -> list[T]:
+def run_batched(landscape: Landscape, searches: Sequence[Callable[[Landscape], T]]) -> list[T]:
     """Return what each search makes of the landscape.
 
-    On a `batched` landscape every search runs up to its next request for heights; when all have
+    On a `batched` landscape every search runs up to its next request for values; when all have
     made one, the requests are evaluated in one call, in the order of the searches, and each goes on
     with its own rows. A search has a thread of its own to be left and taken up again, but only one
     of all threads runs at any time: what a search sees and the order of all that happens do not
@@ -36,8 +36,8 @@ def run_together(landscape: Landscape, searches: Sequence[Callable[[Landscape], 
     >>> from lowroad.landscapes import FunctionLandscape
     >>> calls = []
     >>> bowl = FunctionLandscape(lambda x: (calls.append(len(x)), (x**2).sum(1))[1], dimension=1)
-    >>> at = lambda x: lambda landscape: landscape.height(torch.tensor([x], dtype=torch.float64))
-    >>> run_together(bowl, [at(1.0), at(2.0), at(3.0)]), calls
+    >>> at = lambda x: lambda landscape: landscape.value(torch.tensor([x], dtype=torch.float64))
+    >>> run_batched(bowl, [at(1.0), at(2.0), at(3.0)]), calls
     ([1.0, 4.0, 9.0], [3])
     """
     if not landscape.batched or len(searches) < 2:
@@ -79,7 +79,7 @@ class _Strand(Landscape, Generic[T]):
 
     def __init__(self, landscape: Landscape, search: Callable[[Landscape], T]) -> None:
         self._landscape, self._search = landscape, search
-        self.dimension, self.items = landscape.dimension, landscape.items
+        self.dimension, self.samples = landscape.dimension, landscape.samples
         self.dtype, self.device = landscape.dtype, landscape.device
         self._requests: SimpleQueue[_Request | None] = SimpleQueue()
         self._answers: SimpleQueue[Any] = SimpleQueue()
@@ -122,12 +122,12 @@ class _Strand(Landscape, Generic[T]):
             raise answer
         return answer
 
-    def heights(self, points: Tensor) -> Tensor:
-        """Return the heights [n], evaluated together with other searches'."""
+    def values(self, points: Tensor) -> Tensor:
+        """Return the values [n], evaluated together with other searches'."""
         return self._ask(points, with_gradients=False)
 
-    def heights_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return heights [n] and gradients [n, d], evaluated together with other searches'."""
+    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values [n] and gradients [n, d], evaluated together with other searches'."""
         return self._ask(points, with_gradients=True)
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
@@ -136,7 +136,7 @@ class _Strand(Landscape, Generic[T]):
 
 
 def _answers(landscape: Landscape, requests: Sequence[_Request]) -> list[Any]:
-    """Return heights, or heights and gradients, or the exception that answers each request."""
+    """Return values, or values and gradients, or the exception that answers each request."""
     answers: list[Any] = [None] * len(requests)
     for with_gradients in (False, True):
         chosen = [i for i, r in enumerate(requests) if r.with_gradients is with_gradients]
@@ -151,7 +151,7 @@ def _answers(landscape: Landscape, requests: Sequence[_Request]) -> list[Any]:
 def _evaluated(
     landscape: Landscape, points: Sequence[Tensor], with_gradients: bool
 ) -> Sequence[Any]:
-    evaluate = landscape.heights_and_gradients if with_gradients else landscape.heights
+    evaluate = landscape.values_and_gradients if with_gradients else landscape.values
     sizes = [len(each) for each in points]
     try:
         evaluated = evaluate(torch.cat(list(points)))
@@ -162,5 +162,5 @@ def _evaluated(
         return [_evaluated(landscape, [each], with_gradients)[0] for each in points]
     if isinstance(evaluated, Tensor):
         return evaluated.split(sizes)
-    heights, gradients = evaluated
-    return list(zip(heights.split(sizes), gradients.split(sizes), strict=True))
+    values, gradients = evaluated
+    return list(zip(values.split(sizes), gradients.split(sizes), strict=True))

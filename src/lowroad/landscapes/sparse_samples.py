@@ -8,26 +8,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-AT_ONCE = 1000  # items that are looked through together, in cache
-STRIP = 2500  # items that are multiplied by the same features: with fewer, products are slower
-WORTH = 0.9  # of the features that items reach on average: with more, the order is left as it is
+AT_ONCE = 1000  # samples that are looked through together, in cache
+BLOCK = 2500  # samples that are multiplied by the same features: with fewer, products are slower
+WORTH = 0.9  # of the features that samples reach on average: with more, the order is left as it is
 
 
 @dataclass(frozen=True)
-class SparseItems:
-    """Items of data, those of few features first, so that pieces of them are narrow.
+class SparseSamples:
+    """Samples of data, those of few features first, so that chunks of them are narrow.
 
-    Features are put in the order of how many items have them, items in the order of the last
-    feature that they have: a piece is no wider than its last item reaches. A product with it passes
-    over zeros alone.
+    Features are put in the order of how many samples have them, samples in the order of the last
+    feature that they have: a chunk is no wider than its last sample reaches. A product with it
+    passes over zeros only.
 
     Attributes:
         features: [n, f].
         targets: [n, ...].
-        columns: which feature each column of `features` is, [f]; None where they, and the items,
+        columns: which feature each column of `features` is, [f]; None where they, and the samples,
             are in the order in which they came, since that saves nothing.
-        places: where the items are that came in another order, [n].
-        reach: how many of the columns an item reaches, [n], on the CPU.
+        places: where the samples are that came in another order, [n].
+        reach: how many of the columns a sample reaches, [n], on the CPU.
     """
 
     features: Tensor
@@ -38,8 +38,8 @@ class SparseItems:
 
     @classmethod
     @torch.inference_mode(False)  # what is made there would be of no use outside
-    def of(cls, inputs: Tensor, targets: Tensor) -> SparseItems:
-        """Return the items of `inputs` [n, ...], copied where another order is worth it."""
+    def of(cls, inputs: Tensor, targets: Tensor) -> SparseSamples:
+        """Return the samples of `inputs` [n, ...], copied where another order is worth it."""
         features = inputs.flatten(1)
         width = features.shape[1]
         parts = features.split(AT_ONCE)
@@ -58,26 +58,26 @@ class SparseItems:
         targets = targets.index_select(0, order)
         return cls(arranged, targets, columns, _inverse(order), reach[order].cpu())
 
-    def at(self, rows: Tensor) -> SparseItems:
-        """Return some of the items, by their numbers in the order in which they came."""
+    def at(self, rows: Tensor) -> SparseSamples:
+        """Return some of the samples, by their numbers in the order in which they came."""
         places = self.places[rows]
         order = torch.arange(len(rows), device=rows.device)
         if self.columns is not None:
             places, order = places.sort()
         features, targets = self.features.index_select(0, places), self.targets[places]
         reach = self.reach[places.cpu()]
-        return SparseItems(features, targets, self.columns, _inverse(order), reach)
+        return SparseSamples(features, targets, self.columns, _inverse(order), reach)
 
-    def pieces(self, size: int) -> Iterator[tuple[list[Tensor], Tensor]]:
-        """Yield the features and the targets [m, ...] of `size` items after another.
+    def chunks(self, size: int) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Yield the features and the targets [m, ...] of `size` samples after another.
 
-        The features come in strips [m', c], c columns being all that the strip's items reach.
+        The features come in blocks [m', c], c columns being all that the block's samples reach.
         """
         for first in range(0, len(self.features), size):
             last = min(first + size, len(self.features))
-            bounds = [(i, min(i + STRIP, last)) for i in range(first, last, STRIP)]
-            strips = [self.features[i:j, : int(self.reach[j - 1])] for i, j in bounds]
-            yield strips, self.targets[first:last]
+            bounds = [(i, min(i + BLOCK, last)) for i in range(first, last, BLOCK)]
+            blocks = [self.features[i:j, : int(self.reach[j - 1])] for i, j in bounds]
+            yield blocks, self.targets[first:last]
 
     def arranged(self, weights: Tensor) -> Tensor:
         """Return `weights` [..., f] by the features in the order of the columns."""
