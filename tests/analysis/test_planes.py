@@ -55,14 +55,14 @@ def test_positions_and_heights_in_a_bowl():
     points = named(tensor(1, 1, 2), tensor(1, 5, 2), tensor(-1, 2, 2))
     plane = plane_through(bowl(3), points, resolution=9, margin=0.5)
     np.testing.assert_allclose(plane["position"], [[0, 0], [4, 0], [1, 2]], atol=1e-15)
-    np.testing.assert_allclose(plane["point_height"], [6, 30, 9], rtol=1e-15)
+    np.testing.assert_allclose(plane["point_value"], [6, 30, 9], rtol=1e-15)
     assert plane["u"].values[[0, -1]].tolist() == [-2, 6]  # the larger side is 4
     assert plane["v"].values[[0, -1]].tolist() == [-2, 4]
     # u runs along y from 1, v along −x from 1
     u, v = plane["u"], plane["v"]
     expected = (4 + (1 - v) ** 2 + (1 + u) ** 2).transpose("v", "u")
-    np.testing.assert_allclose(plane["height"], expected, rtol=1e-14)
-    assert plane["height"].dims == ("v", "u")
+    np.testing.assert_allclose(plane["value"], expected, rtol=1e-14)
+    assert plane["value"].dims == ("v", "u")
 
 
 def test_the_grid_leads_back_to_points():
@@ -72,8 +72,8 @@ def test_the_grid_leads_back_to_points():
     u, v = plane["u"].values[2], plane["v"].values[5]
     point = plane["origin"].values + [u, v] @ plane["directions"].values
     height = landscape.value(torch.from_numpy(point))
-    assert plane["height"].sel(u=u, v=v).item() == pytest.approx(height, rel=1e-13)
-    np.testing.assert_allclose(plane["point_height"], [0, 0, 1], atol=1e-12)
+    assert plane["value"].sel(u=u, v=v).item() == pytest.approx(height, rel=1e-13)
+    np.testing.assert_allclose(plane["point_value"], [0, 0, 1], atol=1e-12)
 
 
 def test_a_known_path_and_its_distance():
@@ -94,7 +94,7 @@ def test_a_known_path_and_its_distance():
     np.testing.assert_allclose(plane["distance"].sel(path="arc"), 2 * t * (1 - t), atol=1e-15)
     np.testing.assert_array_equal(plane["profile"].sel(path="arc"), found.profile)
     np.testing.assert_allclose(
-        plane["projected_height"].sel(path="arc"), t**2 + (t * (1 - t)) ** 2, atol=1e-15
+        plane["projected_value"].sel(path="arc"), t**2 + (t * (1 - t)) ** 2, atol=1e-15
     )
     assert not plane["straight"].item()
 
@@ -116,14 +116,14 @@ def test_a_surface_is_its_own_plane():
     grid = np.stack(np.meshgrid(plane["u"], plane["v"]), axis=2)
     places = torch.from_numpy(grid @ plane["directions"].values + plane["origin"].values)
     np.testing.assert_allclose(
-        plane["height"], surface.values(places.view(-1, 2)).view(11, 11), rtol=1e-10
+        plane["value"], surface.values(places.view(-1, 2)).view(11, 11), rtol=1e-10
     )
     np.testing.assert_allclose(
-        plane["point_height"],
+        plane["point_value"],
         [surface.minima[0].value, surface.minima[1].value, surface.saddles[0].value],
         rtol=1e-9,
     )
-    np.testing.assert_allclose(plane["projected_height"], plane["profile"], rtol=1e-10)
+    np.testing.assert_allclose(plane["projected_value"], plane["profile"], rtol=1e-10)
     assert plane["straight"].values.tolist() == [False, True]
     assert plane["projection"].sel(path="line", axis="v").values == pytest.approx(
         np.zeros(51), abs=1e-14
@@ -152,7 +152,7 @@ def test_a_network_goes_through_its_first_layer_and_gives_the_plain_values(monke
     assert sum(shared) == 36
     grid = np.stack(np.meshgrid(plane["u"], plane["v"]), axis=2).reshape(-1, 2)
     places = torch.from_numpy(grid @ plane["directions"].values + plane["origin"].values)
-    np.testing.assert_allclose(plane["height"].values.ravel(), landscape.values(places), rtol=1e-12)
+    np.testing.assert_allclose(plane["value"].values.ravel(), landscape.values(places), rtol=1e-12)
 
 
 def test_what_it_costs():
@@ -165,7 +165,7 @@ def test_points_in_single_precision():
     valley = SeparableValley(50, dtype=torch.float32)
     plane = plane_through(valley, named(*valley.ends, valley.saddle), resolution=5)
     np.testing.assert_allclose(plane["position"], [[0, 0], [2, 0], [1, 1]], atol=1e-6)
-    np.testing.assert_allclose(plane["point_height"], [0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(plane["point_value"], [0, 0, 1], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -244,9 +244,9 @@ def test_a_plane_shows_heights_projections_and_distances(plane):
         np.testing.assert_array_equal(space.customdata[:, 1], row["profile"])
         contours = chart.data[0].contours
         cut, lift = contours.end - contours.size / 2, LIFT * (contours.end - contours.start)
-        np.testing.assert_allclose(space.z, np.minimum(row["projected_height"], cut) + lift)
+        np.testing.assert_allclose(space.z, np.minimum(row["projected_value"], cut) + lift)
         np.testing.assert_array_equal(np.stack([space.x, space.y], axis=1), row["projection"])
-    np.testing.assert_array_equal(chart.data[0].z, plane["height"])
+    np.testing.assert_array_equal(chart.data[0].z, plane["value"])
     np.testing.assert_array_equal(chart.data[0].x, plane["u"])
     np.testing.assert_array_equal(chart.data[0].y, plane["v"])
     names = [text.get_text() for text in above.texts]
@@ -256,7 +256,7 @@ def test_a_plane_shows_heights_projections_and_distances(plane):
         (flat,), (space,) = traces(chart, name), traces(scene, name)
         assert [flat.x[0], flat.y[0]] == position.values.tolist() == [space.x[0], space.y[0]]
         assert above.texts[number].xy == pytest.approx(position.values)
-        assert flat.customdata[0] == plane["point_height"].values[number] == space.customdata[0]
+        assert flat.customdata[0] == plane["point_value"].values[number] == space.customdata[0]
     assert [note.text for note in scene.layout.scene.annotations] == [f"<b>{n}</b>" for n in names]
     assert drawn(figure)
 

@@ -70,16 +70,17 @@ def plane_through(
     points: Mapping[str, Tensor],
     paths: Mapping[str, FoundPath] | None = None,
     *,
+    projections: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None,
     resolution: int = 41,
     margin: float = 0.2,
 ) -> xr.Dataset:
-    """Heights on the plane through three points, and paths projected on it.
+    """Values on the plane through three points, and paths projected on it.
 
     The plane is x(u, v) = a + u e_1 + v e_2 with `plane_axes`; the grid holds the three points and
     the paths' projections with a margin around them. A path's point x is projected to
     u = (x − a) · e_1, v = (x − a) · e_2, and its distance |x − x(u, v)| says how far it is from
     what the plane shows.
-    The heights are taken through `landscape.restrict`, row by row, so a network whose first layer
+    The values are taken through `landscape.restrict`, row by row, so a network whose first layer
     is linear multiplies its data with three vectors, not with every point of the grid.
 
     Args:
@@ -87,13 +88,14 @@ def plane_through(
         points: a, b and c [d] by their names, of the landscape's type: two minima and the peak of a
             path between them, say.
         paths: found paths by their names, all on the same grid of t.
+        projections: results of `project_path` for the same three points, in place of paths.
         resolution: values of u and of v on the grid.
         margin: how far the grid goes beyond what it holds, as a fraction of its larger side.
 
     Returns:
-        A dataset with `height` over (`v`, `u`), and over `point` the `position` (with `axis`, "u"
-        or "v") and `point_height`. With paths, over (`path`, `t`): `projection` (with `axis`),
-        `distance`, `profile`, the path's own heights, and `projected_height`, those of its
+        A dataset with `value` over (`v`, `u`), and over `point` the `position` (with `axis`, "u"
+        or "v") and `point_value`. With paths, over (`path`, `t`): `projection` (with `axis`),
+        `distance`, `profile`, the path's own heights, and `projected_value`, those of its
         projection; the coordinate `straight` says which paths are straight lines. `origin` over
         `component` and `directions` over (`axis`, `component`) lead from the plane back to points.
 
@@ -109,7 +111,7 @@ def plane_through(
     >>> bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=3)
     >>> corners = torch.eye(3, dtype=torch.float64)
     >>> plane = plane_through(bowl, dict(zip("abc", corners)), resolution=5)
-    >>> plane["point_height"].values.tolist()
+    >>> plane["point_value"].values.tolist()
     [1.0, 1.0, 1.0]
     >>> plane["position"].sel(point="c", axis="u").item()  # halfway between a and b
     0.707106...
@@ -129,8 +131,10 @@ def plane_through(
     origin, axes = corners[0].double(), plane_axes(*corners)
 
     position = (corners.double() - origin) @ axes.T
-    projections = {name: _projected(f.path, f.t, origin, axes) for name, f in paths.items()}
-    shown = torch.cat([position, *(places for places, _ in projections.values())])
+    projected = {name: _projected(f.path, f.t, origin, axes) for name, f in paths.items()}
+    for name, (own, away) in (projections or {}).items():
+        projected[name] = torch.from_numpy(own), torch.from_numpy(away)
+    shown = torch.cat([position, *(places for places, _ in projected.values())])
     low, high = shown.min(0).values, shown.max(0).values
     border = margin * float((high - low).max())
     u, v = (
@@ -141,28 +145,47 @@ def plane_through(
     rows = [torch.stack([u, y.expand_as(u)], dim=1).to(corners) for y in v]
     table = xr.Dataset(
         {
-            "height": (("v", "u"), _array(torch.stack([restricted.values(row) for row in rows]))),
+            "value": (("v", "u"), _array(torch.stack([restricted.values(row) for row in rows]))),
             "position": (("point", "axis"), _array(position)),
-            "point_height": ("point", _array(landscape.values(corners))),
+            "point_value": ("point", _array(landscape.values(corners))),
             "origin": ("component", _array(origin)),
             "directions": (("axis", "component"), _array(axes)),
         },
         coords={"u": _array(u), "v": _array(v), "point": list(points), "axis": ["u", "v"]},
     )
-    if paths:
-        places, distances = zip(*projections.values(), strict=True)
+    if projected:
+        places, distances = zip(*projected.values(), strict=True)
         under = [restricted.values(each.to(corners)) for each in places]
         table = table.assign(
             projection=(("path", "t", "axis"), _array(torch.stack(places))),
             distance=(("path", "t"), _array(torch.stack(distances))),
-            projected_height=(("path", "t"), _array(torch.stack(under))),
+            projected_value=(("path", "t"), _array(torch.stack(under))),
+        ).assign_coords(path=list(projected))
+    if paths:
+        table = table.assign(
             profile=(("path", "t"), np.stack([found.profile for found in paths.values()])),
         ).assign_coords(
-            path=list(paths),
             t=next(iter(paths.values())).t,
             straight=("path", [is_straight(found.path) for found in paths.values()]),
         )
     return table
+
+
+def project_path(
+    found: FoundPath, start: Tensor, end: Tensor
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where a path's points are on the plane through its ends and its peak.
+
+    Returns:
+        Coordinates [T, 2] on the plane, as `plane_through` has them, and distances from it [T];
+        NaN where the peak is an end of the path, or on the line between them.
+    """
+    try:
+        axes = plane_axes(start, end, found.peak_point)
+    except ValueError:
+        return np.full((len(found.t), 2), np.nan), np.full(len(found.t), np.nan)
+    places, distances = _projected(found.path, found.t, start.double(), axes)
+    return _array(places), _array(distances)
 
 
 def is_straight(path: Path) -> bool:

@@ -75,6 +75,10 @@ class Landscape(ABC):
         for batches in zip(*(self.minibatches(size, g) for g in generators), strict=True):
             yield PointwiseLandscape(batches)
 
+    def first(self, samples: int) -> Landscape:
+        """Return the landscape over the first `samples` of its data; itself where it has none."""
+        return self
+
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
         """Return this landscape inside an affine subspace (a line, a path's span, a plane)."""
         return RestrictedLandscape(self, subspace)

@@ -321,6 +321,10 @@ class NetworkLandscape(Landscape):
         order = torch.randperm(self.samples, generator=generator, device=generator.device)
         return order.to(self.device)
 
+    def first(self, samples: int) -> Landscape:
+        """Return the same network on the first `samples` of its data, or on all if fewer."""
+        return self._over(self.inputs[:samples], self.targets[:samples])
+
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
         """Return the landscape inside a subspace, sharing first-layer products where it can."""
         if self._first_layer is None:

@@ -333,7 +333,7 @@ def plane_map(plane: xr.Dataset) -> HeightMap:
                     style=styles[name],
                     places=row["projection"].transpose("t", "axis").values,
                     heights=row["profile"].values,
-                    under=row["projected_height"].values,
+                    under=row["projected_value"].values,
                     images=np.empty((0, 3)),
                     t=row["t"].values,
                     distance=row["distance"].values,
@@ -344,13 +344,13 @@ def plane_map(plane: xr.Dataset) -> HeightMap:
         axes=("u", "v"),
         x=plane["u"].values,
         y=plane["v"].values,
-        heights=plane["height"].transpose("v", "u").values,
+        heights=plane["value"].transpose("v", "u").values,
         paths=paths,
         marks=[
             Marks(
                 str(name),
                 plane["position"].sel(point=name).values[None],
-                plane["point_height"].sel(point=name).values[None],
+                plane["point_value"].sel(point=name).values[None],
             )
             for name in plane["point"].values
         ],

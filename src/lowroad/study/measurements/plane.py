@@ -69,9 +69,8 @@ def run(task: Task, context: Context) -> xr.Dataset:
     import torch
 
     from lowroad.analysis.planes import plane_through
-    from lowroad.problems import first_samples
 
-    landscape = first_samples(context.problem.train, task.settings["samples"])
+    landscape = context.problem.train.first(task.settings["samples"])
     sets = [WeightSet.of(str(task.labels[name])) for name in ("first", "second")]
     path = context.records[0].arrays
     if not np.isfinite(path["projection"]).all():

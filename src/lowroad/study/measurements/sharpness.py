@@ -53,12 +53,11 @@ def run(task: Task, context: Context) -> xr.Dataset:
     import torch
 
     from lowroad.analysis import sharpness
-    from lowroad.problems import first_samples
 
     settings = task.settings
     seed = derived_seed(task.study_seed, task.problem.label, "sharpness", *task.labels.values())
     found = sharpness(
-        first_samples(context.problem.train, settings["samples"]),
+        context.problem.train.first(settings["samples"]),
         context.point(0, WeightSet.of(str(task.labels["set"])).selection),
         eigenvalues=settings["eigenvalues"],
         samples=settings["vectors"],
