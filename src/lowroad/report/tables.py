@@ -72,7 +72,7 @@ def weight_table(view: View, published: Published | None = None) -> TableView | 
         if not len(vectors):
             return None
         cell = weight_statistics({str(name): vectors}).isel(set=0)
-        row = [scientific(float(cell[each])) for each in ("mean", "deviation")]
+        row = [scientific(float(cell[each])) for each in ("mean", "standard_deviation")]
         row.append(str(len(vectors)))
         return [*row, *_published(numbers, problem, name, 2)]
 
@@ -124,9 +124,9 @@ def height_table(view: View, split: str) -> TableView | None:
 
     def cells(problem: str, name: WeightSet) -> Cells:
         paths, facts = view.paths(problem, split, name), view.results.facts[problem]
-        heights = paths["height"].values
-        if not len(heights):
+        if not paths.sizes["path"]:
             return None
+        heights = paths["height"].values
         finite = _finite(heights)
         quartiles = np.quantile(finite, [0, 0.25, 0.5, 0.75, 1]) if len(finite) else [np.nan] * 5
         lines = _median(paths["straight_height"].values)

@@ -14,8 +14,12 @@
 
   function themed(spec) {
     const ink = color("--ink");
+    const dark = color("--paper") !== "#ffffff";
     const { data, layout } = JSON.parse(JSON.stringify(spec).replaceAll('"black"', `"${ink}"`));
     for (const trace of data) {
+      if (dark && trace.opacity < 1 && trace.mode === "lines" && !trace.fill) {
+        trace.opacity = Math.min(1, 1.8 * trace.opacity); // thin lines fade on a dark ground
+      }
       if (trace.meta === "ink") {
         if (trace.line) trace.line.color = ink;
         if (trace.marker) {
