@@ -13,8 +13,8 @@ from torch import Tensor
 from lowroad.landscapes import AffineSubspace, CountingLandscape, Evaluations, Landscape
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.optimizers.curvature import CurvatureMemory
-from lowroad.optimizers.golden_section import GoldenSection
 from lowroad.optimizers.line_search import LineFunction, LineSearch, check_line_search, described
+from lowroad.optimizers.line_searches import made_line_search
 from lowroad.optimizers.quasi_newton import Iterate, iterate
 from lowroad.optimizers.result import (
     Callback,
@@ -54,10 +54,11 @@ def lbfgs(
     landscape: Landscape,
     start: Tensor,
     *,
-    line_search: LineSearch | None = None,
+    line_search: LineSearch | str | None = None,
     history: int = 10,
     iterations: int = 1000,
     tolerance: Tolerance | None = None,
+    patience: int | None = None,
     validation: Landscape | None = None,
     callback: Callback | None = None,
     resume: dict[str, Any] | None = None,
@@ -74,10 +75,13 @@ def lbfgs(
     Args:
         landscape: what is minimized.
         start: [d].
-        line_search: `GoldenSection()`, the paper's, when not given.
+        line_search: one of the line searches, or its name, such as "strong_wolfe";
+            `GoldenSection()`, the paper's, when not given.
         history: how many pairs are kept.
         iterations: the most iterations.
         tolerance: `Tolerance()` when not given.
+        patience: stop when the validation value (the landscape's own without a validation
+            landscape) has not reached a new minimum for this many iterations.
         validation: a second landscape whose value is recorded after every iteration, and whose
             lowest point is kept (early stopping).
         callback: called with a `Progress` after every iteration; returning True stops the run.
@@ -107,7 +111,9 @@ def lbfgs(
         raise ValueError(f"expected a number of iterations of at least 0, got {iterations}")
     check_start(landscape, start)
     check_validation(validation)
-    line_search = GoldenSection() if line_search is None else line_search
+    if patience is not None and patience < 1:
+        raise ValueError(f"expected a patience of at least one iteration, got {patience}")
+    line_search = made_line_search(line_search)
     check_line_search(line_search)
     tolerance = Tolerance() if tolerance is None else tolerance
     run = _Run(landscape, start, line_search, history, validation, resume)
@@ -123,7 +129,11 @@ def lbfgs(
             stop = callback is not None and run.iteration > before and callback(run.progress())
             if stop and outcome is None:
                 outcome = Outcome.STOPPED
-    return run.record.result(start, run.counted.evaluations, outcome, validation is not None)
+            if outcome is None and patience is not None and run.idle >= patience:
+                outcome = Outcome.CONVERGED_VALUE
+    return run.record.result(
+        start, run.counted.evaluations, outcome, validation is not None, run.gradient_norm
+    )
 
 
 class _LandscapeObjective:
@@ -190,7 +200,9 @@ class _Run:
             self.at = Iterate(value, gradient, CurvatureMemory(history))
             self.record = Record()
             self.objective = _LandscapeObjective(self.counted, start.clone())
-            self._last_validation = self.record.add(0, start, value, validation)
+            self._last_validation = self.record.add(
+                0, start, value, validation, self.counted.evaluations
+            )
         else:
             check_snapshot(resume, "lbfgs", "point", start)
             self._check_settings(resume, history)
@@ -231,7 +243,11 @@ class _Run:
             return done.outcome
         returned = len(self.at.memory) == 0 and self._return_to_the_best()
         self._last_validation = self.record.add(
-            self.iteration, self.objective.point, self.at.value, self.validation
+            self.iteration,
+            self.objective.point,
+            self.at.value,
+            self.validation,
+            self.counted.evaluations,
         )
         if returned:  # the step that was taken is no measure of convergence here
             return None
@@ -252,6 +268,19 @@ class _Run:
         self.at = Iterate(value, gradient, self.at.memory)
         self.objective = _LandscapeObjective(self.counted, best.point)
         return True
+
+    @property
+    def idle(self) -> int:
+        """Iterations since the lowest validation value, or the lowest value without validation."""
+        record = self.record
+        best = record.best if self.validation is None else record.best_validation
+        return self.iteration - best.step
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """|∇L| at the lowest point, where the run ended there."""
+        at_best = self.record.best.value == self.at.value
+        return float(self.at.gradient.double().norm()) if at_best else None
 
     def progress(self) -> Progress:
         """Return what the callback is told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,11 +24,15 @@ class History:
         steps: epochs or iterations done, int64 [r], from 0.
         values: float64 [r].
         validation_values: float64 [r], or None without a validation landscape.
+        evaluations: float64 [r], values and gradients evaluated so far, in passes over the data.
+        elapsed: float64 [r], seconds so far; a resumed run counts on.
     """
 
     steps: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
     validation_values: npt.NDArray[np.float64] | None
+    evaluations: npt.NDArray[np.float64]
+    elapsed: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,12 @@ class OptimizationResult:
         validation_point: the best point by the validation landscape (early stopping), [d].
         validation_value: its value on the validation landscape.
         validation_step: the epoch or iteration at which it was seen.
+        last_point: where the run ended, [d].
         history: the curve.
         evaluations: what the search cost, without the validation's.
         outcome: how it ended.
+        gradient_norm: |∇L| at `point`, where the optimizer knows it.
+        note: what else is to be said of the run.
     """
 
     point: Tensor
@@ -52,9 +60,22 @@ class OptimizationResult:
     validation_point: Tensor | None
     validation_value: float | None
     validation_step: int | None
+    last_point: Tensor
     history: History
     evaluations: Evaluations
     outcome: Outcome
+    gradient_norm: float | None = None
+    note: str = ""
+
+    @property
+    def iterations(self) -> int:
+        """Epochs or iterations done."""
+        return int(self.history.steps[-1])
+
+    @property
+    def message(self) -> str:
+        """How the run ended, in words."""
+        return f"{self.outcome.value}; {self.note}" if self.note else self.outcome.value
 
 
 @dataclass(frozen=True)
@@ -67,13 +88,14 @@ class Progress:
         validation_value: likewise on the validation landscape, or None.
         snapshot: returns the state to resume from, as tensors, numbers, lists and dictionaries
             that `torch.save` takes and `torch.load(weights_only=True)` gives back. Given as
-            `resume=` to the same call, the run ends in the same bits as an uninterrupted one.
+            `resume=` to the same call, the run ends in the same bits as an uninterrupted one. None
+            where the optimizer cannot be resumed.
     """
 
     step: int
     value: float
     validation_value: float | None
-    snapshot: Callable[[], dict[str, Any]]
+    snapshot: Callable[[], dict[str, Any] | None]
 
 
 Callback = Callable[[Progress], bool | None]
@@ -104,11 +126,25 @@ class Record:
     validation_values: list[float] = field(default_factory=list)
     best: Best = field(default_factory=Best)
     best_validation: Best = field(default_factory=Best)
+    evaluations: list[float] = field(default_factory=list)
+    elapsed: list[float] = field(default_factory=list)
+    last_point: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self._began = time.perf_counter() - (self.elapsed[-1] if self.elapsed else 0.0)
 
     def add(
-        self, step: int, point: Tensor, value: float, validation: Landscape | None
+        self,
+        step: int,
+        point: Tensor,
+        value: float,
+        validation: Landscape | None,
+        evaluations: Evaluations,
     ) -> float | None:
         """Record the point [d] reached after `step` and return its validation value."""
+        self.evaluations.append(evaluations.values + evaluations.gradients)
+        self.elapsed.append(time.perf_counter() - self._began)
+        self.last_point = point.clone()
         self.steps.append(step)
         self.values.append(value)
         self.best.see(value, point, step)
@@ -120,7 +156,13 @@ class Record:
         return validation_value
 
     def result(
-        self, start: Tensor, evaluations: Evaluations, outcome: Outcome, validated: bool
+        self,
+        start: Tensor,
+        evaluations: Evaluations,
+        outcome: Outcome,
+        validated: bool,
+        gradient_norm: float | None = None,
+        note: str = "",
     ) -> OptimizationResult:
         """Return the result; its point is `start` where no value was finite."""
         best, other = self.best, self.best_validation
@@ -132,9 +174,18 @@ class Record:
             validation_point=other.point,
             validation_value=other.value if validated else None,
             validation_step=other.step if validated else None,
-            history=History(np.array(self.steps, dtype=np.int64), np.array(self.values), curve),
+            last_point=start.clone() if self.last_point is None else self.last_point,
+            history=History(
+                np.array(self.steps, dtype=np.int64),
+                np.array(self.values),
+                curve,
+                np.array(self.evaluations),
+                np.array(self.elapsed),
+            ),
             evaluations=evaluations,
             outcome=outcome,
+            gradient_norm=gradient_norm,
+            note=note,
         )
 
     def state(self) -> dict[str, Any]:
@@ -145,6 +196,9 @@ class Record:
             "validation_values": list(self.validation_values),
             "best": vars(self.best).copy(),
             "best_validation": vars(self.best_validation).copy(),
+            "evaluations": list(self.evaluations),
+            "elapsed": list(self.elapsed),
+            "last_point": self.last_point,
         }
 
     @classmethod
@@ -156,6 +210,9 @@ class Record:
             list(state["validation_values"]),
             Best(**state["best"]),
             Best(**state["best_validation"]),
+            list(state["evaluations"]),
+            list(state["elapsed"]),
+            state["last_point"],
         )
 
 

@@ -167,8 +167,10 @@ class _Run:
     def _record(self, which: list[int]) -> None:
         values = self.counted.values(self.points[which])
         for i, value in zip(which, values.tolist(), strict=True):
-            self.records[i].add(self.epoch, self.points[i], value, self.validation)
             self.evaluations[i].values += 1
+            self.records[i].add(
+                self.epoch, self.points[i], value, self.validation, self.evaluations[i]
+            )
 
     def end_starts(self, patience: int | None) -> None:
         """Mark the starts that diverged or have run out of patience."""

@@ -1,0 +1,52 @@
+"""The line searches by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from lowroad.optimizers.backtracking import Backtracking
+from lowroad.optimizers.brent import Brent
+from lowroad.optimizers.golden_section import GoldenSection
+from lowroad.optimizers.hager_zhang import HagerZhang
+from lowroad.optimizers.line_search import LineSearch
+from lowroad.optimizers.strong_wolfe import StrongWolfe
+
+LINE_SEARCHES: dict[str, Any] = {
+    "golden_section": GoldenSection,
+    "brent": Brent,
+    "backtracking": Backtracking,
+    "strong_wolfe": StrongWolfe,
+    "hager_zhang": HagerZhang,
+}
+
+
+def made_line_search(
+    search: LineSearch | str | None, options: Mapping[str, Any] | None = None
+) -> LineSearch:
+    """Return a line search from its name and options, or as it is; golden section for None.
+
+    Raises:
+        ValueError: when there is none of that name, or it does not take the options.
+
+    >>> made_line_search("strong_wolfe", {"c2": 0.5}).c2
+    0.5
+    """
+    if search is None:
+        search = "golden_section"
+    if not isinstance(search, str):
+        return search
+    if search not in LINE_SEARCHES:
+        close = difflib.get_close_matches(search, LINE_SEARCHES, n=1, cutoff=0.5)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        raise ValueError(
+            f'line_search: expected one of {", ".join(LINE_SEARCHES)}, got "{search}"{hint}'
+        )
+    return LINE_SEARCHES[search](**(options or {}))  # type: ignore[no-any-return]
+
+
+def line_search_options(name: str) -> dict[str, Any]:
+    """Return the options of a line search with their defaults."""
+    return {field.name: field.default for field in fields(LINE_SEARCHES[name])}
