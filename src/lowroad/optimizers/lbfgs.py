@@ -13,7 +13,7 @@ from torch import Tensor
 from lowroad.landscapes import AffineSubspace, CountingLandscape, Evaluations, Landscape
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.optimizers.curvature import CurvatureMemory
-from lowroad.optimizers.line_search import LineFunction, LineSearch, check_line_search, described
+from lowroad.optimizers.line_search import LineFunction, LineSearch, described
 from lowroad.optimizers.line_searches import made_line_search
 from lowroad.optimizers.quasi_newton import Iterate, iterate
 from lowroad.optimizers.result import (
@@ -114,7 +114,6 @@ def lbfgs(
     if patience is not None and patience < 1:
         raise ValueError(f"expected a patience of at least one iteration, got {patience}")
     line_search = made_line_search(line_search)
-    check_line_search(line_search)
     tolerance = Tolerance() if tolerance is None else tolerance
     run = _Run(landscape, start, line_search, history, validation, resume)
     outcome = None

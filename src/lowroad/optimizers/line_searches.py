@@ -11,7 +11,7 @@ from lowroad.optimizers.backtracking import Backtracking
 from lowroad.optimizers.brent import Brent
 from lowroad.optimizers.golden_section import GoldenSection
 from lowroad.optimizers.hager_zhang import HagerZhang
-from lowroad.optimizers.line_search import LineSearch
+from lowroad.optimizers.line_search import LineSearch, check_line_search
 from lowroad.optimizers.strong_wolfe import StrongWolfe
 
 LINE_SEARCHES: dict[str, Any] = {
@@ -37,6 +37,7 @@ def made_line_search(
     if search is None:
         search = "golden_section"
     if not isinstance(search, str):
+        check_line_search(search)
         return search
     if search not in LINE_SEARCHES:
         close = difflib.get_close_matches(search, LINE_SEARCHES, n=1, cutoff=0.5)

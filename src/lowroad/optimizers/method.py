@@ -16,7 +16,7 @@ from lowroad.importing import import_object
 from lowroad.landscapes import Landscape
 from lowroad.optimizers.function import minimize_by_function
 from lowroad.optimizers.lbfgs import Tolerance, lbfgs
-from lowroad.optimizers.line_searches import LINE_SEARCHES, line_search_options, made_line_search
+from lowroad.optimizers.line_searches import line_search_options, made_line_search
 from lowroad.optimizers.result import Callback, OptimizationResult
 from lowroad.optimizers.sgd import sgd
 from lowroad.optimizers.torch_class import check_scheduler, minimize_by_class, optimizer_class
@@ -100,7 +100,7 @@ def optimize(
     check_settings(method, settings)
     held_out = problem.test if problem.validation is None else problem.validation
     common: dict[str, Any] = {"validation": held_out, "callback": callback, "resume": resume}
-    own = {**settings_of(method), **settings}
+    own = {**settings_of(method, settings), **settings}
     if method == "sgd":
         scheduler, options = own.pop("scheduler"), own.pop("scheduler_options")
         if scheduler is None:
@@ -127,8 +127,8 @@ def optimize(
     )
 
 
-def settings_of(method: str) -> dict[str, Any]:
-    """Return what can be set of an optimizer, with the defaults.
+def settings_of(method: str, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what can be set of an optimizer, with the defaults; some depend on what is chosen.
 
     Raises:
         ValueError: when there is no such optimizer.
@@ -140,7 +140,9 @@ def settings_of(method: str) -> dict[str, Any]:
     if method == "sgd":
         return dict(SGD)
     if method == "lbfgs":
-        return {**LBFGS, **line_search_options("golden_section")}
+        search = (chosen or {}).get("line_search", LBFGS["line_search"])
+        made_line_search(search)
+        return {**LBFGS, **line_search_options(search)}
     function = _function(method)
     if function is None:
         optimizer_class(method)
@@ -164,12 +166,7 @@ def check_settings(method: str, settings: Mapping[str, Any]) -> None:
     Traceback (most recent call last):
     ValueError: learning_rat: sgd has no such setting; did you mean "learning_rate"?
     """
-    known = settings_of(method)
-    if method == "lbfgs":
-        search = settings.get("line_search", "golden_section")
-        if search not in LINE_SEARCHES:
-            made_line_search(str(search))
-        known = {**LBFGS, **line_search_options(search)}
+    known = settings_of(method, settings)
     lines = list(_misfits(method, settings, known))
     if lines:
         raise ValueError("\n".join(lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import io
 import math
@@ -211,8 +212,10 @@ class _Parameters:
         """Everything as plain data."""
         return {
             "parameters": [part.detach().clone() for part in self.named.values()],
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "scheduler": None
+            if self.scheduler is None
+            else copy.deepcopy(self.scheduler.state_dict()),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:

@@ -288,7 +288,7 @@ def _with_defaults(
     for table in (content, *content["problems"].values()):
         for own in table.get("optimizers", {}).values():
             if "method" in own:
-                own |= {**_set(settings_of(own["method"])), **own}
+                own |= {**_set(settings_of(own["method"], own)), **own}
         paths = table.get("paths", {})
         if "finder" in paths:
             table["paths"] = {**_set(finder_settings(paths["finder"])), **paths}
