@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from lowroad.study.labels import SetPair
 from lowroad.study.resolve import Study
@@ -27,13 +26,13 @@ class Plan:
         self._kept: dict[Stage, list[int]] = {}
         self._by_value: dict[Stage, list[int]] = {}
 
-    def note_runs(
-        self, stage: Stage, runs: Mapping[int, Task], summaries: Mapping[str, Mapping[str, Any]]
-    ) -> None:
-        """Note the stored runs of a stage, by seed, with their records' numbers by hash."""
+    def note_runs(self, stage: Stage, runs: Mapping[int, Task]) -> None:
+        """Note the runs of a stage, by seed, before they are stored."""
         self._records[stage] = {seed: task.hash for seed, task in runs.items()}
-        values = {seed: float(summaries[task.hash]["train_value"]) for seed, task in runs.items()}
-        self._by_value[stage] = sorted(values, key=lambda seed: _rank(values[seed], seed))
+
+    def note_values(self, stage: Stage, values: Mapping[int, float]) -> None:
+        """Note the lowest training values of a stage's runs, by seed."""
+        self._by_value[stage] = sorted(values, key=lambda seed: _rank(float(values[seed]), seed))
 
     def note_kept(self, stage: Stage, representatives: list[int] | None = None) -> None:
         """Note which runs are kept: the lowest of all, or of those that are different solutions."""
@@ -66,6 +65,11 @@ class Plan:
     def record(self, problem: str, source: str, seed: int) -> str:
         """The hash of a run."""
         return self._records[problem, source][seed]
+
+    def holds(self, task: Task) -> bool:
+        """Whether a run is one of those compared, not a grid's candidate that was not chosen."""
+        stage = task.problem.label, str(task.labels["source"])
+        return self._records.get(stage, {}).get(int(task.labels["seed"])) == task.hash
 
     def completed_pairs(self, problem: str, source: str) -> list[SetPair]:
         """Pairs of weight sets that hold a source, both of whose sources are ready."""

@@ -19,7 +19,7 @@ from lowroad.study.measurements.measurement import point_name
 from lowroad.study.plan import Plan
 from lowroad.study.references import Facts
 from lowroad.study.resolve import Study, load_study
-from lowroad.study.schedule import Schedule
+from lowroad.study.schedule import Candidate, Schedule
 from lowroad.study.store import PROVENANCE, DamagedRecordError, Record, Store
 from lowroad.study.study_file import read_study
 from lowroad.study.tasks import Task
@@ -41,7 +41,7 @@ class StudyResults:
         missing: how many of the study's tasks are not stored.
         provenance: versions, machine and dates.
         damaged: what is wrong with records that were not used.
-        chosen: the settings that were chosen from a grid, by problem and optimizer.
+        candidates: settings of grids, the chosen ones first, by problem and optimizer.
     """
 
     study: Study
@@ -52,7 +52,7 @@ class StudyResults:
     missing: int
     provenance: dict[str, str]
     damaged: tuple[str, ...] = ()
-    chosen: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    candidates: Mapping[tuple[str, str], list[Candidate]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._tables: dict[tuple[str, str], xr.Dataset] = {}
@@ -299,10 +299,14 @@ def gather(schedule: Schedule) -> StudyResults:
         study=schedule.study,
         plan=schedule.plan,
         store=store,
-        tasks=[task for name, task in schedule.done.items() if name in records],
+        tasks=[
+            task
+            for name, task in schedule.done.items()
+            if name in records and (task.measurement not in _RUNS or schedule.plan.holds(task))
+        ],
         records=records,
         missing=schedule.total - len(records),
         provenance=told,
         damaged=tuple(dict.fromkeys(damaged)),
-        chosen=schedule.chosen,
+        candidates=schedule.candidates,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,8 @@ class Schedule:
         plan: what is known of the runs.
         done: the tasks known to be stored.
         known: the tasks whose hash is known; others are known once their stage is trained.
-        chosen: the settings chosen from a grid, by problem and optimizer.
+        candidates: the settings of a grid with their runs, by problem and optimizer; the first ones
+            are those that were chosen, once they are known.
         damaged: which records are damaged, why, and where they are now if they were quarantined;
             also those that were stored a moment ago and are damaged or gone now.
     """
@@ -51,7 +52,7 @@ class Schedule:
         self.plan = Plan(study)
         self.done: dict[str, Task] = {}
         self.known: dict[str, Task] = {}
-        self.chosen: dict[Stage, dict[str, Any]] = {}
+        self.candidates: dict[Stage, list[Candidate]] = {}
         self.damaged: list[str] = []
         self._stored = store.hashes() if index is None else index.keys()
         self._index = index
@@ -156,6 +157,13 @@ class Schedule:
         return True
 
 
+class Candidate(NamedTuple):
+    """Settings of a grid, and the mean over their runs of the value that they are chosen by."""
+
+    settings: dict[str, Any]
+    score: float
+
+
 class _Rounds:
     """The runs of one stage, round by round, and then what follows from them.
 
@@ -192,23 +200,27 @@ class _Rounds:
     def _all_rounds(self) -> Iterable[list[Task]]:
         schedule, plan, (problem, source) = self.schedule, self.schedule.plan, self.stage
         if source in plan.study.config.checkpoints:
-            runs = checkpoint_tasks(plan, problem, source)
+            tasks = checkpoint_tasks(plan, problem, source)
         else:
             seeds = range(plan.study.config.settings(problem).train.seeds)
             choices = plan.study.grid(problem, source)
             if len(choices) > 1:
                 first = seeds[: plan.study.config.settings(problem).train.grid_seeds]
-                candidates = [run_tasks(plan, problem, source, each, first) for each in choices]
-                yield [task for tasks in candidates for task in tasks]
-                scores = [
-                    sum(_score(schedule.summary(task)) for task in tasks) for tasks in candidates
+                runs = [run_tasks(plan, problem, source, each, first) for each in choices]
+                yield [task for tasks in runs for task in tasks]
+                found = [
+                    Candidate(each, sum(_score(schedule.summary(t)) for t in tasks) / len(tasks))
+                    for each, tasks in zip(choices, runs, strict=True)
                 ]
-                choices = [choices[scores.index(min(scores))]]
-            schedule.chosen[self.stage] = choices[0]
-            runs = run_tasks(plan, problem, source, choices[0], seeds)
-        yield runs
-        summaries = {task.hash: schedule.summary(task) for task in runs}
-        plan.note_runs(self.stage, {int(task.labels["seed"]): task for task in runs}, summaries)
+                found.sort(key=lambda each: each.score)
+                schedule.candidates[self.stage] = found
+                choices = [found[0].settings]
+            tasks = run_tasks(plan, problem, source, choices[0], seeds)
+        by_seed = {int(task.labels["seed"]): task for task in tasks}
+        plan.note_runs(self.stage, by_seed)
+        yield tasks
+        values = {seed: schedule.summary(task)["train_value"] for seed, task in by_seed.items()}
+        plan.note_values(self.stage, values)
         representatives = None
         if plan.study.facts[problem].merges:
             task = distinct_task(plan, problem, source)
