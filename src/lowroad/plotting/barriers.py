@@ -14,59 +14,53 @@ from numpy.typing import NDArray
 from lowroad.analysis import MergeTree
 from lowroad.plotting.paths import panel_grid
 from lowroad.plotting.ridges import log_ticks, wants_log_axis
-from lowroad.plotting.style import WEIGHT_STYLES, WeightStyle, drawing, say_nothing_here
+from lowroad.plotting.style import SetStyle, drawing, say_nothing_here, set_styles
 
 __all__ = [
     "disconnectivity_graphs",
-    "height_courses",
-    "median_course",
-    "style_of",
+    "convergence_curves",
+    "median_curve",
     "tree_lines",
     "wants_log_heights",
 ]
 
-_OTHER = WeightStyle("", "#000000", "o", "circle", "", "-", "solid")
-
-
-def style_of(name: str) -> WeightStyle:
-    """Look of a weight set; black for any other name."""
-    return WEIGHT_STYLES.get(name, _OTHER)
-
-
-def median_course(course: xr.Dataset) -> NDArray[np.float64]:
+def median_curve(curve: xr.Dataset) -> NDArray[np.float64]:
     """Median over the paths at each step [h] of `heights_by_step`, NaN where there is none."""
-    lowest = course["lowest"].values
+    lowest = curve["lowest"].values
     known = np.isfinite(lowest).any(axis=0)
     median = np.full(len(known), np.nan)
     median[known] = np.nanmedian(lowest[:, known], axis=0)
     return median
 
 
-def height_courses(courses: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
+def convergence_curves(
+    curves: Mapping[str, Mapping[str, xr.Dataset]], styles: Mapping[str, SetStyle] | None = None
+) -> Figure:
     """Lowest height of each path so far against steps: paths thin, a set's median thick.
 
     Args:
-        courses: Results of `heights_by_step` by network and by weight set; one panel a network.
+        curves: Results of `heights_by_step` by panel and by set.
     """
+    looks = styles or set_styles(name for sets in curves.values() for name in sets)
     with drawing():
-        figure, axes = panel_grid(len(courses))
+        figure, axes = panel_grid(len(curves))
         labels: dict[str, Artist] = {}
-        for panel, (network, sets) in zip(axes, courses.items(), strict=False):
+        for panel, (network, sets) in zip(axes, curves.items(), strict=False):
             panel.set_title(network, loc="left")
             filled = [c["lowest"].values for c in sets.values() if np.isfinite(c["lowest"]).any()]
             if not filled:
                 say_nothing_here(panel, "nothing measured yet")
                 continue
-            for name, course in sets.items():
-                style, steps = style_of(name), course["step"].values
+            for name, curve in sets.items():
+                style, steps = looks[name], curve["step"].values
                 panel.plot(
-                    steps, course["lowest"].values.T, style.dash, color=style.color, alpha=0.25,
+                    steps, curve["lowest"].values.T, style.dash, color=style.color, alpha=0.25,
                     linewidth=0.5,
                 )  # fmt: skip
                 panel.plot(
-                    steps, median_course(course), style.dash, color=style.color,
+                    steps, median_curve(curve), style.dash, color=style.color,
                     marker=style.marker, markersize=3, markevery=max(1, len(steps) // 8),
-                    label=style.label or name,
+                    label=style.label,
                 )  # fmt: skip
             panel.set(xlabel="step", ylabel="path height")
             _scale(panel, wants_log_axis(filled))
@@ -76,7 +70,9 @@ def height_courses(courses: Mapping[str, Mapping[str, xr.Dataset]]) -> Figure:
         return figure
 
 
-def disconnectivity_graphs(trees: Mapping[str, Mapping[str, MergeTree]]) -> Figure:
+def disconnectivity_graphs(
+    trees: Mapping[str, Mapping[str, MergeTree]], styles: Mapping[str, SetStyle] | None = None
+) -> Figure:
     """Merge trees of minima: each ends below in a minimum, two join at their level.
 
     Lines join where a chain of measured paths first connects two groups of minima; the levels are
@@ -93,6 +89,7 @@ def disconnectivity_graphs(trees: Mapping[str, Mapping[str, MergeTree]]) -> Figu
     >>> figure.axes[0].get_title(loc="left")
     'three minima'
     """
+    looks = styles or set_styles(name for sets in trees.values() for name in sets)
     with drawing():
         figure, axes = panel_grid(len(trees))
         labels: dict[str, Artist] = {}
@@ -103,12 +100,12 @@ def disconnectivity_graphs(trees: Mapping[str, Mapping[str, MergeTree]]) -> Figu
                 continue
             first = 0.0
             for name, tree in sets.items():
-                style = style_of(name)
+                style = looks[name]
                 places, x, y = tree_lines(tree, first)
                 panel.plot(x, y, "-", color=style.color, linewidth=0.9)
                 panel.plot(
                     places, tree.heights, style.marker, color=style.color, markersize=3.6,
-                    markeredgecolor="black", markeredgewidth=0.4, label=style.label or name,
+                    markeredgecolor="black", markeredgewidth=0.4, label=style.label,
                 )  # fmt: skip
                 first += len(places) + 1
             panel.set(xticks=[], ylabel="height", xlim=(-1, first - 1))

@@ -2,144 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.artist import Artist
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lowroad.analysis.losses import representative_run
-from lowroad.plotting.ridges import log_ticks
-from lowroad.plotting.style import (
-    OPTIMIZERS,
-    WEIGHT_STYLES,
-    drawing,
-    new_figure,
-    say_nothing_here,
-)
+from lowroad.plotting.paths import panel_grid
+from lowroad.plotting.ridges import log_ticks, wants_log_axis
+from lowroad.plotting.style import SetStyle, drawing, say_nothing_here
 
-__all__ = ["STEP_NAMES", "LossCurve", "loss_curves", "pick_representative"]
+__all__ = ["AXIS_NAMES", "abscissa", "pick_representative", "training_curves"]
 
-STEP_NAMES = {"sgd": "epoch", "lbfgs": "iteration"}
-
-
-class LossCurve(Protocol):
-    """A training run's losses [r] at its steps [r], with the lowest of each kind and its step."""
-
-    @property
-    def steps(self) -> NDArray[np.int64]:
-        """Epochs or iterations [r] at which the losses were taken."""
-        ...
-
-    @property
-    def train_heights(self) -> NDArray[np.float64]:
-        """Training losses [r]."""
-        ...
-
-    @property
-    def test_heights(self) -> NDArray[np.float64]:
-        """Test losses [r]."""
-        ...
-
-    @property
-    def train_height(self) -> float:
-        """Lowest training loss."""
-        ...
-
-    @property
-    def test_height(self) -> float:
-        """Lowest test loss."""
-        ...
-
-    @property
-    def train_step(self) -> int:
-        """Step of the lowest training loss."""
-        ...
-
-    @property
-    def test_step(self) -> int:
-        """Step of the lowest test loss."""
-        ...
+AXIS_NAMES = {
+    "step": "epochs or iterations",
+    "evaluations": "passes over the training data",
+    "elapsed": "seconds",
+}
+"""What curves can be drawn against."""
 
 
-def loss_curves(runs: Mapping[str, Mapping[str, Sequence[LossCurve]]]) -> Figure:
-    """Training and test loss against epochs (SGD) or iterations (L-BFGS), for each network.
+def abscissa(runs: xr.Dataset, against: str) -> NDArray[np.float64]:
+    """Where each recorded value [run, step] stands, NaN beyond a run's end."""
+    if against == "step":
+        return np.where(np.isfinite(runs["train_values"].values), runs["step"].values, np.nan)
+    return np.asarray(runs[against].values, dtype=np.float64)
 
-    All runs are thin lines; the run whose lowest training loss is the median one is thick, with
-    its two minima marked. The losses are on a log axis that both optimizers share.
+
+def pick_representative(runs: xr.Dataset) -> int | None:
+    """Row of the run with the median lowest training value; None where no value is finite."""
+    values = runs["train_value"].values
+    return representative_run(values) if np.isfinite(values).any() else None
+
+
+def training_curves(
+    panels: Mapping[str, xr.Dataset],
+    styles: Mapping[str, Mapping[str, SetStyle]],
+    quantity: str = "loss",
+    against: str = "step",
+    columns: int = 2,
+) -> Figure:
+    """Training and held-out values along training, one panel for each name.
+
+    All runs are thin lines; the run whose lowest training value is the median one is thick, with its
+    minima marked. The value axis is logarithmic where the values want it, and shared.
 
     Args:
-        runs: The kept runs by network and by optimizer ("sgd", "lbfgs"); either may be missing.
-
-    Returns:
-        A figure with a row for each network.
+        panels: Tables of runs with `train_values` and, where there is one, `test_values` or
+            `validation_values` over (`run`, `step`).
+        styles: By panel, the look of each split's curve.
+        quantity: What a value is.
+        against: One of `AXIS_NAMES`.
+        columns: How many panels stand in a row.
 
     Source: Yu & Morozov 2026, Figs. 2 and S1.
     """
     with drawing():
-        rows = max(len(runs), 1)
-        figure, axes = new_figure(rows, 2, 6.8, 0.5 + 2.1 * rows)
-        for row, (network, by_optimizer) in enumerate(runs.items()):
-            pair = axes[2 * row], axes[2 * row + 1]
-            for panel, optimizer in zip(pair, OPTIMIZERS, strict=True):
-                _draw_curves(panel, optimizer, by_optimizer.get(optimizer, ()))
-                panel.set_title(f"{network}, {OPTIMIZERS[optimizer]}", loc="left")
-            pair[0].set_ylabel("loss")
-            filled = [panel for panel in pair if panel.get_yscale() == "log"]
-            ends = [end for panel in filled for end in panel.get_ylim()]
-            for panel in filled:
-                panel.set_ylim(min(ends), max(ends))
-                panel.set_yticks(*log_ticks(min(ends), max(ends)))
-        if not runs:
-            for panel in axes:
-                say_nothing_here(panel, "no training run yet")
-        handles: dict[str, Artist] = {}
-        for panel in axes:
-            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-                handles.setdefault(label, handle)
+        figure, axes = panel_grid(len(panels), columns=columns)
+        curves = [runs[f"{k}_values"].values for n, runs in panels.items() for k in styles[n]]
+        log = wants_log_axis(curves)
+        for axis, (name, runs) in zip(axes, panels.items(), strict=False):
+            axis.set_title(name, loc="left")
+            _draw(axis, runs, styles[name], against)
+            axis.set(xlabel=AXIS_NAMES[against], ylabel=quantity)
+        drawn = [axis for axis in axes if axis.lines]
+        if log and drawn:
+            for axis in drawn:
+                axis.set_yscale("log")
+                axis.minorticks_off()
+            ends = [end for axis in drawn for end in axis.get_ylim()]
+            for axis in drawn:
+                axis.set_ylim(min(ends), max(ends))
+                axis.set_yticks(*log_ticks(min(ends), max(ends)))
+        handles = {
+            label: handle
+            for axis in axes
+            for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+        }
         if handles:
             figure.legend(
-                list(handles.values()),
-                list(handles),
-                loc="outside upper center",
-                ncols=len(handles),
+                list(handles.values()), list(handles), loc="outside upper center", ncols=4
             )
         return figure
 
 
-def pick_representative(runs: Sequence[LossCurve]) -> int | None:
-    """Index of the run with the median lowest training loss; None where no loss is finite."""
-    heights = [run.train_height for run in runs]
-    return representative_run(heights) if np.isfinite(heights).any() else None
-
-
-def _draw_curves(axes: Axes, optimizer: str, runs: Sequence[LossCurve]) -> None:
-    axes.set_xlabel(STEP_NAMES[optimizer])
+def _draw(
+    axes: Axes, runs: xr.Dataset, styles: Mapping[str, SetStyle], against: str
+) -> None:
     chosen = pick_representative(runs)
     if chosen is None:
-        say_nothing_here(axes, "no finished run" if not runs else "no finite loss")
+        say_nothing_here(axes, "no finished run" if not runs.sizes["run"] else "no finite value")
         return
-    axes.set_yscale("log")
-    axes.minorticks_off()
-    for side in ("train", "test"):
-        style = WEIGHT_STYLES[f"{optimizer}_{side}"]
-        for run in runs:
-            heights = getattr(run, f"{side}_heights")
-            axes.plot(run.steps, heights, style.dash, color=style.color, alpha=0.3, linewidth=0.6)
-        run = runs[chosen]
-        heights = getattr(run, f"{side}_heights")
-        axes.plot(run.steps, heights, style.dash, color=style.color, linewidth=1.6)
+    x = abscissa(runs, against)
+    for split, style in styles.items():
+        y = runs[f"{split}_values"].values
+        for row in range(len(y)):
+            axes.plot(x[row], y[row], style.dash, color=style.color, alpha=0.35, linewidth=0.6)
+        axes.plot(x[chosen], y[chosen], style.dash, color=style.color, linewidth=1.6)
+        lowest = int(np.nanargmin(np.where(np.isfinite(y[chosen]), y[chosen], np.nan)))
         axes.plot(
-            [getattr(run, f"{side}_step")],
-            [getattr(run, f"{side}_height")],
-            linestyle=style.dash,
-            marker=style.marker,
-            color=style.color,
-            markeredgecolor="black",
-            markersize=6,
-            zorder=3,
-            label=style.label,
-        )
+            [x[chosen, lowest]], [y[chosen, lowest]], linestyle=style.dash, marker=style.marker,
+            color=style.color, markeredgecolor="black", markersize=6, zorder=3, label=style.label,
+        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Distances from the common origin (Figs. 5 and S3) and kernel PCA (Figs. 6 and S4)."""
+"""Kernel PCA of sets of vectors (Figs. 6 and S4)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lowroad.plotting.paths import draw_ridges, panel_grid
-from lowroad.plotting.style import WEIGHT_STYLES, drawing, say_nothing_here, shorter
+from lowroad.plotting.paths import panel_grid
+from lowroad.plotting.style import SetStyle, drawing, say_nothing_here, set_styles, shorter
 
-__all__ = ["distance_histograms", "kernel_projections", "samples_of"]
+__all__ = ["kernel_projections", "samples_of"]
 
 
 def samples_of(table: xr.Dataset, variable: str) -> dict[str, np.ndarray]:
@@ -24,45 +24,24 @@ def samples_of(table: xr.Dataset, variable: str) -> dict[str, np.ndarray]:
     }
 
 
-def distance_histograms(distances: Mapping[str, xr.Dataset | None]) -> Figure:
-    """Distance of every vector from the common origin, one panel for each network.
-
-    The dotted line is at the centroids' distance from the origin, which is the same for both.
-
-    Args:
-        distances: Results of `centroid_distances` by network, None where they are missing; the
-            sets' names are those of weight sets.
-
-    Source: Yu & Morozov 2026, Figs. 5 and S3.
-    """
-    with drawing():
-        figure, axes = panel_grid(len(distances), row_height=1.7)
-        for panel, (network, table) in zip(axes, distances.items(), strict=False):
-            panel.set_title(network, loc="left")
-            if table is None:
-                say_nothing_here(panel, "nothing measured yet")
-                continue
-            draw_ridges(
-                panel,
-                samples_of(table, "distance"),
-                "distance from the common origin",
-                log=False,
-            )
-            panel.axvline(table["centroid_distance"].values[0], color="black", linestyle=":")
-            panel.set_xlim(left=0)
-        return figure
-
-
-def kernel_projections(projections: Mapping[str, xr.Dataset | None], columns: int = 2) -> Figure:
-    """First two kernel principal components, one panel for each name (a network or a kernel).
+def kernel_projections(
+    projections: Mapping[str, xr.Dataset | None],
+    columns: int = 2,
+    styles: Mapping[str, SetStyle] | None = None,
+) -> Figure:
+    """First two kernel principal components, one panel for each name (a problem or a kernel).
 
     Args:
         projections: Results of `kernel_pca` with two components, None where they are missing;
-            the sets' names are those of weight sets.
+            each tells its sets apart by the coordinate `set`.
         columns: How many panels stand in a row; more than two leave no room for ticks.
+        styles: Looks of the sets; assigned in their order where they are not given.
 
     Source: Yu & Morozov 2026, Figs. 6 and S4.
     """
+    looks = styles or set_styles(
+        str(name) for each in projections.values() if each is not None for name in each["set"].values
+    )
     with drawing():
         figure, axes = panel_grid(len(projections), columns=columns)
         labels: dict[str, Artist] = {}
@@ -71,22 +50,22 @@ def kernel_projections(projections: Mapping[str, xr.Dataset | None], columns: in
                 panel.set_title(name, loc="left")
                 say_nothing_here(panel, "nothing measured yet")
                 continue
-            area = shorter(float(table["auc"].values[0])) if "auc" in table else "–"
-            panel.set_title(f"{name}\nROC area {area}", loc="left")
-            _draw_projection(panel, table)
+            area = f"\nROC area {shorter(float(table['auc'].values[0]))}" if "auc" in table else ""
+            panel.set_title(f"{name}{area}", loc="left")
+            _draw_projection(panel, table, looks)
             if columns > 2:
                 panel.set(xticks=[], yticks=[])
             for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
                 labels.setdefault(label, handle)
         if labels:
-            figure.legend(list(labels.values()), list(labels), loc="outside upper center", ncols=2)
+            figure.legend(list(labels.values()), list(labels), loc="outside upper center", ncols=4)
         return figure
 
 
-def _draw_projection(axes: Axes, table: xr.Dataset) -> None:
+def _draw_projection(axes: Axes, table: xr.Dataset, styles: Mapping[str, SetStyle]) -> None:
     names = table["set"].values
     for name in dict.fromkeys(names.tolist()):
-        style = WEIGHT_STYLES[name]
+        style = styles[name]
         points = table["projection"].values[names == name]
         axes.plot(
             points[:, 0],

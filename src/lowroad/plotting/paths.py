@@ -14,10 +14,11 @@ from lowroad.plotting.ridges import Ridge, log_ticks, ridges, row_limits, wants_
 from lowroad.plotting.style import (
     LINE_COLORS,
     STRAIGHT_COLOR,
-    WEIGHT_STYLES,
+    SetStyle,
     drawing,
     new_figure,
     say_nothing_here,
+    set_styles,
 )
 
 __all__ = [
@@ -25,8 +26,9 @@ __all__ = [
     "SurfacePaths",
     "draw_ridges",
     "panel_grid",
-    "path_height_histograms",
+    "medians_of",
     "path_profiles",
+    "sample_rows",
     "surface_paths",
 ]
 
@@ -127,27 +129,40 @@ def _draw_lines(axes: Axes, surface: SurfacePaths, coordinates: _Coordinates) ->
         )
 
 
-def path_height_histograms(
-    heights: Mapping[str, Mapping[str, ArrayLike]],
+def sample_rows(
+    samples: Mapping[str, Mapping[str, ArrayLike]],
+    label: str,
     straight: Mapping[str, Mapping[str, ArrayLike]] | None = None,
+    *,
+    styles: Mapping[str, SetStyle] | None = None,
+    log: bool | None = None,
 ) -> Figure:
-    """Path heights of each weight set, one panel for each network (Figs. 4 and S2).
+    """Samples of named sets as rows, one panel for each name (Figs. 4, 5, S2 and S3).
 
-    Each weight set has a row: its points, its median as a bar, a histogram once there are eight
-    paths, and a hollow mark at the median height of the straight lines.
+    Each set has a row: its points, its median as a bar, a histogram once there are eight numbers,
+    and a hollow mark at the median of the numbers of `straight`.
 
     Args:
-        heights: Heights [n] on one landscape, by network and by weight set.
-        straight: Heights of the straight lines, by the same keys.
+        samples: Numbers [n] by panel and by set.
+        label: What the numbers are; the axis says whether it is logarithmic.
+        straight: Numbers of straight lines, by the same keys.
+        styles: Looks of the sets; assigned in their order where they are not given.
+        log: Whether the axes are logarithmic; where the numbers want it by default.
 
     Source: Yu & Morozov 2026, Figs. 4 and S2.
+
+    >>> figure = sample_rows({"one problem": {"Adam": [0.1, 0.2], "SGD": [0.3]}}, "path height")
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['SGD\\nn = 1', 'Adam\\nn = 2']
     """
+    looks = styles or set_styles(name for sets in samples.values() for name in sets)
     with drawing():
-        figure, axes = panel_grid(len(heights))
-        for panel, (network, sets) in zip(axes, heights.items(), strict=False):
-            lines = (straight or {}).get(network, {})
-            draw_ridges(panel, sets, "path height", lines)
-            panel.set_title(network, loc="left")
+        most = max((len(sets) for sets in samples.values()), default=4)
+        figure, axes = panel_grid(len(samples), row_height=0.7 + 0.4 * most)
+        for panel, (name, sets) in zip(axes, samples.items(), strict=False):
+            lines = (straight or {}).get(name, {})
+            draw_ridges(panel, sets, label, lines, looks, log)
+            panel.set_title(name, loc="left")
         return figure
 
 
@@ -169,18 +184,15 @@ def draw_ridges(
     axes: Axes,
     samples: Mapping[str, ArrayLike],
     label: str,
-    straight: Mapping[str, ArrayLike] | None = None,
+    straight: Mapping[str, ArrayLike] | None,
+    styles: Mapping[str, SetStyle],
     log: bool | None = None,
 ) -> None:
-    """Draw samples of weight sets as rows of points and bars; see `ridges`.
+    """Draw samples of sets as rows of points and bars; see `ridges`.
 
     The axis is a log axis as `log` says, or, by default, where the numbers want one.
     """
-    medians = {
-        name: float(np.median(values))
-        for name, sample in (straight or {}).items()
-        if len(values := np.asarray(sample, dtype=np.float64)[np.isfinite(sample)])
-    }
+    medians = medians_of(straight or {})
     if log is None:
         log = wants_log_axis([*samples.values(), list(medians.values())])
     rows = ridges(samples, log)
@@ -188,19 +200,27 @@ def draw_ridges(
         say_nothing_here(axes, "nothing measured yet")
         return
     for place, row in enumerate(reversed(rows)):
-        _draw_row(axes, row, place, medians.get(row.name))
-    names = [f"{WEIGHT_STYLES[row.name].label}\nn = {len(row.values)}" for row in reversed(rows)]
+        _draw_row(axes, row, place, medians.get(row.name), styles[row.name])
+    names = [f"{styles[row.name].label}\nn = {len(row.values)}" for row in reversed(rows)]
     axes.set_yticks(range(len(rows)), names)
     axes.tick_params(axis="y", length=0)
-    axes.set(ylim=row_limits(rows), xlabel=label)
+    axes.set(ylim=row_limits(rows), xlabel=f"{label} (log scale)" if log else label)
     if log:
         axes.set_xscale("log")
         axes.minorticks_off()
         axes.set_xticks(*log_ticks(*axes.get_xlim()))
 
 
-def _draw_row(axes: Axes, row: Ridge, place: int, straight: float | None) -> None:
-    style = WEIGHT_STYLES[row.name]
+def medians_of(samples: Mapping[str, ArrayLike]) -> dict[str, float]:
+    """Medians of the samples' finite numbers, of those that have any."""
+    return {
+        name: float(np.median(values))
+        for name, sample in samples.items()
+        if len(values := np.asarray(sample, dtype=np.float64)[np.isfinite(sample)])
+    }
+
+
+def _draw_row(axes: Axes, row: Ridge, place: int, straight: float | None, style: SetStyle) -> None:
     axes.axhline(place, color="0.8", linewidth=0.6, zorder=0)
     if len(row.bars):
         axes.stairs(

@@ -1,9 +1,9 @@
-"""How the four weight sets and paths look in every figure, and how numbers are written."""
+"""How weight sets and paths look in every figure, and how numbers are written."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,29 +17,29 @@ __all__ = [
     "HEIGHT_COLORS",
     "LINE_COLORS",
     "MARKERS",
-    "OPTIMIZERS",
     "STRAIGHT_COLOR",
+    "SOURCE_COLORS",
     "STYLES",
-    "WEIGHT_STYLES",
     "PathStyle",
-    "WeightStyle",
+    "SetStyle",
     "drawing",
     "new_figure",
     "path_styles",
     "say_nothing_here",
     "scientific",
+    "set_styles",
     "shorter",
     "three_figures",
 ]
 
 
 @dataclass(frozen=True)
-class WeightStyle:
+class SetStyle:
     """Look of a weight set: told apart by colour, and by marker, hatch and dash without colour.
 
     Attributes:
         label: Its name for people.
-        color: A colour of Okabe and Ito's palette, which colour-blind people can tell apart.
+        color: A colour that colour-blind people can tell from the others.
         marker: Matplotlib's name of the marker.
         symbol: Plotly's name of the same marker.
         hatch: Hatching of bars.
@@ -56,14 +56,74 @@ class WeightStyle:
     plotly_dash: str
 
 
-WEIGHT_STYLES = {
-    "sgd_train": WeightStyle("SGD train", "#D55E00", "o", "circle", "", "-", "solid"),
-    "sgd_test": WeightStyle("SGD test", "#E69F00", "^", "triangle-up", "///", "--", "dash"),
-    "lbfgs_train": WeightStyle("BFGS train", "#0072B2", "s", "square", "...", "-", "solid"),
-    "lbfgs_test": WeightStyle("BFGS test", "#56B4E9", "D", "diamond", "xxx", "--", "dash"),
+# Okabe and Ito's palette, with a grey that is seen on black and on white in place of black.
+SOURCE_COLORS = (
+    *("#D55E00", "#0072B2", "#009E73", "#CC79A7"),
+    *("#E69F00", "#56B4E9", "#8C8C8C", "#B8A800"),
+)
+_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
+_SYMBOLS = (
+    *("circle", "square", "diamond", "triangle-up"),
+    *("triangle-down", "cross", "x", "pentagon"),
+)
+_SELECTIONS = {
+    "": ("", "-", "solid"),
+    "train": ("", "-", "solid"),
+    "test": ("///", "--", "dash"),
+    "validation": ("///", "--", "dash"),
+    "last": ("...", ":", "dot"),
 }
 
-OPTIMIZERS = {"sgd": "SGD", "lbfgs": "L-BFGS-GSS"}
+
+def set_styles(
+    names: Iterable[str], labels: Mapping[str, str] | None = None
+) -> dict[str, SetStyle]:
+    """Looks for named sets, in their order.
+
+    What stands before a "/" in a name is its source, which gives colour and marker; what stands
+    behind it ("train", "test", "last") gives dash and hatch. Test sets are drawn in lighter colours.
+
+    Args:
+        names: The sets.
+        labels: What they are called for people; themselves where it is not said.
+
+    Raises:
+        ValueError: If there are more than eight sources: nobody can tell more colours apart.
+
+    >>> styles = set_styles(["Adam/train", "Adam/test", "SGD/train"])
+    >>> styles["Adam/train"].color != styles["SGD/train"].color, styles["Adam/test"].dash
+    (True, '--')
+    """
+    names = list(dict.fromkeys(names))
+    sources = list(dict.fromkeys(name.partition("/")[0] for name in names))
+    if len(sources) > len(SOURCE_COLORS):
+        raise ValueError(
+            f"at most {len(SOURCE_COLORS)} sources can be told apart in a figure, got "
+            f"{len(sources)}: {', '.join(sources)}; show them in several figures"
+        )
+    styles = {}
+    for name in names:
+        source, _, selection = name.partition("/")
+        place = sources.index(source)
+        hatch, dash, plotly_dash = _SELECTIONS.get(selection, _SELECTIONS[""])
+        color = SOURCE_COLORS[place]
+        styles[name] = SetStyle(
+            (labels or {}).get(name, name),
+            _lighter(color) if plotly_dash == "dash" else color,
+            _MARKERS[place],
+            _SYMBOLS[place],
+            hatch,
+            dash,
+            plotly_dash,
+        )
+    return styles
+
+
+def _lighter(color: str) -> str:
+    """A colour two fifths of the way to white."""
+    parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(part + 0.4 * (255 - part)):02X}" for part in parts)
+
 
 # For the paths over the two-dimensional surface: three smoothness values and the straight line.
 LINE_COLORS = ("#0072B2", "#009E73", "#CC79A7")

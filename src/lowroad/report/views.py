@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from lowroad.plotting.style import WEIGHT_STYLES
+from lowroad.plotting.style import SetStyle
 
 __all__ = [
     "ChartView",
@@ -16,7 +16,7 @@ __all__ = [
     "Group",
     "LegendEntry",
     "TableView",
-    "weight_legend",
+    "legend_of",
 ]
 
 
@@ -29,12 +29,14 @@ class ChartView:
         title: What stands above it.
         text: What it shows, for people who do not see it; or what is missing.
         height: Its height in pixels, reserved before it is drawn.
+        group: Charts of one group are shown together, and one group at a time; "" for always.
     """
 
     key: str | None
     title: str
     text: str
     height: int = 0
+    group: str = ""
 
 
 class Charts:
@@ -43,13 +45,15 @@ class Charts:
     def __init__(self) -> None:
         self._specs: dict[str, str] = {}
 
-    def add(self, figure: go.Figure | None, title: str, text: str, missing: str) -> ChartView:
+    def add(
+        self, figure: go.Figure | None, title: str, text: str, missing: str = "", group: str = ""
+    ) -> ChartView:
         """Take a chart, or say with `missing` why there is none."""
         if figure is None:
-            return ChartView(None, title, missing)
+            return ChartView(None, title, missing, group=group)
         key = f"chart-{len(self._specs) + 1}"
         self._specs[key] = figure.to_json()
-        return ChartView(key, title, text, figure.layout.height)
+        return ChartView(key, title, text, figure.layout.height, group)
 
     def as_json(self) -> str:
         """All charts as one JSON object that can stand inside a script element."""
@@ -67,11 +71,8 @@ class LegendEntry:
     dash: str = ""
 
 
-def weight_legend(
-    names: Sequence[str] = tuple(WEIGHT_STYLES), lines: bool = False
-) -> list[LegendEntry]:
+def legend_of(styles: Iterable[SetStyle], lines: bool = False) -> list[LegendEntry]:
     """Legend of weight sets, with their line styles where the figure draws lines."""
-    styles = [WEIGHT_STYLES[name] for name in names]
     return [
         LegendEntry(style.label, style.color, style.symbol, style.plotly_dash if lines else "")
         for style in styles
@@ -91,11 +92,13 @@ class TableView:
     """A table.
 
     Attributes:
+        name: What it is called where it scrolls.
         caption: What it holds.
         header: Names of the columns; the first column holds the rows' names.
         groups: Its rows.
     """
 
+    name: str
     caption: str
     header: Sequence[str]
     groups: Sequence[Group]
@@ -107,22 +110,25 @@ class FigureView:
 
     Attributes:
         anchor: Its address in the page.
-        name: Its number in the paper, e.g. "Figure 4".
+        section: The heading under which it stands.
         title: What it is about.
         caption: What one sees, and what stands behind it, in sentences.
         charts: Its panels.
         legend: What the marks mean.
         files: Names of the same figure in `figures/`, without ending.
         table: The same in numbers.
-        layout: "pairs" for two panels in a row that belong together, "grid" for any number.
+        layout: "pairs" for two panels in a row that belong together, "grid" for any number, "wide"
+            for one panel in a row.
+        navigation: What it is called in the list of contents, where the title is too long.
     """
 
     anchor: str
-    name: str
+    section: str
     title: str
     caption: Sequence[str]
     charts: Sequence[ChartView]
     legend: Sequence[LegendEntry] = ()
     files: Sequence[str] = ()
     table: TableView | None = None
-    layout: str = field(default="grid")
+    layout: str = "grid"
+    navigation: str = ""
