@@ -1,0 +1,34 @@
+"""The report's figures: one module for each, and the list of them in the page's order."""
+
+from __future__ import annotations
+
+from lowroad.report.figures import (
+    between,
+    curves,
+    disconnectivity,
+    distances,
+    finders,
+    heights_by_steps,
+    kernel_pca,
+    metrics,
+    path_heights,
+    planes,
+    sharpness,
+)
+from lowroad.report.figures.figure import Figure
+
+FIGURES: tuple[Figure, ...] = (
+    curves.FIGURE,
+    metrics.FIGURE,
+    path_heights.FIGURE,
+    between.FIGURE,
+    heights_by_steps.FIGURE,
+    finders.FIGURE,
+    disconnectivity.FIGURE,
+    planes.FIGURE,
+    distances.FIGURE,
+    kernel_pca.FIGURE,
+    sharpness.FIGURE,
+)
+
+__all__ = ["FIGURES", "Figure"]

@@ -1,0 +1,124 @@
+"""Disconnectivity graphs of the kept minima."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+from matplotlib.figure import Figure as PrintFigure
+
+from lowroad.analysis import MergeTree
+from lowroad.plotting import disconnectivity_graphs
+from lowroad.plotting.barriers import tree_lines
+from lowroad.report.charts import MARK_SIZE, OUTLINE, layout, log_axis
+from lowroad.report.figures.figure import Figure
+from lowroad.report.tables import tree_table
+from lowroad.report.text import SPLIT_NAMES, budgets, counted, listing, paths_behind
+from lowroad.report.view import View
+from lowroad.report.views import Charts, FigureView, legend_of
+
+
+def _trees(view: View, problem: str, split: str, selection: str) -> dict[str, MergeTree]:
+    return {
+        str(each): tree
+        for each in view.sets(problem)
+        if each.selection == selection and (tree := view.tree(problem, split, each)).heights
+    }
+
+
+def _splits(view: View) -> list[str]:
+    found = [split for problem in view.results.problems for split in view.splits(problem)]
+    return list(dict.fromkeys(found))
+
+
+def build(view: View, charts: Charts) -> list[FigureView]:
+    """One figure for each split, one panel for each problem and selection."""
+    figures = []
+    for split in _splits(view):
+        views, alone, shown = [], [], set[str]()
+        for problem in view.results.problems:
+            for selection in view.selections(problem):
+                trees = _trees(view, problem, split, selection)
+                if not trees:
+                    continue
+                shown |= trees.keys()
+                joined = [
+                    f"{view.styles[n].label} {counted(len(t.heights), 'solution')}"
+                    for n, t in trees.items()
+                ]
+                text = f"Disconnectivity graphs of {problem}: {listing(joined)}."
+                title = f"{problem}, {selection} sets" if selection else problem
+                views.append(charts.add(_chart(view, problem, trees), title, text))
+                kept = sum(
+                    view.runs(problem, each.source, kept=True).sizes["run"]
+                    for each in view.sets(problem)
+                    if each.selection == selection
+                )
+                if without := kept - sum(len(tree.heights) for tree in trees.values()):
+                    alone.append(f"{without} of {kept} in {title}")
+        if not views:
+            continue
+        name = SPLIT_NAMES[split]
+        caption = [
+            f"Each line begins at a kept solution, at its value on the {name} landscape, and two "
+            "lines join at the lowest value below which no chain of measured paths connects them. "
+            "The paths are those within a weight set, so the sets stand apart.",
+            "The levels are upper bounds and belong to a budget: more steps or more pairs can only "
+            f"lower them. Each path had {budgets(view)}; behind it: {paths_behind(view, split)}.",
+        ]
+        if alone:
+            caption.append(f"Kept solutions without a path are not shown: {listing(alone)}.")
+        legend = legend_of(style for n, style in view.styles.items() if n in shown)
+        figures.append(
+            FigureView(
+                f"disconnectivity-{split}", "Paths", f"Disconnectivity graphs, {name} landscape",
+                caption, views, legend, [f"disconnectivity-{split}"], tree_table(view, split),
+            )  # fmt: skip
+        )
+    return figures
+
+
+def _chart(view: View, problem: str, trees: Mapping[str, MergeTree]) -> go.Figure:
+    figure, first = go.Figure(), 0.0
+    values: list[float] = []
+    for name, tree in trees.items():
+        style = view.styles[name]
+        places, x, y = tree_lines(tree, first)
+        figure.add_scatter(
+            x=x, y=y, mode="lines", line={"color": style.color, "width": 1.8},
+            connectgaps=False, hovertemplate=f"{style.label}<br>%{{y:.4g}}<extra></extra>",
+        )  # fmt: skip
+        figure.add_scatter(
+            x=places, y=tree.heights, mode="markers",
+            marker={"symbol": style.symbol, "size": MARK_SIZE, "color": style.color,
+                    "line": OUTLINE},
+            hovertemplate=f"{style.label}, solution<br>%{{y:.5g}}<extra></extra>",
+        )  # fmt: skip
+        values += [*tree.heights, *(merge.level for merge in tree.merges)]
+        first += len(places) + 1
+    figure.update_xaxes(showticklabels=False, showgrid=False, range=[-1, first - 1])
+    log = view.wants_log(problem, [values])
+    title = view.quantity(problem)
+    figure.update_yaxes(title_text=f"{title} (log scale)" if log else title)
+    if log:
+        figure.update_yaxes(**log_axis(np.array(values)))
+    return layout(figure, 340)
+
+
+def draw(view: View) -> Mapping[str, PrintFigure]:
+    """One file for each split."""
+    figures = {}
+    for split in _splits(view):
+        panels = {
+            f"{problem}, {selection}".rstrip(", "): trees
+            for problem in view.results.problems
+            for selection in view.selections(problem)
+            if (trees := _trees(view, problem, split, selection))
+        }
+        if panels:
+            figures[f"disconnectivity-{split}"] = disconnectivity_graphs(panels, view.styles)
+    return figures
+
+
+FIGURE = Figure("disconnectivity graphs", build, draw)
