@@ -17,12 +17,13 @@ from lowroad.plotting.ridges import log_ticks, wants_log_axis
 from lowroad.plotting.style import SetStyle, drawing, say_nothing_here, set_styles
 
 __all__ = [
-    "disconnectivity_graphs",
     "convergence_curves",
+    "disconnectivity_graphs",
     "median_curve",
     "tree_lines",
     "wants_log_heights",
 ]
+
 
 def median_curve(curve: xr.Dataset) -> NDArray[np.float64]:
     """Median over the paths at each step [h] of `heights_by_step`, NaN where there is none."""

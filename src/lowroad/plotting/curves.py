@@ -89,9 +89,7 @@ def training_curves(
         return figure
 
 
-def _draw(
-    axes: Axes, runs: xr.Dataset, styles: Mapping[str, SetStyle], against: str
-) -> None:
+def _draw(axes: Axes, runs: xr.Dataset, styles: Mapping[str, SetStyle], against: str) -> None:
     chosen = pick_representative(runs)
     if chosen is None:
         say_nothing_here(axes, "no finished run" if not runs.sizes["run"] else "no finite value")

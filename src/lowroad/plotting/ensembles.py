@@ -40,7 +40,10 @@ def kernel_projections(
     Source: Yu & Morozov 2026, Figs. 6 and S4.
     """
     looks = styles or set_styles(
-        str(name) for each in projections.values() if each is not None for name in each["set"].values
+        str(name)
+        for each in projections.values()
+        if each is not None
+        for name in each["set"].values
     )
     with drawing():
         figure, axes = panel_grid(len(projections), columns=columns)

@@ -129,9 +129,7 @@ def projection_chart(table: xr.Dataset, styles: Mapping[str, SetStyle]) -> go.Fi
     return layout(figure, 300)
 
 
-def kernels_chart(
-    tables: Mapping[str, xr.Dataset], styles: Mapping[str, SetStyle]
-) -> go.Figure:
+def kernels_chart(tables: Mapping[str, xr.Dataset], styles: Mapping[str, SetStyle]) -> go.Figure:
     """Small panels of the first two components, two in a row, one for each named kernel."""
     titles = [
         f"{name}, area {shorter(float(t['auc'].values[0]))}" if "auc" in t else name

@@ -12,7 +12,7 @@ import plotly.offline
 from markupsafe import Markup, escape
 
 from lowroad.report import tables, text
-from lowroad.report.answers import Answers, ask, as_plain
+from lowroad.report.answers import RULE, Answers, Matrix, answer, as_plain
 from lowroad.report.figures import FIGURES
 from lowroad.report.files import save_figures
 from lowroad.report.view import View
@@ -21,6 +21,8 @@ from lowroad.study.store import write_atomically
 from lowroad.study.study_file import to_toml
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lowroad.study.results import StudyResults
 
 __all__ = ["write_report"]
@@ -51,10 +53,10 @@ def write_report(results: StudyResults, directory: Path, style: str = "screen") 
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)  # before the work: what cannot be written fails
     view = View(results)
-    answers = ask(view)
+    answers = answer(view)
     save_figures(view, directory / "figures", style)
     _write_json(directory / "answers.json", answers.asked)
-    if answers.published:
+    if answers.claims:
         _write_json(directory / "claims.json", answers.claims)
     page = directory / "report.html"
     write_atomically(page, _render(view, answers).encode())
@@ -76,11 +78,7 @@ def _render(view: View, answers: Answers) -> str:
     environment.filters["prose"] = _prose
     charts = Charts()
     results, published = view.results, answers.published
-    solutions = (
-        tables.value_table(view, published),
-        tables.metric_table(view),
-        tables.weight_table(view, published),
-    )
+    solutions = (tables.value_table(view, published), tables.weight_table(view, published))
     return environment.get_template("report.html.j2").render(
         config=results.config,
         title=_title(view),
@@ -88,7 +86,8 @@ def _render(view: View, answers: Answers) -> str:
         published=published,
         findings=answers.findings,
         matrices=answers.matrices,
-        rule=answers.rule,
+        choices=_choices(answers.matrices),
+        rule=RULE,
         claims=answers.claim_views,
         tally=answers.tally,
         solutions=[table for table in solutions if table is not None],
@@ -105,12 +104,17 @@ def _render(view: View, answers: Answers) -> str:
     )
 
 
+def _choices(matrices: Sequence[Matrix]) -> dict[str, list[str]]:
+    """What the reader can choose among the matrices, in order of appearance."""
+    keys = matrices[0].choice if matrices else ()
+    return {key: list(dict.fromkeys(each.choice[key] for each in matrices)) for key in keys}
+
+
 def _sections(view: View, charts: Charts) -> dict[str, list[FigureView]]:
     """The figures that have something to show, by the headings under which they stand."""
     sections: dict[str, list[FigureView]] = {}
     for figure in FIGURES:
-        shown = figure.build(view, charts)
-        if shown is not None:
+        for shown in figure.build(view, charts):
             sections.setdefault(shown.section, []).append(shown)
     return sections
 
@@ -129,11 +133,8 @@ def _facts(view: View) -> list[tuple[str, str]]:
     results = view.results
     problems = [(name, text.problem_facts(view, name)) for name in results.problems]
     facts = [*problems, *text.optimizers(view), ("Runs", text.runs_trained(view))]
-    behind = {
-        split: text.paths_behind(view, split)
-        for split in text.splits(view)
-        if any(view.has_paths(problem, split) for problem in results.problems)
-    }
+    splits = dict.fromkeys(split for problem in results.problems for split in view.splits(problem))
+    behind = {split: text.paths_behind(view, split) for split in splits}
     if behind:
         names = {f"on the {text.SPLIT_NAMES[split]} landscape": what for split, what in behind.items()}
         facts += [("Paths", text.by_value(names)), ("Path finder", text.budgets(view))]

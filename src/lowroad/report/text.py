@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowroad.plotting.style import scientific, shorter, three_figures
+from lowroad.study.measurements import MEASUREMENTS
 
 if TYPE_CHECKING:
     from lowroad.report.view import View
@@ -22,12 +23,14 @@ __all__ = [
     "duration",
     "interval",
     "listing",
+    "missing_parts",
     "optimizers",
     "outcome_counts",
     "paths_behind",
     "problem_facts",
     "runs_behind",
     "runs_trained",
+    "settings_text",
     "value_text",
 ]
 
@@ -122,7 +125,7 @@ def settings_text(settings: Mapping[str, Any], prefix: str = "") -> str:
     for key, value in settings.items():
         name = key.replace("_", " ")
         if isinstance(value, Mapping):
-            parts.append(settings_text(value) if key != "grid" else f"from {value}")
+            parts.append(settings_text(value))
         elif isinstance(value, float):
             parts.append(f"{name} {shorter(value)}")
         elif isinstance(value, list | tuple):
@@ -154,11 +157,12 @@ def optimizers(view: View) -> list[tuple[str, str]]:
     lines = []
     sources: dict[str, dict[str, str]] = {}
     for problem in view.results.problems:
-        known = config.settings(problem).optimizers
+        known = config.optimizers_of(problem)
         for source in view.results.sources(problem):
             label = view.results.label(source)
             if source in known:
-                method, own = known[source].method, settings_text(known[source].own)
+                chosen = view.results.chosen.get((problem, source), known[source].own)
+                method, own = known[source].method, settings_text(chosen)
                 text = f"{method}: {own}" if own else method
             else:
                 text = f"{counted(view.runs(problem, source).sizes['run'], 'point')} from files"
@@ -224,22 +228,16 @@ def _of_each(counts: Mapping[int, list[str]], noun: str, each: str) -> str:
     return "; ".join(f"{counted(n, noun)} of {listing(who)}" for n, who in counts.items())
 
 
-def splits(view: View) -> tuple[str, ...]:
-    """All splits of the study's problems."""
-    return tuple(dict.fromkeys(s for f in view.results.facts.values() for s in f.splits))
-
-
 def missing_parts(view: View) -> list[str]:
     """What the study planned and does not have, one line for each problem that lacks something."""
     results, lines = view.results, []
     for problem in results.problems:
-        settings = results.config.settings(problem)
-        parts = []
-        for source in results.config.optimizers_of(problem):
-            have, planned = view.runs(problem, source).sizes["run"], settings.train.seeds
-            if have < planned:
-                runs = counted(planned, f"{results.label(source)} run")
-                parts.append(f"{planned - have} of {runs}")
+        own = Counter(t.measurement for t in results.tasks if t.problem.label == problem)
+        parts = [
+            f"{planned - own[name]:,} of {planned:,} {measurement.what}"
+            for name, measurement in MEASUREMENTS.items()
+            if (planned := measurement.number(results.plan, problem)) > own[name]
+        ]
         if parts:
             lines.append(f"{problem}: {listing(parts)}")
     return lines

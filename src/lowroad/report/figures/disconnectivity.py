@@ -72,8 +72,14 @@ def build(view: View, charts: Charts) -> list[FigureView]:
         legend = legend_of(style for n, style in view.styles.items() if n in shown)
         figures.append(
             FigureView(
-                f"disconnectivity-{split}", "Paths", f"Disconnectivity graphs, {name} landscape",
-                caption, views, legend, [f"disconnectivity-{split}"], tree_table(view, split),
+                f"disconnectivity-{split}",
+                "Paths",
+                f"Disconnectivity graphs, {name} landscape",
+                caption,
+                views,
+                legend,
+                [f"disconnectivity-{split}"],
+                tree_table(view, split),
             )  # fmt: skip
         )
     return figures

@@ -73,8 +73,14 @@ def build(view: View, charts: Charts) -> list[FigureView]:
             legend = legend_of((s for n, s in view.styles.items() if n in shown), lines=True)
             figures.append(
                 FigureView(
-                    f"steps-{split}", "Paths", f"Path heights by steps, {name} landscape", caption,
-                    views, legend, [f"heights-by-steps-{split}"], step_table(view, split),
+                    f"steps-{split}",
+                    "Paths",
+                    f"Path heights by steps, {name} landscape",
+                    caption,
+                    views,
+                    legend,
+                    [f"heights-by-steps-{split}"],
+                    step_table(view, split),
                 )  # fmt: skip
             )
     return figures

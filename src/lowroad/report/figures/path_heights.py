@@ -47,9 +47,7 @@ def _build(view: View, charts: Charts, split: str) -> FigureView | None:
             continue
         shown |= samples.keys()
         log = view.wants_log(problem, [*samples.values(), *straight.values()])
-        chart = ridge_chart(
-            samples, view.quantity(problem, "highest "), view.styles, straight, log
-        )
+        chart = ridge_chart(samples, view.quantity(problem, "highest "), view.styles, straight, log)
         medians = [
             f"{view.styles[name].label} {shorter(float(np.nanmedian(values)))}"
             for name, values in samples.items()
@@ -63,7 +61,9 @@ def _build(view: View, charts: Charts, split: str) -> FigureView | None:
                 outcomes += paths["outcome"].values.tolist()
                 level = int((paths["barrier"].values <= 0).sum())
                 if level:
-                    ends.append(f"{level} of {paths.sizes['path']} in {problem}, {view.label(each)}")
+                    ends.append(
+                        f"{level} of {paths.sizes['path']} in {problem}, {view.label(each)}"
+                    )
     if not views:
         return None
     caption = [
