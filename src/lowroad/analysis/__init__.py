@@ -7,39 +7,62 @@ They open no file and print nothing; chance comes from a generator that the call
 
 from __future__ import annotations
 
-from lowroad.analysis.claims import ClaimResult, judge_claims
+from lowroad.analysis.claims import (
+    Claim,
+    ClaimResult,
+    Claims,
+    Evidence,
+    Expectation,
+    Published,
+    Verdict,
+    judge_claims,
+)
 from lowroad.analysis.comparisons import (
     Comparison,
     Interval,
     bootstrap_interval,
     cliffs_delta,
     compare,
+    holm,
 )
 from lowroad.analysis.disconnectivity import Merge, MergeTree, merge_tree
-from lowroad.analysis.evidence import Evidence, Measurements, Verdict
 from lowroad.analysis.heights import heights_by_step, lowest_within, path_heights
 from lowroad.analysis.kernel_pca import KERNELS, kernel_pca
 from lowroad.analysis.losses import loss_table, representative_run, rise_after_minimum
 from lowroad.analysis.planes import plane_axes, plane_through
+from lowroad.analysis.questions import QUESTIONS, Answer, Finding, Question, ask_all
+from lowroad.analysis.questions_samples import PathSamples, ProblemSamples, SetSamples
 from lowroad.analysis.sharpness import Sharpness, sharpness
 from lowroad.analysis.weights import centroid_distances, weight_statistics
 
 __all__ = [
     "KERNELS",
+    "QUESTIONS",
+    "Answer",
+    "Claim",
     "ClaimResult",
+    "Claims",
     "Comparison",
     "Evidence",
+    "Expectation",
+    "Finding",
     "Interval",
-    "Measurements",
     "Merge",
     "MergeTree",
+    "PathSamples",
+    "ProblemSamples",
+    "Published",
+    "Question",
+    "SetSamples",
     "Sharpness",
     "Verdict",
+    "ask_all",
     "bootstrap_interval",
     "centroid_distances",
     "cliffs_delta",
     "compare",
     "heights_by_step",
+    "holm",
     "judge_claims",
     "kernel_pca",
     "loss_table",

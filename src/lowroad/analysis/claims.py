@@ -1,51 +1,138 @@
-"""The paper's nine claims and a tenth, each measured with an uncertainty and judged."""
+"""Published claims: the answers that they expect to questions, and whether they hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import Enum
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import mannwhitneyu
 
-from lowroad.analysis.comparisons import (
-    Interval,
-    bootstrap_interval,
-    median_interval,
-    signed_rank_p,
-)
-from lowroad.analysis.evidence import (
-    RANKS_RULE,
-    SEPARATED_AUC,
-    Evidence,
-    Measurements,
-    Verdict,
-    answer_above,
-    evidence_higher,
-    evidence_separated,
-    verdict_of,
-)
-from lowroad.analysis.kernel_pca import KERNELS
-from lowroad.analysis.path_claims import (
-    PATHS_RULE,
-    SETTLED_RULE,
-    barriers_by_step,
-    lower_barriers,
-    training_barriers,
-)
+from lowroad.analysis.comparisons import Interval, smallest_p_value
+from lowroad.analysis.questions import MEDIUM_DELTA, QUESTIONS, SIGNIFICANCE, Finding, measure_one
+from lowroad.analysis.questions_measured import Measured
+from lowroad.analysis.questions_samples import ProblemSamples
 
-__all__ = ["PAPER_CLAIMS", "PAPER_NETWORKS", "ClaimResult", "judge_claims"]
+__all__ = [
+    "Claim", "ClaimResult", "Claims", "Evidence", "Expectation", "Published", "Verdict",
+    "judge_claims",
+]  # fmt: skip
 
-PAPER_CLAIMS = 9
-"""How many of the claims are the paper's; those after them are ours."""
 
-PAPER_NETWORKS = ("FCP", "LeNet", "Autoencoder", "LSTM")
+class Verdict(Enum):
+    """What the runs say about a claim."""
 
-# As in `evidence`: what the paper's words "comparable", "steeply" and "small" mean here.
-COMPARABLE_RATIO = 3.0
-STEEP_RISE = 1.5
-SMALL_SEPARATION = 0.5
+    HOLDS = "holds"
+    FAILS = "does not hold"
+    OPEN = "not enough runs"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One comparison that a claim is about.
+
+    Attributes:
+        text: What is compared, in words.
+        question: Key in `QUESTIONS`.
+        first: The first weight set.
+        second: The second one; "" for questions about one set.
+        finding: The answer that is said to be given, or not to be given.
+        problems: Whether it is given, by problem.
+        part: The split or the kernel, where the question is asked for each.
+        refutable: Whether another answer contradicts the claim, or leaves it open.
+    """
+
+    text: str
+    question: str
+    first: str
+    second: str
+    finding: Finding
+    problems: Mapping[str, bool]
+    part: str = ""
+    refutable: bool = True
+
+    def __post_init__(self) -> None:
+        if self.question not in QUESTIONS:
+            near = get_close_matches(self.question, QUESTIONS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(QUESTIONS)}"
+            raise ValueError(f"a claim asks {self.question!r}, which is not a question; {hint}")
+        if not isinstance(self.finding, Finding) or self.finding is Finding.UNDECIDED:
+            raise ValueError(f"a claim expects a Finding that decides, not {self.finding!r}")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim.
+
+    Attributes:
+        number: Its number.
+        statement: The claim in words.
+        rule: How it is judged.
+        expectations: The comparisons it is about.
+        published: Whether it is a publication's claim, or one that was added to those.
+    """
+
+    number: int
+    statement: str
+    rule: str
+    expectations: tuple[Expectation, ...]
+    published: bool = True
+
+
+@dataclass(frozen=True)
+class Published:
+    """A publication and its numbers.
+
+    Attributes:
+        reference: Authors, year, title.
+        url: Where it is.
+        values: Mean lowest values by problem and weight set.
+        weights: Mean and standard deviation of all components, by problem and weight set.
+    """
+
+    reference: str
+    url: str
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What `[report] claims` of a study file names: claims and the numbers published with them."""
+
+    claims: tuple[Claim, ...] = ()
+    published: Published | None = None
+
+    def __post_init__(self) -> None:
+        for claim in self.claims:
+            if not isinstance(claim, Claim):
+                raise TypeError(f"claims must be Claim objects; got {type(claim).__name__}")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One measured comparison behind a claim.
+
+    Attributes:
+        problem: The problem.
+        question: What is compared, in words.
+        expected: Whether the claim says yes or no to it.
+        statistic: What the number is, e.g. "Cliff’s δ".
+        interval: The number with its 95% interval.
+        p_value: Of the test, NaN where there is none; not corrected.
+        sizes: Sizes of the samples.
+        verdict: Whether the claim's answer holds.
+    """
+
+    problem: str
+    question: str
+    expected: bool
+    statistic: str
+    interval: Interval
+    p_value: float
+    sizes: tuple[int, ...]
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -53,13 +140,14 @@ class ClaimResult:
     """A claim with its evidence.
 
     Attributes:
-        number: 1 to 9 the paper's, 10 ours.
+        number: The claim's number.
         statement: The claim in words.
         rule: How it is judged.
         evidence: The comparisons.
-        unmeasured: Networks of the paper that this study does not contain.
-        verdict: Holds when every comparison agrees and no network is missing; does not hold
+        unmeasured: Problems of the claim that this study does not contain.
+        verdict: Holds when every comparison agrees and no problem is missing; does not hold
             when one comparison contradicts; otherwise there are not enough runs.
+        published: Whether it is a publication's claim.
     """
 
     number: int
@@ -68,47 +156,110 @@ class ClaimResult:
     evidence: tuple[Evidence, ...]
     unmeasured: tuple[str, ...]
     verdict: Verdict
+    published: bool
 
 
 def judge_claims(
-    measurements: Mapping[str, Measurements], generator: np.random.Generator
+    claims: Claims, samples: Mapping[str, ProblemSamples], generator: np.random.Generator
 ) -> tuple[ClaimResult, ...]:
-    """Judge the nine claims of Yu & Morozov 2026, and a tenth, on the runs of a study.
+    """Judge claims on the runs of a study.
 
-    The tenth asks whether the paper's difference between the barriers of SGD and BFGS depends on
-    how long paths are optimized: it is judged on the straight lines, after a quarter of the steps
-    and after all of them, and stays open while the paths still fall, or where a search did not
-    measure its path in between.
-
-    A comparison of two samples asks whether the first is lower (or higher). Its answer is *yes*
-    when the rank test has p < 0.05 and the interval of Cliff's delta lies on that side of
-    zero, *no* when the interval excludes a medium effect (|delta| >= 0.33) on that side, and
-    open otherwise; also open when the samples are so small that no result could reach p < 0.05. The
-    p-values are not corrected for the number of comparisons.
+    That a set is lower than another is answered with *yes* when the Mann-Whitney test has p < 0.05
+    and the interval of Cliff's delta lies on that side of zero, with *no* when the interval
+    excludes a medium effect (|delta| >= 0.33) on that side, else not at all; also not when the
+    samples are so small that no result could reach p < 0.05. A threshold is answered by the
+    interval. The p-values are not corrected for the number of comparisons. Sets that hold the same
+    points are compared once.
 
     Args:
-        measurements: By network name; networks that the paper does not have are passed over.
+        claims: The claims.
+        samples: By problem; problems that a claim does not name are passed over.
         generator: For the bootstrap.
 
     Returns:
-        The results, the paper's in its order and then ours.
+        The results in the claims' order.
 
-    >>> lower = {"lbfgs_train": [1.0, 2, 3, 4], "sgd_train": [5.0, 6, 7, 8]}
-    >>> runs = {name: Measurements(minima=lower) for name in PAPER_NETWORKS}
-    >>> [result.verdict.value for result in judge_claims(runs, np.random.default_rng(0))][:2]
-    ['holds', 'not enough runs']
+    >>> expected = Expectation("b above a", "training_value", "b", "a", Finding.SECOND_LOWER,
+    ...                        {"p": True})
+    >>> claims = Claims((Claim(1, "a is lower.", "ranks", (expected,)),))
+    >>> judge_claims(claims, {"p": ProblemSamples()}, np.random.default_rng(0))[0].verdict.value
+    'not enough runs'
     """
-    present = {name: measurements[name] for name in PAPER_NETWORKS if name in measurements}
-    missing = tuple(name for name in PAPER_NETWORKS if name not in measurements)
     results = []
-    for number, (statement, rule, gather) in enumerate(_CLAIMS, start=1):
-        evidence = tuple(
-            item for name, runs in present.items() for item in gather(name, runs, generator)
-        )
+    for claim in claims.claims:
+        named = dict.fromkeys(name for each in claim.expectations for name in each.problems)
+        missing = tuple(name for name in named if name not in samples)
+        evidence: list[Evidence] = []
+        for name in named:
+            if name in samples:
+                evidence += _evidence(claim.expectations, name, samples[name], generator)
+        verdict = _together(evidence, missing)
         results.append(
-            ClaimResult(number, statement, rule, evidence, missing, _together(evidence, missing))
-        )
+            ClaimResult(claim.number, claim.statement, claim.rule, tuple(evidence), missing,
+                        verdict, claim.published)
+        )  # fmt: skip
     return tuple(results)
+
+
+def _evidence(
+    expectations: Sequence[Expectation],
+    problem: str,
+    samples: ProblemSamples,
+    generator: np.random.Generator,
+) -> list[Evidence]:
+    evidence, seen = [], set()
+    for each in expectations:
+        if problem not in each.problems:
+            continue
+        points = [samples.same_points.get(name, name) for name in (each.first, each.second)]
+        key = (each.question, each.part, *points)
+        if key in seen:
+            continue
+        seen.add(key)
+        found = measure_one(
+            QUESTIONS[each.question], samples, each.first, each.second, each.part, generator
+        )
+        text, nan = each.text, float("nan")
+        if found is None:
+            found = Measured("–", Interval(nan, nan, nan), nan, "", (0,), (0, 0))
+        if points[0] == points[1]:
+            text += " (the same points)"
+            found = Measured(
+                found.statistic, Interval(0.0, 0.0, 0.0), 1.0, "", found.sizes, found.sizes
+            )
+        expected = each.problems[problem]
+        answer = _agrees(found, each.finding)
+        verdict = Verdict.HOLDS if answer is expected else Verdict.FAILS
+        # where equal points should differ, the runs have ended too early to say
+        undecided = answer is None or (points[0] == points[1] and answer is not expected)
+        if undecided or (verdict is Verdict.FAILS and not each.refutable):
+            verdict = Verdict.OPEN
+        evidence.append(
+            Evidence(problem, text, expected, found.statistic, found.interval, found.p_value,
+                     found.sizes, verdict)
+        )  # fmt: skip
+    return evidence
+
+
+def _agrees(found: Measured, asked: Finding) -> bool | None:
+    """Whether the samples give an answer; None where they do not say."""
+    low, high = found.interval.low, found.interval.high
+    if smallest_p_value(*found.tested) >= SIGNIFICANCE or not np.isfinite([low, high]).all():
+        return None
+    if found.region is not None:
+        inside = found.region[0] <= low and high < found.region[1]
+        if not inside and not (high < found.region[0] or low >= found.region[1]):
+            return None
+        return inside if asked is Finding.YES else not inside
+    if asked is Finding.ALIKE:
+        if low > -MEDIUM_DELTA and high < MEDIUM_DELTA:
+            return True
+        return False if found.p_value < SIGNIFICANCE and (low > 0 or high < 0) else None
+    if asked is Finding.FIRST_LOWER:
+        low, high = -high, -low
+    if found.p_value < SIGNIFICANCE and low > 0:
+        return True
+    return False if high < MEDIUM_DELTA else None
 
 
 def _together(evidence: Sequence[Evidence], missing: Sequence[str]) -> Verdict:
@@ -118,180 +269,3 @@ def _together(evidence: Sequence[Evidence], missing: Sequence[str]) -> Verdict:
     if not evidence or missing or Verdict.OPEN in verdicts:
         return Verdict.OPEN
     return Verdict.HOLDS
-
-
-def _lower_training_loss(
-    network: str, runs: Measurements, generator: np.random.Generator
-) -> list[Evidence]:
-    samples = runs.minima.get("sgd_train", ()), runs.minima.get("lbfgs_train", ())
-    question = "training loss of SGD above L-BFGS"
-    return [evidence_higher(network, question, True, samples, generator)]
-
-
-def _comparable_test_loss(
-    network: str, runs: Measurements, generator: np.random.Generator
-) -> list[Evidence]:
-    def ratio_of_means(bfgs: NDArray[np.float64], sgd: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(bfgs.mean(axis=1) / sgd.mean(axis=1))
-
-    bfgs, sgd = (_finite(runs.minima.get(name, ())) for name in ("lbfgs_test", "sgd_test"))
-    ratio = bootstrap_interval(ratio_of_means, bfgs, sgd, generator=generator)
-    sizes = len(bfgs), len(sgd)
-    # two one-sided tests: that the ratio is below the upper and above the lower end
-    p_value = float("nan")
-    if min(sizes):
-        p_value = max(
-            float(mannwhitneyu(bfgs, COMPARABLE_RATIO * sgd, alternative="less").pvalue),
-            float(mannwhitneyu(bfgs, sgd / COMPARABLE_RATIO, alternative="greater").pvalue),
-        )
-    below = answer_above(ratio, 1 / COMPARABLE_RATIO, sizes)
-    above = answer_above(ratio, COMPARABLE_RATIO, sizes)
-    outside = below is False or above is True
-    answer = False if outside else (True if below is True and above is False else None)
-    question = "mean test loss, L-BFGS / SGD, within a factor of 3"
-    return [
-        Evidence(network, question, True, "ratio", ratio, p_value, sizes, verdict_of(answer, True))
-    ]
-
-
-def _steep_rise(network: str, runs: Measurements, generator: np.random.Generator) -> list[Evidence]:
-    rises = _finite(runs.rises)
-    rise = median_interval(rises, generator=generator)
-    expected = network != "Autoencoder"
-    answer = answer_above(rise, STEEP_RISE, (len(rises),))
-    question = f"L-BFGS test loss at the end over its minimum, at least {STEEP_RISE}"
-    return [
-        Evidence(
-            network, question, expected, "median ratio", rise,
-            signed_rank_p(np.log(rises), np.log(STEEP_RISE)), (len(rises),),
-            verdict_of(answer, expected),
-        )
-    ]  # fmt: skip
-
-
-def _longer_vectors(
-    network: str, runs: Measurements, generator: np.random.Generator
-) -> list[Evidence]:
-    table = runs.distances.get(("sgd_test", "lbfgs_train"))
-    samples: list[ArrayLike] = [(), ()]
-    if table is not None:
-        samples = [
-            table["distance"].values[table["set"].values == name]
-            for name in ("lbfgs_train", "sgd_test")
-        ]
-    question = "BFGS train vectors farther from the common origin than SGD test vectors"
-    return [evidence_higher(network, question, True, (samples[0], samples[1]), generator)]
-
-
-def _near_centroids(
-    network: str, runs: Measurements, generator: np.random.Generator
-) -> list[Evidence]:
-    table = runs.distances.get(("sgd_test", "lbfgs_train"))
-    nan = float("nan")
-    interval, sizes, p_value, starts = Interval(nan, nan, nan), (0, 0), nan, 0
-    if table is not None:
-        # The squared ratio is unbiased and can be negative; its root, cut at zero, is shown.
-        middle, error = float(table["relative"]), float(table["relative_error"])
-        ends = np.sqrt(np.maximum([middle, middle - 1.96 * error, middle + 1.96 * error], 0.0))
-        interval = Interval(*(float(end) for end in ends))
-        by_start = _finite(table["relative_by_start"].values)
-        starts, p_value = len(by_start), signed_rank_p(by_start, SMALL_SEPARATION**2)
-        names = table["set"].values
-        sizes = (int((names == "sgd_test").sum()), int((names == "lbfgs_train").sum()))
-    above = answer_above(interval, SMALL_SEPARATION, (starts,))
-    answer = None if above is None else not above
-    question = "separation of the SGD test and BFGS train centroids below half the spread"
-    return [
-        Evidence(
-            network, question, True, "separation / spread", interval, p_value, sizes,
-            verdict_of(answer, True),
-        )
-    ]  # fmt: skip
-
-
-def _only_rbf(network: str, runs: Measurements, generator: np.random.Generator) -> list[Evidence]:
-    sets = ("sgd_test", "lbfgs_train")
-    return [
-        evidence_separated(network, runs, sets, kernel, kernel == "rbf", generator)
-        for kernel in KERNELS
-    ]
-
-
-def _separation_of_test_weights(
-    network: str, runs: Measurements, generator: np.random.Generator
-) -> list[Evidence]:
-    expected = network in ("Autoencoder", "LSTM")
-    return [
-        evidence_separated(network, runs, ("sgd_test", "lbfgs_test"), "rbf", expected, generator)
-    ]
-
-
-def _finite(values: ArrayLike) -> NDArray[np.float64]:
-    sample = np.asarray(values, dtype=np.float64)
-    return sample[np.isfinite(sample)]
-
-
-_Gather = Callable[[str, Measurements, np.random.Generator], list[Evidence]]
-_AREA = (
-    "The area under the ROC curve of the first component, with its bootstrap interval, is at "
-    f"least {SEPARATED_AUC}"
-)
-_CLAIMS: tuple[tuple[str, str, _Gather], ...] = (
-    (
-        "L-BFGS-GSS reaches a lower training loss than SGD in all four networks.",
-        RANKS_RULE,
-        _lower_training_loss,
-    ),
-    (
-        "The test losses of both optimizers are comparable.",
-        "The ratio of the mean test losses, with its bootstrap interval, lies within a factor of "
-        f"{COMPARABLE_RATIO:g}; p of two one-sided Mann–Whitney tests, the larger",
-        _comparable_test_loss,
-    ),
-    (
-        "The L-BFGS test loss rises steeply after its minimum, except in the autoencoder.",
-        "The median over runs of last test loss / lowest test loss, with its bootstrap interval, "
-        f"is at least {STEEP_RISE}; six runs are needed; p of Wilcoxon’s signed-rank test against "
-        f"{STEEP_RISE}",
-        _steep_rise,
-    ),
-    (
-        "Barriers are lower for SGD than for BFGS on both landscapes, except in the autoencoder.",
-        PATHS_RULE,
-        lower_barriers,
-    ),
-    (
-        "BFGS train barriers exceed BFGS test barriers only in FCP and LSTM.",
-        PATHS_RULE,
-        training_barriers,
-    ),
-    ("BFGS weight vectors are longer than SGD’s.", RANKS_RULE, _longer_vectors),
-    (
-        "The distance of the two centroids is small against the spread of the vectors.",
-        "The separation of the centroids, corrected for the noise of few runs, with its jackknife "
-        f"interval, is below {SMALL_SEPARATION} of the vectors’ root-mean-square distance from "
-        "their centroid; six starts are needed; p of Wilcoxon’s signed-rank test of the "
-        "jackknife’s pseudovalues",
-        _near_centroids,
-    ),
-    (
-        "RBF kernel PCA separates SGD test from BFGS train vectors along its first component; "
-        "other kernels do not.",
-        _AREA,
-        _only_rbf,
-    ),
-    (
-        "Between SGD test and BFGS test vectors the separation nearly vanishes for FCP and LeNet "
-        "and persists for the autoencoder and the LSTM.",
-        _AREA,
-        _separation_of_test_weights,
-    ),
-    (
-        "The difference of claim 4 is there however long paths are optimized: on the straight "
-        "lines, early, and when the paths have settled.",
-        PATHS_RULE + ". Compared are the lowest full-landscape heights up to a step. Settled: "
-        f"{SETTLED_RULE}; while paths still fall, or were not measured on the way, the claim stays "
-        "open",
-        barriers_by_step,
-    ),
-)

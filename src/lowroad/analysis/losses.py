@@ -64,22 +64,30 @@ def loss_table(minima: Mapping[str, Mapping[str, ArrayLike]]) -> xr.Dataset:
     )
 
 
-def rise_after_minimum(heights: ArrayLike) -> float:
-    """The last height over the lowest one: 1 where the curve ends at its minimum.
+def rise_after_minimum(values: ArrayLike, lower_bound: float | None = 0.0) -> float:
+    """How far the last value lies above the lowest one, as a ratio: 1 where the curve ends there.
 
-    Heights that are not finite are passed over; NaN when none is left.
+    Values count from their lower bound; without one, the difference takes the ratio's place, 0
+    where the curve ends at its minimum. Values that are not finite are passed over.
 
     Args:
-        heights: A loss curve [r].
+        values: A curve [r] of values.
+        lower_bound: The least value that is possible; None where there is none.
 
-    >>> rise_after_minimum([3.0, 0.5, 1.0, 2.0])
-    4.0
+    Returns:
+        The rise; NaN where no value is left, or the lowest one is at the bound.
+
+    >>> rise_after_minimum([3.0, 0.5, 1.0, 2.0]), rise_after_minimum([3.0, 0.5, 2.0], None)
+    (4.0, 1.5)
     """
-    curve = as_sample(heights, "heights")
+    curve = as_sample(values, "values")
     finite = curve[np.isfinite(curve)]
-    if not len(finite) or finite.min() <= 0:
+    if not len(finite):
         return float("nan")
-    return float(finite[-1] / finite.min())
+    last, lowest = float(finite[-1]), float(finite.min())
+    if lower_bound is None:
+        return last - lowest
+    return (last - lower_bound) / (lowest - lower_bound) if lowest > lower_bound else float("nan")
 
 
 def representative_run(values: ArrayLike) -> int:
