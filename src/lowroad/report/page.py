@@ -153,4 +153,4 @@ def _prose(words: str) -> Markup:
     """Text whose names and equations are not broken at the end of a line."""
     kept = re.sub(r" (=|×|±) ", "\u00a0\\1\u00a0", str(words))
     whole = r'<span class="whole">\g<0></span>'
-    return Markup(re.sub(r"L-BFGS(-GSS)?|−?\d\.\d\de[-+]\d\d", whole, str(escape(kept))))
+    return Markup(re.sub(r"\(δ\xa0=\xa0[^ )]+\)|L-BFGS(-GSS)?|−?\d\.\d\de[-+]\d\d", whole, str(escape(kept))))
