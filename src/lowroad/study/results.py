@@ -63,6 +63,11 @@ class StudyResults:
         return self.study.config
 
     @property
+    def chosen(self) -> dict[tuple[str, str], Mapping[str, Any]]:
+        """The settings that were chosen from grids, by problem and optimizer."""
+        return {stage: found[0].settings for stage, found in self.candidates.items()}
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """Names of the study's problems."""
         return tuple(self.study.problems)

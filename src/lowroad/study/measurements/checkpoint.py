@@ -12,6 +12,9 @@ from lowroad.study.measurements.measurement import Context, Measurement, costs, 
 from lowroad.study.tasks import Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lowroad.problems import Problem
     from lowroad.study.plan import Plan
 
 
@@ -50,10 +53,15 @@ def run(task: Task, context: Context) -> xr.Dataset:
     point = read_point(
         context.problem, path, key=task.settings["key"], digest=task.settings["sha256"]
     )
+    return dataset_of(context.problem, point, f"read from {path.name}")
+
+
+def dataset_of(problem: Problem, point: Tensor, outcome: str) -> xr.Dataset:
+    """A point with its values, as the record of a training run of no steps."""
     landscapes = {
-        "train": context.problem.train,
-        "test": context.problem.test,
-        "validation": context.problem.validation,
+        "train": problem.train,
+        "test": problem.test,
+        "validation": problem.validation,
     }
     values = {name: each.value(point) for name, each in landscapes.items() if each is not None}
     zero = np.zeros(1)
@@ -69,7 +77,7 @@ def run(task: Task, context: Context) -> xr.Dataset:
             **{f"{name}_value": value for name, value in values.items()},
             **{f"{name}_step": 0 for name in values},
             "last_step": 0,
-            "outcome": f"read from {path.name}",
+            "outcome": outcome,
             "values_evaluated": 0.0,
             "gradients_evaluated": 0.0,
         },
