@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import Any
+
+
+class ImportPathError(ImportError):
+    """An import path leads to nothing."""
 
 
 def import_object(path: str) -> Any:
     """Return what an import path names: "module:attribute", or "package.module.attribute".
 
     Raises:
-        ImportError: when the path has no such form, or the module or the attribute is not found.
+        ImportPathError: when the path has no such form, or the module or the attribute is not
+            found.
         Exception: what the module itself raises when it is imported.
 
     >>> import_object("math:pi") == import_object("math.pi")
@@ -20,7 +26,7 @@ def import_object(path: str) -> Any:
     if not colon:
         module_name, _, attribute = path.rpartition(".")
     if not module_name or not attribute:
-        raise ImportError(
+        raise ImportPathError(
             f'expected an import path such as "module:function" or "package.Class", got "{path}"'
         )
     try:
@@ -28,12 +34,14 @@ def import_object(path: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there and imports another one that is not
-        raise ImportError(
+        raise ImportPathError(
             f'there is no module "{error.name}" for "{path}": expected a file {error.name}.py '
             "beside the study file, or an installed package"
         ) from None
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise ImportError(f'the module "{module_name}" has no "{attribute}"')
+            close = difflib.get_close_matches(part, dir(found), n=1, cutoff=0.6)
+            hint = f'; did you mean "{close[0]}"?' if close else ""
+            raise ImportPathError(f'the module "{module_name}" has no "{attribute}"{hint}')
         found = getattr(found, part)
     return found

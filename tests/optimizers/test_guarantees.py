@@ -319,9 +319,8 @@ def test_refuses_bad_settings(settings, message):
 
 def test_refuses_the_name_of_no_line_search():
     start = torch.zeros(2, dtype=torch.float64)
-    with pytest.raises(ValueError, match="did you mean \"golden_section\""):
+    with pytest.raises(ValueError, match='did you mean "golden_section"'):
         lbfgs(FunctionLandscape(bowl, dimension=2), start, line_search="golden")
-
 
 
 def test_refuses_a_validation_that_is_no_landscape():

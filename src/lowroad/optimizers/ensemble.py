@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from lowroad.optimizers.method import optimize
+from lowroad.optimizers.method import Method, check_settings, optimize
 from lowroad.optimizers.result import OptimizationResult
 from lowroad.seeds import derived_seed
 
 
 def train(
     problem: Any,
-    method: str,
+    method: Method,
     *,
     seeds: int | Iterable[int] = 8,
     seed: int = 0,
@@ -28,23 +28,33 @@ def train(
 
     Args:
         problem: a `lowroad.Problem`.
-        method: the optimizer, as in `lowroad.optimizers.method.optimize`.
+        method: the optimizer: "sgd", "lbfgs", a class with the interface of torch.optim.Optimizer
+            or a function, or the import path of one, as in `lowroad.optimize`.
         seeds: how many runs, or which ones.
         seed: the seed of all runs together.
-        name: what the problem is called, for the same reason.
+        name: what the problem is called; seeds are derived from it.
         settings: the optimizer's.
 
     Returns:
         One result per seed.
 
     Raises:
-        ValueError: when there is no such optimizer, or it does not take a setting.
+        ValueError: when there is no such optimizer, it does not take a setting, or there are no
+            seeds.
 
-    >>> import lowroad
-    >>> found = train(lowroad.problems.mueller_brown(), "lbfgs", seeds=2)
-    >>> [result.outcome.converged for result in found]
+    >>> from lowroad.landscapes import FunctionLandscape
+    >>> from lowroad.problems import Problem
+    >>> bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=2, dtype=torch.float32)
+    >>> problem = Problem(train=bowl, start=lambda generator: torch.randn(2, generator=generator))
+    >>> found = train(problem, "torch.optim.Adam", seeds=2, epochs=50, options={"lr": 0.2})
+    >>> [result.value < 1e-2 for result in found]
     [True, True]
     """
+
+    numbers = list(range(seeds) if isinstance(seeds, int) else seeds)
+    if not numbers:
+        raise ValueError(f"expected at least one seed, got {seeds!r}")
+    check_settings(method, settings)
 
     def generator(use: str, index: int) -> torch.Generator:
         return torch.Generator().manual_seed(derived_seed(seed, name, use, index))
@@ -53,9 +63,9 @@ def train(
         optimize(
             method,
             problem,
-            problem.start(generator("initial weights", index)),
+            problem.start(generator("initial weights", index)).to(problem.train.device),
             generator("shuffling", index),
             settings=settings,
         )
-        for index in (range(seeds) if isinstance(seeds, int) else seeds)
+        for index in numbers
     ]

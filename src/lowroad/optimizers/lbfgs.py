@@ -21,6 +21,7 @@ from lowroad.optimizers.result import (
     OptimizationResult,
     Progress,
     Record,
+    check_budget_and_patience,
     check_snapshot,
     check_start,
     check_validation,
@@ -107,12 +108,9 @@ def lbfgs(
     >>> found.outcome.converged
     True
     """
-    if iterations < 0:
-        raise ValueError(f"expected a number of iterations of at least 0, got {iterations}")
+    check_budget_and_patience("iterations", iterations, patience)
     check_start(landscape, start)
     check_validation(validation)
-    if patience is not None and patience < 1:
-        raise ValueError(f"expected a patience of at least one iteration, got {patience}")
     line_search = made_line_search(line_search)
     tolerance = Tolerance() if tolerance is None else tolerance
     run = _Run(landscape, start, line_search, history, validation, resume)
@@ -128,7 +126,8 @@ def lbfgs(
             stop = callback is not None and run.iteration > before and callback(run.progress())
             if stop and outcome is None:
                 outcome = Outcome.STOPPED
-            if outcome is None and patience is not None and run.idle >= patience:
+            idle = run.record.idle(validation is not None)
+            if outcome is None and patience is not None and idle >= patience:
                 outcome = Outcome.CONVERGED_VALUE
     return run.record.result(
         start, run.counted.evaluations, outcome, validation is not None, run.gradient_norm
@@ -269,17 +268,12 @@ class _Run:
         return True
 
     @property
-    def idle(self) -> int:
-        """Iterations since the lowest validation value, or the lowest value without validation."""
-        record = self.record
-        best = record.best if self.validation is None else record.best_validation
-        return self.iteration - best.step
-
-    @property
     def gradient_norm(self) -> float | None:
-        """|∇L| at the lowest point, where the run ended there."""
-        at_best = self.record.best.value == self.at.value
-        return float(self.at.gradient.double().norm()) if at_best else None
+        """The Euclidean norm of the gradient at the lowest point, where the run stands there."""
+        best = self.record.best.point
+        if best is None or not torch.equal(best, self.objective.point):
+            return None
+        return float(torch.linalg.vector_norm(self.at.gradient, dtype=torch.float64))
 
     def progress(self) -> Progress:
         """Return what the callback is told."""

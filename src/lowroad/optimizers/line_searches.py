@@ -45,9 +45,11 @@ def made_line_search(
         raise ValueError(
             f'line_search: expected one of {", ".join(LINE_SEARCHES)}, got "{search}"{hint}'
         )
-    return LINE_SEARCHES[search](**(options or {}))  # type: ignore[no-any-return]
+    return LINE_SEARCHES[search](**(options or {}))
 
 
-def line_search_options(name: str) -> dict[str, Any]:
-    """Return the options of a line search with their defaults."""
-    return {field.name: field.default for field in fields(LINE_SEARCHES[name])}
+def line_search_options(search: LineSearch | str) -> dict[str, Any]:
+    """Return the options of a line search with their defaults; none of one that is made already."""
+    if not isinstance(search, str):
+        return {}
+    return {field.name: field.default for field in fields(LINE_SEARCHES[search])}

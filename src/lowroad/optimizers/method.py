@@ -10,26 +10,28 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lowroad.importing import import_object
+from lowroad.importing import ImportPathError, import_object
 from lowroad.landscapes import Landscape
-from lowroad.optimizers.function import minimize_by_function
+from lowroad.optimizers.function import check_function, minimize_by_function
 from lowroad.optimizers.lbfgs import Tolerance, lbfgs
 from lowroad.optimizers.line_searches import line_search_options, made_line_search
 from lowroad.optimizers.result import Callback, OptimizationResult
 from lowroad.optimizers.sgd import sgd
-from lowroad.optimizers.torch_class import check_scheduler, minimize_by_class, optimizer_class
+from lowroad.optimizers.torch_class import minimize_by_class
+from lowroad.optimizers.torch_parameters import Recipe, optimizer_class, scheduler_class
 
+Method = str | type | Callable[..., Any]
+
+_EPOCHS: dict[str, Any] = {"epochs": 80, "batch_size": 64, "patience": None}
+_SCHEDULER: dict[str, Any] = {"scheduler": None, "scheduler_options": {}}
 SGD: dict[str, Any] = {
     "learning_rate": 0.1,
-    "epochs": 80,
-    "batch_size": 64,
+    **_EPOCHS,
     "momentum": 0.0,
     "weight_decay": 0.0,
-    "patience": None,
-    "scheduler": None,
-    "scheduler_options": {},
+    **_SCHEDULER,
 }
 LBFGS: dict[str, Any] = {
     "iterations": 1000,
@@ -40,14 +42,10 @@ LBFGS: dict[str, Any] = {
     "value_tolerance": 0.0,
     "patience": None,
 }
-TORCH_CLASS: dict[str, Any] = {
-    "epochs": 80,
-    "batch_size": 64,
-    "options": {},
-    "patience": None,
-    "scheduler": None,
-    "scheduler_options": {},
-}
+TORCH_CLASS: dict[str, Any] = {"options": {}, **_EPOCHS, **_SCHEDULER}
+_BUILT_IN = {"sgd": SGD, "lbfgs": LBFGS}
+_IN_TORCH = {"learning_rate": "lr", "momentum": "momentum", "weight_decay": "weight_decay"}
+_GIVEN = ("problem", "start", "generator", "report", "resume")
 
 
 class TrainingProblem(Protocol):
@@ -70,7 +68,7 @@ class TrainingProblem(Protocol):
 
 
 def optimize(
-    method: str,
+    method: Method,
     problem: TrainingProblem,
     start: Tensor,
     generator: torch.Generator,
@@ -83,35 +81,39 @@ def optimize(
 
     Args:
         method: "sgd", "lbfgs", the import path of a class with the interface of
-            torch.optim.Optimizer ("torch.optim.AdamW"), "module:function", or a name that an
-            installed package registers as an entry point `lowroad.optimizers`.
+            torch.optim.Optimizer ("torch.optim.AdamW") or of a function ("module:function"), such a
+            class or function itself, or a name that an installed package registers as an entry
+            point `lowroad.optimizers`.
         problem: its landscapes; the validation landscape, or else the test landscape, is recorded
             along the run, and the point of its lowest value kept.
         start: [d].
         generator: shuffles mini-batches, and seeds whatever else the optimizer draws.
-        settings: those of `settings_of(method)`; what is not given has its default.
+        settings: those of `settings_of(method)`; what is not given has its default. Where the
+            landscape has no data, every step is one on the full landscape. With a scheduler, "sgd"
+            is torch.optim.SGD.
         callback: called with a `Progress` after every epoch or iteration; True stops the run.
         resume: what `Progress.snapshot()` gave.
 
     Raises:
         ValueError: when there is no such optimizer, or it does not take a setting.
-        ImportError: when an import path leads to nothing.
+
+    >>> from types import SimpleNamespace
+    >>> from lowroad.landscapes import FunctionLandscape
+    >>> bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=2)
+    >>> problem = SimpleNamespace(train=bowl, test=None, validation=None)
+    >>> start = torch.ones(2, dtype=torch.float64)
+    >>> settings = {"iterations": 5}
+    >>> optimize("lbfgs", problem, start, torch.Generator(), settings=settings).value < 1e-9
+    True
     """
     check_settings(method, settings)
     held_out = problem.test if problem.validation is None else problem.validation
     common: dict[str, Any] = {"validation": held_out, "callback": callback, "resume": resume}
+    found = _found(method)
+    if not isinstance(found, str | type):
+        return minimize_by_function(found, problem, start, generator, settings, **common)
     own = {**settings_of(method, settings), **settings}
-    if method == "sgd":
-        scheduler, options = own.pop("scheduler"), own.pop("scheduler_options")
-        if scheduler is None:
-            own["batch_size"] = None if own["batch_size"] == "full" else own["batch_size"]
-            (result,) = sgd(problem.train, start[None], generators=[generator], **own, **common)
-            return result
-        names = {"learning_rate": "lr", "momentum": "momentum", "weight_decay": "weight_decay"}
-        own["options"] = {theirs: own.pop(ours) for ours, theirs in names.items()}
-        own |= {"scheduler": scheduler, "scheduler_options": options}
-        method = "torch.optim.SGD"
-    if method == "lbfgs":
+    if found == "lbfgs":
         tolerance = Tolerance(
             *(own.pop(f"{name}_tolerance") for name in ("gradient", "step", "value"))
         )
@@ -119,132 +121,157 @@ def optimize(
         options = {name: own.pop(name) for name in line_search_options(search)}
         search = made_line_search(search, options)
         return lbfgs(problem.train, start, line_search=search, tolerance=tolerance, **own, **common)
-    function = _function(method)
-    if function is not None:
-        return minimize_by_function(function, problem, start, generator, own, **common)
-    return minimize_by_class(
-        problem.train, start, optimizer_class(method), generator=generator, **own, **common
-    )
+    if problem.train.samples == 1:
+        own["batch_size"] = "full"
+    if found == "sgd" and own["scheduler"] is None:
+        sgd_settings = {name: value for name, value in own.items() if name not in _SCHEDULER}
+        (result,) = sgd(
+            problem.train, start[None], generators=[generator], **sgd_settings, **common
+        )
+        return result
+    if found == "sgd":
+        found = torch.optim.SGD
+        own["options"] = {theirs: own.pop(ours) for ours, theirs in _IN_TORCH.items()}
+    return minimize_by_class(problem.train, start, found, generator=generator, **own, **common)
 
 
-def settings_of(method: str, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what can be set of an optimizer, with the defaults; some depend on what is chosen.
+def settings_of(method: Method, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what can be set of an optimizer, with the defaults; None where there is none.
+
+    Args:
+        method: as for `optimize`.
+        chosen: settings on which others depend: `line_search` brings its own.
 
     Raises:
         ValueError: when there is no such optimizer.
-        ImportError: when an import path leads to nothing.
 
     >>> settings_of("lbfgs")["budget"], settings_of("torch.optim.Adam")["epochs"]
     (6, 80)
     """
-    if method == "sgd":
-        return dict(SGD)
-    if method == "lbfgs":
+    found = _found(method)
+    if found == "lbfgs":
         search = (chosen or {}).get("line_search", LBFGS["line_search"])
         made_line_search(search)
         return {**LBFGS, **line_search_options(search)}
-    function = _function(method)
-    if function is None:
-        optimizer_class(method)
+    if isinstance(found, str):
+        return dict(_BUILT_IN[found])
+    if isinstance(found, type):
         return dict(TORCH_CLASS)
-    given = ("problem", "start", "generator", "report", "resume")
     return {
         name: None if parameter.default is parameter.empty else parameter.default
-        for name, parameter in list(inspect.signature(function).parameters.items())[4:]
-        if name not in given and parameter.kind is not parameter.VAR_KEYWORD
+        for name, parameter in _own_parameters(found).items()
     }
 
 
-def check_settings(method: str, settings: Mapping[str, Any]) -> None:
+def check_settings(method: Method, settings: Mapping[str, Any]) -> None:
     """Refuse settings that an optimizer does not take.
 
     Raises:
         ValueError: with a line for each, that begins with the setting's name.
-        ImportError: when an import path leads to nothing.
 
     >>> check_settings("sgd", {"learning_rat": 0.1})
     Traceback (most recent call last):
     ValueError: learning_rat: sgd has no such setting; did you mean "learning_rate"?
     """
+    found = _found(method)
+    shown = method if isinstance(method, str) else getattr(method, "__qualname__", repr(method))
     known = settings_of(method, settings)
-    lines = list(_misfits(method, settings, known))
+    if isinstance(found, str | type):
+        lines = list(_unknown(shown, settings, known))
+        wrong = [
+            f"{name}: expected {expected}, got {value!r:.60}"
+            for name, value in settings.items()
+            if name in known and (expected := _wrong(name, value))
+        ]
+        lines += wrong or _misfits(found, settings)
+    else:
+        lines = list(_missing(found, shown, settings))
+        if not _takes_anything(found):
+            lines += _unknown(shown, settings, known)
     if lines:
         raise ValueError("\n".join(lines))
 
 
-def _function(method: str) -> Callable[..., Any] | None:
-    """A user's function, or one that a package registers; None for a class."""
-    if ":" in method:
-        found = import_object(method)
-        if isinstance(found, type) and issubclass(found, torch.optim.Optimizer):
-            return None
-        if not callable(found):
-            raise ValueError(f"method: expected a function, got {type(found).__name__}")
-        return found  # type: ignore[no-any-return]
-    if "." in method:
-        return None
-    registered = {each.name: each for each in entry_points(group="lowroad.optimizers")}
-    if method in registered:
-        return registered[method].load()  # type: ignore[no-any-return]
-    known = ["sgd", "lbfgs", *registered]
-    close = difflib.get_close_matches(method, known, n=1, cutoff=0.5)
-    hint = f'did you mean "{close[0]}"?' if close else f"known: {', '.join(known)}"
-    raise ValueError(
-        f'method: there is no optimizer "{method}"; {hint} Others are named by an import path such '
-        'as "torch.optim.Adam" or "module:function"'
+def _found(method: Method) -> str | type | Callable[..., Any]:
+    """Return a built-in optimizer's name, a torch class, or a function."""
+    if isinstance(method, str) and method in _BUILT_IN:
+        return method
+    found: Any = method
+    if isinstance(method, str) and (":" in method or "." in method):
+        try:
+            found = import_object(method)
+        except ImportPathError as error:
+            raise ValueError(f"method: {error}") from error
+    elif isinstance(method, str):
+        registered = {each.name: each for each in entry_points(group="lowroad.optimizers")}
+        if method not in registered:
+            hint = _hint(method, [*_BUILT_IN, *registered], "known: ")
+            raise ValueError(
+                f'method: there is no optimizer "{method}"{hint}. Others are named by an import '
+                'path such as "torch.optim.Adam" or "module:function"'
+            )
+        found = registered[method].load()
+    if isinstance(found, type):
+        return optimizer_class(method if isinstance(method, str) and "." in method else found)
+    if not callable(found):
+        raise ValueError(f"method: expected an optimizer class or a function, got {found!r:.80}")
+    check_function(found, method if isinstance(method, str) else repr(found))
+    return found
+
+
+def _own_parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The options of a user's function."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = list(inspect.signature(function).parameters.items())
+    own = [each for k, each in enumerate(parameters) if k >= 4 or each[1].kind is named[1]]
+    return {name: each for name, each in own if each.kind in named and name not in _GIVEN}
+
+
+def _takes_anything(function: Callable[..., Any]) -> bool:
+    kinds = {each.kind for each in inspect.signature(function).parameters.values()}
+    return inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def _hint(name: str, known: Iterable[str], otherwise: str) -> str:
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return (
+        f'; did you mean "{close[0]}"?' if close else f"; {otherwise}{', '.join(names) or 'none'}"
     )
 
 
-def _misfits(method: str, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Iterable[str]:
-    function = _function(method) if method not in ("sgd", "lbfgs") else None
-    if function is not None:
-        parameters = inspect.signature(function).parameters
-        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            return
-        for name in list(parameters)[4:]:
-            if parameters[name].default is inspect.Parameter.empty and name not in settings:
-                yield f"{name}: missing; {method} needs it"
-    for name, value in settings.items():
+def _unknown(method: str, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Iterable[str]:
+    for name in settings:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f'did you mean "{close[0]}"?' if close else f"it has {', '.join(known)}"
-            yield f"{name}: {method} has no such setting; {hint}"
-        elif function is None and (wrong := _wrong(name, value)):
-            yield f"{name}: expected {wrong}, got {value!r:.60}"
-    if function is not None:
-        return
-    if method not in ("sgd", "lbfgs"):
-        yield from _misfitting_options(method, settings.get("options", {}))
-    if isinstance(settings.get("scheduler"), str):
-        try:
-            check_scheduler(settings["scheduler"])
-        except (ValueError, ImportError) as error:
-            yield f"scheduler: {error}"
-    if method == "lbfgs" and not any(_wrong(n, v) for n, v in settings.items()):
-        search = settings.get("line_search", "golden_section")
-        own = {n: settings[n] for n in line_search_options(search) if n in settings}
-        try:
-            made_line_search(search, own)
-        except (ValueError, TypeError) as error:
-            named = next((n for n in own if n in str(error)), "line_search")
-            yield f"{named}: {error}"
+            yield f"{name}: {method} has no such setting{_hint(name, known, 'it has ')}"
+
+
+def _missing(
+    function: Callable[..., Any], method: str, settings: Mapping[str, Any]
+) -> Iterable[str]:
+    for name, parameter in _own_parameters(function).items():
+        if parameter.default is parameter.empty and name not in settings:
+            yield f"{name}: missing; {method} needs it"
 
 
 _COUNTS = ("epochs", "iterations", "history", "patience", "budget")
 _POSITIVE = ("learning_rate", "first_step")
 _AT_LEAST_ZERO = ("weight_decay", "gradient_tolerance", "step_tolerance", "value_tolerance")
+_OPTIONAL = ("patience", "batch_size", "scheduler")
 
 
 def _wrong(name: str, value: Any) -> str | None:
     """What is expected of a setting, where its value is not it."""
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     whole = number and isinstance(value, int)
-    if value is None:
+    if value is None and name in _OPTIONAL:
         return None
     if name in _COUNTS and not (whole and 1 <= value <= 1_000_000_000):
         return "a whole number of at least 1"
     if name == "batch_size" and not (value == "full" or (whole and value >= 1)):
         return 'a whole number of at least 1, or "full"'
+    if name == "learning_rate" and callable(value):
+        return None
     if name in _POSITIVE and not (number and 1e-30 <= value <= 1e30):
         return "a positive number from 1e-30 to 1e30"
     if name in _AT_LEAST_ZERO and not (number and value >= 0):
@@ -253,20 +280,63 @@ def _wrong(name: str, value: Any) -> str | None:
         return "a number in [0, 1)"
     if name in ("options", "scheduler_options") and not isinstance(value, Mapping):
         return "a table"
-    if name in ("scheduler", "line_search") and not isinstance(value, str):
-        return "a text"
+    if name == "scheduler" and not isinstance(value, str | type):
+        return 'an import path such as "torch.optim.lr_scheduler.CosineAnnealingLR"'
     return None
 
 
-def _misfitting_options(method: str, options: Any) -> Iterable[str]:
-    if not isinstance(options, Mapping):
-        return
-    parameters = inspect.signature(optimizer_class(method)).parameters
+def _misfits(found: str | type, settings: Mapping[str, Any]) -> list[str]:
+    """What is wrong with settings that are right one by one."""
+    if found == "lbfgs":
+        return _misfitting_search(settings)
+    scheduler, scheduler_options = settings.get("scheduler"), settings.get("scheduler_options", {})
+    if scheduler is not None:
+        try:
+            scheduler = scheduler_class(scheduler)
+        except (ValueError, ImportPathError) as error:
+            return [f"scheduler: {error}"]
+    elif scheduler_options:
+        return ["scheduler_options: expected a scheduler beside, got none"]
+    if isinstance(found, str):
+        options = {theirs: settings.get(ours, SGD[ours]) for ours, theirs in _IN_TORCH.items()}
+        if scheduler is None:
+            return []
+        if callable(options["lr"]):
+            return ["scheduler: expected a number as learning_rate beside, got a function"]
+        found = torch.optim.SGD
+    else:
+        options = settings.get("options", {})
+        unknown = _unknown_options(found, options)
+        if unknown:
+            return unknown
+    try:
+        with torch.random.fork_rng(devices=[]):
+            Recipe(found, options, scheduler, scheduler_options).make(
+                [nn.Parameter(torch.zeros(2, 2))]
+            )
+    except ValueError as error:
+        return [" ".join(str(error).split())]
+    return []
+
+
+def _misfitting_search(settings: Mapping[str, Any]) -> list[str]:
+    search = settings.get("line_search", LBFGS["line_search"])
+    own = {name: settings[name] for name in line_search_options(search) if name in settings}
+    try:
+        made_line_search(search, own)
+    except (ValueError, TypeError) as error:
+        named = next((name for name in own if name in str(error)), "line_search")
+        return [f"{named}: {error}"]
+    return []
+
+
+def _unknown_options(optimizer: type, options: Mapping[str, Any]) -> list[str]:
+    parameters = inspect.signature(optimizer).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return []
     known = list(parameters)[1:]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    for name in options:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f'did you mean "{close[0]}"?' if close else f"it has {', '.join(known)}"
-            yield f"options.{name}: {method} has no such option; {hint}"
+    return [
+        f"options.{name}: {optimizer.__name__} has no such option{_hint(name, known, 'it has ')}"
+        for name in options
+        if name not in known
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,11 @@ class OptimizationResult:
     outcome: Outcome
     gradient_norm: float | None = None
     note: str = ""
+
+    @property
+    def last_value(self) -> float:
+        """The value at `last_point`; not finite where the run diverged."""
+        return float(self.history.values[-1])
 
     @property
     def iterations(self) -> int:
@@ -155,6 +161,10 @@ class Record:
         self.best_validation.see(validation_value, point, step)
         return validation_value
 
+    def idle(self, validated: bool) -> int:
+        """Return the steps since the lowest validation value, or the lowest value without one."""
+        return self.steps[-1] - (self.best_validation if validated else self.best).step
+
     def result(
         self,
         start: Tensor,
@@ -233,6 +243,36 @@ def check_start(landscape: Landscape, start: Tensor) -> None:
     wrong = int((~torch.isfinite(start)).sum())
     if wrong:
         raise ValueError(f"expected a finite start, got {wrong} components that are not")
+
+
+def check_budget_and_patience(name: str, budget: int, patience: int | None) -> None:
+    """Refuse a budget of steps or a patience that is none.
+
+    Args:
+        name: what the steps are called, "epochs" or "iterations".
+        budget: the most steps.
+        patience: steps without progress after which a run ends, or None.
+
+    Raises:
+        ValueError: when the budget is negative or the patience below 1.
+    """
+    if not isinstance(budget, Integral) or budget < 0:
+        raise ValueError(f"expected a number of {name} of at least 0, got {budget}")
+    if patience is not None and not (isinstance(patience, Integral) and patience >= 1):
+        raise ValueError(f"expected a patience of at least one {name[:-1]}, got {patience}")
+
+
+def checked_batch_size(size: int | str | None) -> int | None:
+    """Return a batch size, None for the full landscape.
+
+    Raises:
+        ValueError: when it is neither a number of samples nor "full".
+    """
+    if size is None or size == "full":
+        return None
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(f'expected "full" or batches of at least one sample, got {size!r}')
+    return size
 
 
 def check_validation(validation: object) -> None:

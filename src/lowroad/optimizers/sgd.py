@@ -15,9 +15,11 @@ from lowroad.optimizers.result import (
     OptimizationResult,
     Progress,
     Record,
+    check_budget_and_patience,
     check_snapshot,
     check_start,
     check_validation,
+    checked_batch_size,
 )
 from lowroad.outcome import Outcome
 
@@ -31,7 +33,7 @@ def sgd(
     generators: Sequence[torch.Generator],
     learning_rate: float | Schedule = 0.1,
     epochs: int = 80,
-    batch_size: int | None = 64,
+    batch_size: int | str | None = 64,
     momentum: float = 0.0,
     weight_decay: float = 0.0,
     patience: int | None = None,
@@ -82,15 +84,15 @@ def sgd(
     >>> found.point.round(decimals=5)
     tensor([3., 3.], dtype=torch.float64)
     """
-    _check(landscape, starts, generators, learning_rate, epochs, batch_size, momentum, weight_decay)
+    _check(landscape, starts, generators, learning_rate, momentum, weight_decay)
+    check_budget_and_patience("epochs", epochs, patience)
     check_validation(validation)
-    if patience is not None and patience < 1:
-        raise ValueError(f"expected a patience of at least one epoch, got {patience}")
+    size = checked_batch_size(batch_size)
     rate = learning_rate if callable(learning_rate) else lambda epoch: float(learning_rate)
     run = _Run(landscape, starts, generators, validation, resume)
     stopped = False
     while run.epoch < epochs and run.running and not stopped:
-        run.advance(rate(run.epoch), batch_size, momentum, weight_decay)
+        run.advance(rate(run.epoch), size, momentum, weight_decay)
         run.end_starts(patience)
         stopped = bool(callback is not None and callback(run.progress()))
     return run.results(Outcome.STOPPED if stopped else Outcome.BUDGET_SPENT)
@@ -176,10 +178,10 @@ class _Run:
         """Mark the starts that diverged or have run out of patience."""
         for i in self.running:
             record = self.records[i]
-            best = record.best if self.validation is None else record.best_validation
+            idle = record.idle(self.validation is not None)
             if not math.isfinite(record.values[-1]):
                 self.outcomes[i] = Outcome.DIVERGED
-            elif patience is not None and self.epoch - best.step >= patience:
+            elif patience is not None and idle >= patience:
                 self.outcomes[i] = Outcome.CONVERGED_VALUE
 
     def progress(self) -> Progress:
@@ -217,8 +219,6 @@ def _check(
     starts: Tensor,
     generators: Sequence[torch.Generator],
     learning_rate: float | Schedule,
-    epochs: int,
-    batch_size: int | None,
     momentum: float,
     weight_decay: float,
 ) -> None:
@@ -243,10 +243,6 @@ def _check(
         )
     if not callable(learning_rate) and not 0.0 < learning_rate < math.inf:
         raise ValueError(f"expected a positive learning rate, got {learning_rate}")
-    if epochs < 0:
-        raise ValueError(f"expected a number of epochs of at least 0, got {epochs}")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"expected batches of at least one sample, got {batch_size}")
     if not 0.0 <= momentum < 1.0:
         raise ValueError(f"expected a momentum in [0, 1), got {momentum}")
     if not 0.0 <= weight_decay < math.inf:

@@ -266,7 +266,7 @@ class _ClosureObjective:
         def value_and_slope_at(alpha: float) -> tuple[float, float, Callable[[], Tensor]]:
             self._move_to(self._at(direction, alpha))
             value, gradient = self.value_and_gradient()
-            return value, float(gradient @ direction), lambda: gradient
+            return value, float((direction[None] @ gradient)[0]), lambda: gradient
 
         return LineFunction(direction, value_at, value_and_slope_at, value)
 
