@@ -103,7 +103,7 @@ def alternating(
 
 def compare(name: str, images: int, iterations: int) -> None:
     """Print the two medians and their ratio for one network."""
-    train = lowroad.load_mnist().train
+    train = lowroad.paper.load_mnist().train
     inputs, labels = train.images[:images], train.labels[:images]
     model = models.MODELS[name]
     module = model(generator=torch.Generator().manual_seed(0))

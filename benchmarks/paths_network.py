@@ -21,7 +21,7 @@ from torch.func import functional_call
 
 import lowroad
 from lowroad.landscapes import AffineSubspace, CountingLandscape
-from lowroad.models import FCP
+from lowroad.paper.networks import FCP
 from lowroad.paths import FourierPathFinder, Path, StraightLine
 from lowroad.paths.basis import SineBasis
 
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--batch-steps", type=int, default=120)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    data = lowroad.load_mnist()
+    data = lowroad.paper.load_mnist()
     if arguments.images < 60000:
         data = data.subset(arguments.images, 10, seed=0)
     images, labels = data.train.images, data.train.labels

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lowroad.report import tables, words
 from lowroad.report.measured_figures import sharpness_figure
-from lowroad.report.paper import PAIRS
+from lowroad.paper.numbers import PAIRS
 from lowroad.report.summary import LANDSCAPES, Summary, summarize
 from lowroad.report.views import Charts, TableView
 from lowroad.study.export import export_csv

@@ -20,7 +20,7 @@ from docs_page import write_between
 
 import lowroad
 from lowroad import models
-from lowroad.report.paper import LOSSES, WEIGHTS
+from lowroad.paper.numbers import LOSSES, WEIGHTS
 from lowroad.study.store import write_atomically
 
 EPOCHS = 80
@@ -30,7 +30,7 @@ COLUMNS = ("train", "test", "deviation")  # after every epoch
 
 def run(name: str, seed: int, learning_rate: float, path: Path) -> None:
     """Train one network and write its curves and its weights' deviations after every epoch."""
-    mnist = lowroad.load_mnist()
+    mnist = lowroad.paper.load_mnist()
     model = models.MODELS[name]
     train, test = (
         lowroad.NetworkLandscape(

@@ -49,7 +49,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def compare(name: str, images: int, members: int, repetitions: int, rate: float) -> None:
     """Print one network's line."""
-    part = lowroad.load_mnist().subset(images, 10, seed=0).train
+    part = lowroad.paper.load_mnist().subset(images, 10, seed=0).train
     model = models.MODELS[name]
     module = model(generator=torch.Generator().manual_seed(0))
     targets = part.images if name == "Autoencoder" else part.labels

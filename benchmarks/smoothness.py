@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--full", action="store_true")
     arguments = parser.parse_args()
-    part = lowroad.load_mnist().subset(arguments.images, 10, seed=0).train
+    part = lowroad.paper.load_mnist().subset(arguments.images, 10, seed=0).train
     model = models.MODELS[arguments.network]
     targets = part.images if arguments.network == "Autoencoder" else part.labels
     ends = []

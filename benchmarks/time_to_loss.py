@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=600.0)
     arguments = parser.parse_args()
     until = arguments.loss, arguments.limit
-    part = lowroad.load_mnist().subset(arguments.images, 10, seed=0).train
+    part = lowroad.paper.load_mnist().subset(arguments.images, 10, seed=0).train
     for name in arguments.networks or ["FCP", "LeNet"]:
         rows: dict[str, list[float]] = defaultdict(list)
         for seed in range(arguments.seeds):

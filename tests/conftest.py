@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from lowroad import mnist as mnist_module
 from lowroad import mnist_sources
-from lowroad.mnist import Mnist, load_mnist
+from lowroad.paper.mnist import Mnist, load_mnist
 from mnist_stand_in import idx, make_arrays
 
 # The same examples in every run, and no deadline: shared machines are slow at times.

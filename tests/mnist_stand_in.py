@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lowroad.mnist import Mnist
+from lowroad.paper.mnist import Mnist
 
 
 def idx(array: np.ndarray) -> bytes:

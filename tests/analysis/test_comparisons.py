@@ -8,6 +8,7 @@ from lowroad.analysis.comparisons import (
     bootstrap_interval,
     cliffs_delta,
     compare,
+    holm,
     median_interval,
     signed_rank_p,
     smallest_p_value,
@@ -181,3 +182,24 @@ def test_signed_ranks():
     assert np.isnan(signed_rank_p([], 0.0))
     assert smallest_p_value(5) > 0.05 > smallest_p_value(6)
     assert signed_rank_p(np.arange(1.0, 7.0), 0.0) == smallest_p_value(6)
+
+
+def test_holm_by_hand():
+    """4 × 0.005, 3 × 0.01, 2 × 0.03, and 0.04 that may not come below the one before."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.4, 0.7, 0.9]).tolist() == [1.0, 1.0, 1.0]
+    assert holm([0.02, 0.02]).tolist() == [0.04, 0.04]
+    assert holm([]).tolist() == []
+    assert holm([np.nan, 0.03, np.nan, 0.01]).tolist() == pytest.approx(
+        [np.nan, 0.03, np.nan, 0.02], nan_ok=True
+    )
+
+
+def test_holm_rejects_what_the_step_down_procedure_does():
+    for p_values in generator().uniform(0, 0.1, (200, 5)):
+        rejected, order = np.zeros(5, dtype=bool), np.argsort(p_values)
+        for step, place in enumerate(order):
+            if p_values[place] > 0.05 / (5 - step):
+                break
+            rejected[place] = True
+        assert np.array_equal(holm(p_values) <= 0.05, rejected)

@@ -11,7 +11,7 @@ from torch.func import functional_call, hessian
 
 from lowroad.analysis import sharpness
 from lowroad.landscapes import BatchNormLandscape, MullerBrown, NetworkLandscape
-from lowroad.models import MODELS
+from lowroad.paper.networks import MODELS
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from lowroad.landscapes import NetworkLandscape
-from lowroad.models import Autoencoder
+from lowroad.paper.networks import Autoencoder
 
 
 def data(samples: int = 70) -> tuple[torch.Tensor, torch.Tensor]:

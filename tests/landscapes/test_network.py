@@ -18,7 +18,7 @@ from lowroad.landscapes import (
     FunctionLandscape,
     NetworkLandscape,
 )
-from lowroad.models import FCP, LSTM, Autoencoder, LeNet
+from lowroad.paper.networks import FCP, LSTM, Autoencoder, LeNet
 
 
 @pytest.mark.parametrize("model", [FCP, LeNet, LSTM, Autoencoder])

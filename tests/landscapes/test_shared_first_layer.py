@@ -18,7 +18,7 @@ from lowroad.landscapes import (
 )
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
-from lowroad.models import FCP, Autoencoder
+from lowroad.paper.networks import FCP, Autoencoder
 
 
 @pytest.mark.parametrize("model", [FCP, Autoencoder])

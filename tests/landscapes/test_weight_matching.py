@@ -17,7 +17,7 @@ from lowroad.landscapes import (
     weight_matching,
 )
 from lowroad.landscapes.permutations import as_point
-from lowroad.models import FCP, LSTM, Autoencoder, LeNet
+from lowroad.paper.networks import FCP, LSTM, Autoencoder, LeNet
 
 AXES = {
     "enter.weight": ("hidden", None),

@@ -10,7 +10,7 @@ from lowroad.cli.messages import readable_errors
 def data() -> None:
     """Show where the MNIST data is, verify it, and fetch it if there is none."""
     with readable_errors():
-        from lowroad.mnist import load_mnist, locate_mnist
+        from lowroad.paper.mnist import load_mnist, locate_mnist
 
         load_mnist()
         location = locate_mnist()

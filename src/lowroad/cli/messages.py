@@ -44,7 +44,7 @@ def readable_errors() -> Iterator[None]:
         fail("Interrupted", INTERRUPTED)
     except Exception as error:
         from lowroad.execution.clusters import ClusterError
-        from lowroad.mnist import MnistError
+        from lowroad.paper.mnist import MnistError
 
         if isinstance(error, MnistError | ClusterError):
             fail(str(error), FAILED)

@@ -1,6 +1,6 @@
 """`lowroad connect`: the path between two checkpoints of a user's own model."""
 
-from lowroad.connect.checkpoints import read_point
+from lowroad.problems.checkpoints import read_point
 from lowroad.connect.command import connect, load_landscape, make_finder
 from lowroad.connect.results import table
 

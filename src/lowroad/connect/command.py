@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from lowroad.connect.checkpoints import read_checkpoint
+from lowroad.problems.checkpoints import read_checkpoint
 from lowroad.connect.results import Curve, write_results
 from lowroad.connect.variants import aligned, with_interpolated_statistics
 from lowroad.landscapes import BatchNormLandscape, Landscape, NetworkLandscape

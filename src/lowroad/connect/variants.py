@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from lowroad.connect.checkpoints import Checkpoint
+from lowroad.problems.checkpoints import Checkpoint
 from lowroad.landscapes import NetworkLandscape, PermutationSpec, weight_matching
 from lowroad.paths import FoundPath
 

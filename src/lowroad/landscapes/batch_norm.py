@@ -37,6 +37,8 @@ class BatchNormLandscape(NetworkLandscape):
 
     Args:
         landscape: the network's landscape with fixed statistics; it stays as it is.
+        statistics: the landscape whose data the statistics are estimated from, such as the training
+            data for a landscape over test data; its own when not given.
 
     Raises:
         ValueError: when the module has no batch norm, the landscape re-estimates already, or the
@@ -51,13 +53,16 @@ class BatchNormLandscape(NetworkLandscape):
     (0.6667, 600.7)
     """
 
-    def __init__(self, landscape: NetworkLandscape) -> None:
+    def __init__(
+        self, landscape: NetworkLandscape, statistics: NetworkLandscape | None = None
+    ) -> None:
         if isinstance(landscape, BatchNormLandscape):
             raise ValueError(
                 "expected a NetworkLandscape with fixed statistics, got a BatchNormLandscape, "
                 "which re-estimates them already"
             )
         self.__dict__.update(landscape.__dict__)
+        self._statistics = statistics
         self._model = copy.deepcopy(landscape._model)
         self._first_layer = None  # what follows it does not pass in chunks with fixed statistics
         if not _norms_of(self.module):
@@ -71,15 +76,20 @@ class BatchNormLandscape(NetworkLandscape):
             if isinstance(norm, _BatchNorm)
             for kind, _ in norm.named_buffers()
         )
-        _refuse_single_sample(self.samples, self.chunk, "chunk")
+        source = self if statistics is None else statistics
+        _refuse_single_sample(source.samples, source.chunk, "chunk")
 
     def _move_to(self, point: Tensor) -> None:
         super()._move_to(point)
         for norm in _norms_of(self.module):
             norm.reset_running_stats()
         with torch.no_grad(), _training(self.module, momentum=None):
-            for inputs, _ in self.chunks():
+            for inputs, _ in self._estimated_from():
                 self.module(inputs)
+
+    def _estimated_from(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the chunks that the statistics are averages over."""
+        return (self if self._statistics is None else self._statistics).chunks()
 
     def _sums_and_gradients(self) -> tuple[Tensor, Tensor]:
         norms = _norms_of(self.module)
@@ -117,7 +127,7 @@ class BatchNormLandscape(NetworkLandscape):
 
         # momentum 0: the statistics have been estimated already
         with _hooked(norms, estimate), _training(self.module, momentum=0.0):
-            for inputs, _ in self.chunks():
+            for inputs, _ in self._estimated_from():
                 terms.clear()
                 self._model.gradient.zero_()
                 with torch.enable_grad():
@@ -145,7 +155,9 @@ class BatchNormLandscape(NetworkLandscape):
 class _OwnStatistics(NetworkLandscape):
     """A batch that passes as one chunk, in training mode."""
 
-    def __init__(self, landscape: NetworkLandscape) -> None:
+    def __init__(
+        self, landscape: NetworkLandscape, statistics: NetworkLandscape | None = None
+    ) -> None:
         self.__dict__.update(landscape.__dict__)
         self.chunk = self.samples
 

@@ -47,10 +47,10 @@ def run(task: Task, context: Context) -> xr.Dataset:
     Raises:
         ValueError: when the file has changed, or does not fit the problem.
     """
-    from lowroad.problems.checkpoints import read_point
+    from lowroad.problems.checkpoints import read_solution
 
     path = Path(task.origin)
-    point = read_point(
+    point = read_solution(
         context.problem, path, key=task.settings["key"], digest=task.settings["sha256"]
     )
     return dataset_of(context.problem, point, f"read from {path.name}")

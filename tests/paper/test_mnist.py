@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lowroad import mnist_sources
-from lowroad.mnist import Images, Mnist, MnistError, load_mnist, locate_mnist
+from lowroad.paper.mnist import Images, Mnist, MnistError, load_mnist, locate_mnist
 from mnist_stand_in import check, put
 
 # The table of the specification, written down a second time on purpose.

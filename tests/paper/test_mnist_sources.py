@@ -22,7 +22,7 @@ import pytest
 
 from lowroad import mnist as mnist_module
 from lowroad import mnist_sources
-from lowroad.mnist import MnistError, load_mnist, locate_mnist
+from lowroad.paper.mnist import MnistError, load_mnist, locate_mnist
 from mnist_stand_in import check, put
 
 # The mirrors

@@ -1,0 +1,142 @@
+"""Networks on data as problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lowroad.landscapes import BatchNormLandscape, NetworkLandscape
+from lowroad.problems.problem import Metric, Problem
+
+Data = tuple[Tensor, Tensor]
+
+
+def network_problem(
+    module: Callable[[], nn.Module],
+    train: Data,
+    test: Data | None = None,
+    validation: Data | None = None,
+    *,
+    loss: Any = "cross_entropy",
+    metrics: Sequence[str] | Mapping[str, Metric] = (),
+    quantity: str = "loss",
+    lower_bound: float | None = 0.0,
+    device: str = "cpu",
+) -> Problem:
+    """A network's mean loss on data as a problem.
+
+    Modules with batch norm are normalized by statistics of the training data at each point, also on
+    test and validation data.
+
+    Args:
+        module: makes the network; its initial weights are the starts. It draws from PyTorch's
+            global generator, which is seeded for the call and put back afterwards.
+        train: inputs [n, ...] and targets [n, ...].
+        test: the same of the test data.
+        validation: the same of data that early stopping selects on.
+        loss: "cross_entropy", "mean_squared_error" or a function of (outputs, targets), as for
+            `NetworkLandscape`.
+        metrics: "error" (fraction of inputs whose largest output is not the target's), "accuracy"
+            (one minus that), or functions of (landscape, point) by name.
+        quantity: what a value is.
+        lower_bound: the number that no loss is below.
+        device: where network and data are.
+
+    Raises:
+        TypeError: when `module` is not a function that makes a module, or data are not pairs.
+        ValueError: as `NetworkLandscape` and `Problem`.
+
+    >>> inputs, targets = torch.randn(20, 3), torch.randint(0, 2, (20,))
+    >>> problem = network_problem(lambda: nn.Linear(3, 2), (inputs, targets), metrics=["error"])
+    >>> problem.train.dimension, problem.start(torch.Generator().manual_seed(0)).shape
+    (8, torch.Size([8]))
+    """
+    if isinstance(module, nn.Module) or not callable(module):
+        raise TypeError(
+            "expected a function that makes the network, such as lambda: MyNetwork(), since every "
+            f"start is a new one; got {type(module).__name__}"
+        )
+    made = _made(module, torch.Generator().manual_seed(0)).to(device)
+    landscapes: dict[str, NetworkLandscape] = {
+        name: _landscape(made, name, data, loss, device)
+        for name, data in (("train", train), ("test", test), ("validation", validation))
+        if data is not None
+    }
+    own = landscapes["train"]
+    if any(isinstance(p, _BatchNorm) and p.track_running_stats for p in made.modules()):
+        landscapes = {
+            name: BatchNormLandscape(each, None if name == "train" else own)
+            for name, each in landscapes.items()
+        }
+        own = landscapes["train"]
+
+    def start(generator: torch.Generator) -> Tensor:
+        parts = [p.detach().reshape(-1) for p in _trainable(_made(module, generator))]
+        return torch.cat(parts).to(own.dtype).to(device)
+
+    return Problem(
+        train=own,
+        start=start,
+        test=landscapes.get("test"),
+        validation=landscapes.get("validation"),
+        metrics=metrics if isinstance(metrics, Mapping) else _named_metrics(metrics),
+        quantity=quantity,
+        lower_bound=lower_bound,
+    )
+
+
+def _trainable(module: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _landscape(module: nn.Module, name: str, data: Any, loss: Any, device: str) -> NetworkLandscape:
+    if not (isinstance(data, tuple | list) and len(data) == 2):
+        raise TypeError(f"{name}: expected (inputs, targets), got {type(data).__name__}")
+    if not all(isinstance(part, Tensor) for part in data):
+        raise TypeError(f"{name}: expected inputs and targets as torch tensors")
+    inputs, targets = (part.to(device) for part in data)
+    try:
+        return NetworkLandscape(module, inputs, targets, loss)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+@contextmanager
+def seeded_from(generator: torch.Generator) -> Iterator[None]:
+    """Seed PyTorch's global CPU generator from `generator` for a while, and put it back."""
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def _made(module: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:
+    with seeded_from(generator):
+        made = module()
+    if not isinstance(made, nn.Module):
+        raise TypeError(f"expected the function to make a module, got {type(made).__name__}")
+    return made.eval()
+
+
+def _named_metrics(names: Sequence[str]) -> dict[str, Metric]:
+    known: dict[str, Metric] = {"error": error_rate, "accuracy": accuracy}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"metrics: expected names among {', '.join(known)}, got {name!r}")
+    return {name: known[name] for name in names}
+
+
+def error_rate(landscape: Any, point: Tensor) -> float:
+    """Fraction of the landscape's inputs whose largest output is not the target's class."""
+    return 1.0 - accuracy(landscape, point)
+
+
+def accuracy(landscape: Any, point: Tensor) -> float:
+    """Fraction of the landscape's inputs whose largest output is the target's class."""
+    right = landscape.outputs(point).argmax(1) == landscape.targets
+    return float(right.double().mean())
