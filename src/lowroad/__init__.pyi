@@ -43,4 +43,4 @@ from .problems import Problem as Problem
 from .problems import atoms_problem as atoms_problem
 from .problems import energy_problem as energy_problem
 from .problems import network_problem as network_problem
-from .study.compare import compare as compare
+from .report.compare import compare as compare

@@ -123,7 +123,7 @@ def compare(
             waiting += schedule.finished(task)
     results = gather(schedule)
     if out is not None:
-        from lowroad.report import write_report
+        from lowroad.report.page import write_report
 
         write_report(results, Path(out))
     return results
