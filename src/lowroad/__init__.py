@@ -1,6 +1,6 @@
 """Low-height paths and wide valleys in loss and energy landscapes.
 
-The names below are the front door; each is imported from its module when it is first used, so that
+The names below are the public API; each is imported from its module when it is first used, so that
 the command line answers without loading PyTorch.
 """
 
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from lowroad.paths import StringFinder as StringFinder
     from lowroad.paths import refine_saddle as refine_saddle
 
-_HOMES = {
+_MODULES = {
     "lowroad": ("analysis", "models"),
     "lowroad.landscapes": (
         "AffineSubspace",
@@ -109,17 +109,17 @@ _HOMES = {
     ),
     "lowroad.outcome": ("Outcome",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = ["__version__", *_HOME_OF]
+__all__ = ["__version__", *_MODULE_OF]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'lowroad' has no attribute {name!r}")
-    if _HOME_OF[name] == "lowroad":
+    if _MODULE_OF[name] == "lowroad":
         return importlib.import_module(f"lowroad.{name}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

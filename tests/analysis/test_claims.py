@@ -69,7 +69,7 @@ def measurements(network: str, generator: np.random.Generator) -> Measurements:
         rises=around(4.0 if overfits else 1.05),
         heights=heights,
         pairs=pairs,
-        courses={place: course(values) for place, values in heights.items()},
+        courses={place: convergence(values) for place, values in heights.items()},
         distances={
             ("sgd_test", "lbfgs_train"): centroid_distances(sgd, train, ("sgd_test", "lbfgs_train"))
         },
@@ -77,7 +77,7 @@ def measurements(network: str, generator: np.random.Generator) -> Measurements:
     )
 
 
-def course(heights: np.ndarray, still_falling: float = 0.0) -> xr.Dataset:
+def convergence(heights: np.ndarray, still_falling: float = 0.0) -> xr.Dataset:
     """Paths that fall from ten times their height to it by three quarters of their steps."""
     fractions = np.array([10.0, 3.0, 1 + still_falling, 1.0, 1.0])
     return heights_by_step([(np.arange(5) * 20, height * fractions) for height in heights])
@@ -205,11 +205,11 @@ def test_a_difference_that_steps_make_is_told_from_one_that_was_there(as_in_the_
     """Straight lines alike, ends different: every comparison says at which stage it was made."""
     fcp = as_in_the_paper["FCP"]
     level = fcp.courses["sgd_train", "train"]["lowest"].values[:, 0]
-    courses = {}
+    curves = {}
     for key, table in fcp.courses.items():
-        courses[key] = table.copy(deep=True)
-        courses[key]["lowest"][:, 0] = level
-    result = judge_claims({"FCP": replace(fcp, courses=courses)}, np.random.default_rng(0))[9]
+        curves[key] = table.copy(deep=True)
+        curves[key]["lowest"][:, 0] = level
+    result = judge_claims({"FCP": replace(fcp, courses=curves)}, np.random.default_rng(0))[9]
     verdicts = {item.question.rpartition(", ")[2]: set() for item in result.evidence}
     for item in result.evidence:
         verdicts[item.question.rpartition(", ")[2]].add(item.verdict)
@@ -222,7 +222,7 @@ def test_a_difference_that_steps_make_is_told_from_one_that_was_there(as_in_the_
 def test_paths_that_still_fall_leave_the_tenth_claim_open(as_in_the_paper):
     falling = {
         name: replace(
-            runs, courses={key: course(values, 0.2) for key, values in runs.heights.items()}
+            runs, courses={key: convergence(values, 0.2) for key, values in runs.heights.items()}
         )
         for name, runs in as_in_the_paper.items()
     }
@@ -234,7 +234,7 @@ def test_paths_that_still_fall_leave_the_tenth_claim_open(as_in_the_paper):
 
 
 def test_what_was_not_measured_between_first_and_last_step_stays_open(as_in_the_paper):
-    """Two heights a path: how low it was on the way, and whether it settled, nobody knows."""
+    """Two heights per path: neither its heights on the way nor whether it settled are known."""
     sparse = {
         key: heights_by_step([([0, 100], [10 * height, height]) for height in values])
         for key, values in as_in_the_paper["FCP"].heights.items()

@@ -91,7 +91,7 @@ def test_median_gamma_is_that_of_scipys_distances(sets):
 
 
 def test_two_shells_are_separated_by_rbf_and_not_by_linear():
-    # No direction is preferred: the shells differ in radius alone, so no plane parts them.
+    # No direction is preferred: the shells differ only in radius, so no plane parts them.
     generator = np.random.default_rng(3)
     directions = generator.normal(size=(80, 2000))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

@@ -165,7 +165,7 @@ def small(*layers, features=4):
 @pytest.mark.parametrize(
     ("axes", "message"),
     {
-        "no such name": ({"0.weights": ("h", None)}, "0.weights is no trainable parameter"),
+        "no such name": ({"0.weights": ("h", None)}, "0.weights is not a trainable parameter"),
         "too few axes": ({"0.weight": ("h",)}, r"0.weight has 2 axes \[6, 4\]: .* got \('h',\)"),
         "two sizes": (
             {"0.weight": ("h", None), "2.weight": ("h", None)},

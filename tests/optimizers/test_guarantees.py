@@ -18,9 +18,9 @@ from optimizers.made_landscapes import (
     SEARCHES,
     Watched,
     bowls,
+    domains,
     landscape_of,
     made_landscapes,
-    walls,
 )
 
 OUTCOMES = {
@@ -66,7 +66,7 @@ def test_quadratics_of_every_conditioning_are_solved(search, made):
 
 @every_search
 @settings(max_examples=10)
-@given(made=walls())
+@given(made=domains())
 def test_a_wall_counts_as_infinitely_high(search, made):
     function, _, start = made
     landscape = FunctionLandscape(function, dimension=len(start))

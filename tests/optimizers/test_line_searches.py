@@ -56,15 +56,15 @@ class Watch:
 
 @st.composite
 def functions(draw):
-    """φ with φ'(0) < 0, and φ'; with walls, cliffs, ripples and flat parts."""
+    """φ with φ'(0) < 0, and φ'; with values that are not finite, cliffs, ripples and flat parts."""
     scale = 10.0 ** draw(st.floats(-8, 8))  # where the minimum is
     depth = 10.0 ** draw(st.floats(-8, 8))
     kind = draw(
         st.sampled_from(
-            ["bowl", "quartic", "plateau", "ripple", "falling", "wall", "cliff", "step"]
+            ["bowl", "quartic", "plateau", "ripple", "falling", "domain", "cliff", "step"]
         )
     )
-    wall = scale * 10.0 ** draw(st.floats(-6, 2))
+    edge = scale * 10.0 ** draw(st.floats(-6, 2))
     bad = draw(st.sampled_from([math.inf, math.nan, -math.inf]))
 
     def of(u):
@@ -83,16 +83,16 @@ def functions(draw):
         return (u - 1) ** 2, 2 * (u - 1)
 
     def function(alpha):
-        if kind == "wall" and alpha > wall:
+        if kind == "domain" and alpha > edge:
             return bad
         try:
             value = of(alpha / scale)[0]
         except (OverflowError, ValueError):
             return math.inf
-        return depth * value + (1e3 * depth if kind == "cliff" and alpha > wall else 0.0)
+        return depth * value + (1e3 * depth if kind == "cliff" and alpha > edge else 0.0)
 
     def derivative(alpha):
-        if kind == "wall" and alpha > wall:
+        if kind == "domain" and alpha > edge:
             return bad
         try:
             return depth / scale * of(alpha / scale)[1]
@@ -132,7 +132,7 @@ def test_one_evaluation_is_enough_of_a_budget(search):
 @every_search
 @pytest.mark.parametrize("budget", [0, -3, 2.5, math.nan])
 def test_refuses_a_budget_of_nothing(search, budget):
-    with pytest.raises(ValueError, match=f"at least one evaluation a search, got {budget}"):
+    with pytest.raises(ValueError, match=f"at least one evaluation per search, got {budget}"):
         type(search)(budget=budget)
 
 
@@ -382,5 +382,5 @@ def test_the_cubic_minimum_is_that_of_the_cubic(a, b, c, d):
 
 
 def test_a_cubic_is_not_drawn_through_a_wall():
-    wall = Trial(1.0, math.inf, math.nan)
-    assert math.isnan(cubic_minimum(Trial(0.0, 1.0, -1.0), wall))
+    infinite = Trial(1.0, math.inf, math.nan)
+    assert math.isnan(cubic_minimum(Trial(0.0, 1.0, -1.0), infinite))

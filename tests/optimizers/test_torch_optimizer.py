@@ -257,13 +257,13 @@ def test_parameters_are_left_where_the_step_began_when_the_closure_fails():
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-@pytest.mark.parametrize("wall", [float("nan"), float("inf")])
-def test_a_wall_is_not_the_end(name, wall):
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_is_not_the_end(name, bad):
     w = nn.Parameter(torch.tensor([0.05, -2.0], dtype=torch.float64))
 
-    def closure():  # −log w0 + w0 has its minimum 1 at w0 = 1; w0 ≤ 0 is no place
+    def closure():  # −log w0 + w0 has its minimum 1 at w0 = 1; w0 ≤ 0 is outside the domain
         value = w[0] - torch.log(w[0]) + (w[1] - 1) ** 2
-        return torch.where(w[0] > 0, value, value.new_tensor(wall))
+        return torch.where(w[0] > 0, value, value.new_tensor(bad))
 
     optimizer = LBFGS([w], line_search=name)
     for _ in range(60):

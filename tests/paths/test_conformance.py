@@ -152,11 +152,11 @@ def test_bad_ends(finder):
 @finders
 def test_a_wall_in_the_way(finder):
     """A landscape that is not finite in the middle: said, and no endless loop."""
-    wall = FunctionLandscape(
+    barrier = FunctionLandscape(
         lambda x: torch.where(x[:, 0].abs() < 0.2, torch.inf, (x**2).sum(1)), dimension=2
     )
     start, end = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
-    found = finder.find(wall, start, end)
+    found = finder.find(barrier, start, end)
     assert found.height == torch.inf
     if not isinstance(finder, StraightLine):
         assert found.outcome is Outcome.DIVERGED

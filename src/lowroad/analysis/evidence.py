@@ -51,20 +51,20 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Measurements:
-    """What one network's runs gave, as plain arrays and tables.
+    """The results of one network's runs, as plain arrays and tables.
 
-    Whatever was not measured is left out of its mapping; the claims that need it stay open.
+    Results that were not measured are left out of their mapping; claims that need them stay open.
 
     Attributes:
         minima: Lowest losses [n] of the kept runs, by weight set.
         rises: Last test loss over lowest test loss of each kept L-BFGS run [n].
         heights: Path heights [n], by (weight set, landscape).
         pairs: The two runs [n, 2] of each path, by the same keys.
-        courses: `heights_by_step` of the same paths, by the same keys.
+        courses: The convergence curves of the same paths (`heights_by_step`), by the same keys.
         distances: Results of `centroid_distances`, by the names of the two sets.
         projections: Results of `kernel_pca`, by the names of the two sets and the kernel.
         unchanged: Optimizers ("sgd", "lbfgs") whose kept runs all have the same training and test
-            weights, as where the test loss never turns: two sets that are one.
+            weights, which happens when the test loss never rises: the two sets are one.
     """
 
     minima: Mapping[str, ArrayLike] = field(default_factory=dict)
@@ -103,14 +103,14 @@ class Evidence:
 
 
 def verdict_of(answer: bool | None, expected: bool) -> Verdict:
-    """The verdict on an expected answer, given the measured one (None: the runs do not say)."""
+    """The verdict on an expected answer, given the measured one (None: undecided)."""
     if answer is None:
         return Verdict.OPEN
     return Verdict.HOLDS if answer is expected else Verdict.FAILS
 
 
 def answer_higher(found: Comparison) -> bool | None:
-    """Whether the first sample is the higher one; None where the runs do not say."""
+    """Whether the first sample is the higher one; None where that is undecided."""
     if found.smallest_p >= SIGNIFICANCE or not np.isfinite(found.delta.low):
         return None
     if found.p_value < SIGNIFICANCE and found.delta.low > 0:
@@ -119,7 +119,7 @@ def answer_higher(found: Comparison) -> bool | None:
 
 
 def answer_above(interval: Interval, threshold: float, sizes: Iterable[int]) -> bool | None:
-    """Whether an interval lies above a threshold; None where it contains it or is none."""
+    """Whether an interval lies above a threshold; None where it contains it or is missing."""
     if not np.isfinite(interval.low) or smallest_p_value(*sizes) >= SIGNIFICANCE:
         return None
     if interval.low >= threshold:

@@ -114,8 +114,8 @@ def _optimizers(kind: str, landscape: str) -> tuple[Place, Place]:
 
 
 def _lowest(runs: Measurements, key: Place, fraction: float) -> NDArray[np.float64]:
-    course = runs.courses.get(key)
-    return np.empty(0) if course is None else lowest_within(course, fraction)
+    curves = runs.courses.get(key)
+    return np.empty(0) if curves is None else lowest_within(curves, fraction)
 
 
 def _settled(
@@ -125,7 +125,7 @@ def _settled(
     units = runs.pairs.get(key) if len(falls) else None
     fall = median_interval(falls, generator=generator, units=units)
     sizes = (int(np.isfinite(falls).sum()),)
-    # paths that still fall contradict nothing: what they lead to is not known yet
+    # paths that still fall contradict nothing: their final heights are not known yet
     still = answer_above(fall, SETTLED_FALL, sizes)
     question = (
         f"last half of the steps lowers {SET_LABELS[key[0]]} paths by less than "

@@ -1,4 +1,4 @@
-"""The plane through three points of a landscape, and what paths look like on it."""
+"""The plane through three points of a landscape, and the projections of paths on it."""
 
 from __future__ import annotations
 
@@ -76,11 +76,10 @@ def plane_through(
     """Heights on the plane through three points, and paths projected on it.
 
     The plane is x(u, v) = a + u e_1 + v e_2 with `plane_axes`; the grid holds the three points and
-    the paths' projections with a margin around them. A path's point x is projected to
-    u = (x − a) · e_1, v = (x − a) · e_2, and its distance |x − x(u, v)| says how far it is from
-    what the plane shows.
-    The heights are taken through `landscape.restrict`, row by row, so a network whose first layer
-    is linear multiplies its data with three vectors, not with every point of the grid.
+    the paths' projections with a margin around them. A path's point x is projected to u = (x − a) ·
+    e_1, v = (x − a) · e_2, and its distance |x − x(u, v)| is its distance from the plane. The
+    heights are taken through `landscape.restrict`, row by row, so a network whose first layer is
+    linear multiplies its data with three vectors, not with every point of the grid.
 
     Args:
         landscape: L.
@@ -100,7 +99,7 @@ def plane_through(
     Raises:
         ValueError: for any other number of points than three, points on one line (see
             `plane_axes`), points or paths that do not fit the landscape, paths on different grids,
-            fewer than two values a side, or a negative margin.
+            fewer than two values per side, or a negative margin.
         TypeError: when points are of another type than the landscape's.
 
     Source: Garipov et al. 2018, Fig. 1.

@@ -111,13 +111,13 @@ def bracket_minimum(
 
 @dataclass(frozen=True)
 class GoldenSection:
-    """The paper's line search: golden section on loss values alone (Algorithm 1).
+    """The paper's line search: golden section on loss values only (Algorithm 1).
 
     Brackets a minimum from the first step and shrinks the bracket until the budget is spent; the
     lowest trial wins. No gradient is evaluated.
 
     Attributes:
-        budget: evaluations of the value a search may make.
+        budget: evaluations of the value per search, at most.
         first_step: the first trial α.
         tolerance: stop when the bracket is narrower than this fraction of α, or two trials differ
             by less than this fraction of the decrease so far.

@@ -27,7 +27,7 @@ from lowroad.optimizers.result import (
 )
 from lowroad.outcome import Outcome
 
-REFRESH = 20  # iterations between exact restarts of what a moving line carries along
+REFRESH = 20  # iterations between exact recomputations of the cached products of the line
 
 
 @dataclass(frozen=True)
@@ -65,18 +65,19 @@ def lbfgs(
     """Minimize a landscape by limited-memory BFGS (Algorithm 1 of Yu & Morozov 2026).
 
     p = −H g by the two-loop recursion over the last `history` pairs, x ← x + α p with α from the
-    line search. The value never rises; a trial that is not finite is a wall; where curvature or
-    the line search fails, the memory is dropped and the search goes on along −g. (Beyond the paper:
-    after curvature has failed, from the lowest point evaluated, should the line search have passed
-    by a lower one than it accepted.) On a network landscape each iteration costs one gradient and
-    the line search's values, in the line's own products where the first layer allows it.
+    line search. The value never rises; a trial whose value is not finite counts as infinitely high;
+    where curvature or the line search fails, the memory is dropped and the search continues along
+    −g. (Unlike the paper: if curvature fails, it continues from the lowest point evaluated, which
+    may be lower than the accepted one.) On a network landscape each iteration costs one gradient
+    and the line search's values, which reuse the products of the first layer along the line where
+    that layer is linear.
 
     Args:
         landscape: what is minimized.
         start: [d].
         line_search: `GoldenSection()`, the paper's, when not given.
-        history: how many pairs are kept.
-        iterations: the most iterations.
+        history: the number of curvature pairs kept.
+        iterations: the largest number of iterations.
         tolerance: `Tolerance()` when not given.
         validation: a second landscape whose value is recorded after every iteration, and whose
             lowest point is kept (early stopping).
@@ -90,8 +91,8 @@ def lbfgs(
         ValueError: when the start has the wrong length, is not finite, or the landscape is not
             finite there; when a setting is out of range, or `resume` is a snapshot of another
             optimizer, of other points, or of a run with another line search or history.
-        TypeError: when the start is no tensor, its type or device is not the landscape's, or
-            `line_search` is no line search, or `validation` no landscape.
+        TypeError: when the start is not a tensor, its type or device is not the landscape's, or
+            `line_search` is not a line search, or `validation` is not a landscape.
 
     >>> from lowroad.landscapes import FunctionLandscape
     >>> valley = FunctionLandscape(
@@ -127,7 +128,7 @@ def lbfgs(
 
 
 class _LandscapeObjective:
-    """A landscape seen from a point that moves along one line after another."""
+    """A landscape and the current point, which moves along one line after another."""
 
     def __init__(self, landscape: Landscape, point: Tensor) -> None:
         self.landscape, self.point = landscape, point
@@ -136,7 +137,7 @@ class _LandscapeObjective:
         self._lines: dict[LineFunction, RestrictedLandscape] = {}
 
     def refresh(self) -> None:
-        """Forget what the line carries along: the next line starts from the point alone."""
+        """Drop the cached products of the line: the next line starts from only the point."""
         self._line = None
 
     def line_function(self, direction: Tensor, value: float) -> LineFunction:
@@ -233,7 +234,7 @@ class _Run:
         self._last_validation = self.record.add(
             self.iteration, self.objective.point, self.at.value, self.validation
         )
-        if returned:  # the step that was taken is no measure of convergence here
+        if returned:  # the step taken does not measure convergence here
             return None
         if done.length <= tolerance.step:
             return Outcome.CONVERGED_STEP
@@ -254,7 +255,7 @@ class _Run:
         return True
 
     def progress(self) -> Progress:
-        """Return what the callback is told."""
+        """Return the argument of the callback."""
         state = self._snapshot
         return Progress(self.iteration, self.at.value, self._last_validation, lambda: state)
 
