@@ -42,7 +42,7 @@ def convolutional():
 
 
 def begins_dense():
-    """Its first layer would be shared among points, were its rest not moved by the statistics."""
+    """The first layer could be shared if the later layers did not depend on the statistics."""
     return nn.Sequential(nn.Linear(36, 4), nn.BatchNorm1d(4), nn.Softplus(), nn.Linear(4, 3))
 
 
@@ -196,7 +196,7 @@ def test_refusals():
 
 
 def test_the_mean_of_two_units_of_variance_one_has_half_of_it():
-    """REPAIR's Eq. 3 for uncorrelated units: re-estimated statistics give the variance back."""
+    """REPAIR's Eq. 3 for uncorrelated units: re-estimated statistics restore the variance."""
     module = nn.Sequential(nn.Linear(4, 1, bias=False), nn.BatchNorm1d(1, affine=False, eps=1e-15))
     inputs = torch.cat([torch.eye(4), -torch.eye(4)]).double() * 3.5**0.5  # unbiased variance 1
     fixed = NetworkLandscape(

@@ -1,4 +1,4 @@
-"""Permuted networks are the same function, and weight matching finds the way back."""
+"""Permuted networks are the same function, and weight matching recovers the permutation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AXES = {
 
 
 class Residual(nn.Module):
-    """Its second layer adds to what the first made: no chain, but one group of units."""
+    """Its second layer adds to the output of the first: not a chain, but one group of units."""
 
     def __init__(self, generator=None):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Landscapes that hypothesis makes, and a wrapper that watches what is evaluated."""
+"""Landscapes that hypothesis makes, and a wrapper that records the evaluations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEARCHES = {
 
 
 class Watched(Landscape):
-    """A landscape that notes every point that is evaluated, and how."""
+    """A landscape that records every evaluated point, and how."""
 
     def __init__(self, landscape):
         self._landscape = landscape

@@ -30,7 +30,7 @@ every_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES
 
 
 class Watch:
-    """φ from a function and its derivative, with the trials noted."""
+    """φ from a function and its derivative, with its trials recorded."""
 
     def __init__(self, function, derivative):
         self.function, self.derivative = function, derivative
@@ -186,7 +186,7 @@ def test_golden_section_anywhere_on_the_line(low, width, where, at, evaluations)
     found = golden_section(function, Bracket(low, middle, high, value), evaluations)
     assert all(low < x < high for x in calls)
     assert len(calls) <= evaluations
-    # the bracket shrinks by 0.618 an evaluation once its parts are in the golden ratio
+    # the bracket shrinks by 0.618 per evaluation once its parts are in the golden ratio
     bound = width * GOLDEN ** (evaluations - 1) * max(where, 1 - where) / (1 - GOLDEN)
     floor = 4e-16 * max(abs(low), abs(high))
     assert abs(found.alpha - target) <= max(bound, floor)
@@ -293,7 +293,7 @@ def test_backtracking_interpolates_by_a_parabola_then_by_a_cubic():
     assert watch.trials == pytest.approx([1.0, 0.1, 1 / 30])
 
 
-def test_backtracking_halves_at_a_wall():
+def test_backtracking_halves_where_a_value_is_not_finite():
     watch = Watch(lambda a: math.nan if a > 0.3 else 1 - a, lambda a: -1.0)
     step, _ = watch.search(Backtracking())
     assert watch.trials == [1.0, 0.5, 0.25]
@@ -348,7 +348,7 @@ def test_hager_zhang_conditions_hold(minimum, power):
     assert wolfe or derivative(step.alpha) <= (2 * 0.1 - 1) * slope
 
 
-def test_hager_zhang_bisects_its_way_back_from_a_wall():
+def test_hager_zhang_bisects_back_from_a_value_that_is_not_finite():
     watch = Watch(
         lambda a: math.inf if a > 0.3 else (a - 0.2) ** 2,
         lambda a: math.nan if a > 0.3 else 2 * (a - 0.2),
@@ -360,7 +360,7 @@ def test_hager_zhang_bisects_its_way_back_from_a_wall():
 
 @pytest.mark.timeout(20)
 def test_hager_zhang_ends_where_floats_cannot_separate_its_bracket():
-    # flat, with slopes that say otherwise: no trial is ever lower, and the budget is never spent
+    # flat, with slopes that contradict it: no trial is ever lower, and the budget is never spent
     watch = Watch(lambda a: 1.0, lambda a: -1.0 if a < 0.3 else 1.0)
     step, _ = watch.search(HagerZhang(budget=10_000))
     assert step.alpha == 0.0
@@ -381,6 +381,6 @@ def test_the_cubic_minimum_is_that_of_the_cubic(a, b, c, d):
     assert cubic_minimum(trial(c + 1.3), trial(c)) == pytest.approx(s, abs=1e-5)
 
 
-def test_a_cubic_is_not_drawn_through_a_wall():
+def test_no_cubic_through_a_value_that_is_not_finite():
     infinite = Trial(1.0, math.inf, math.nan)
     assert math.isnan(cubic_minimum(Trial(0.0, 1.0, -1.0), infinite))

@@ -30,7 +30,7 @@ def dense(seed, dtype=torch.float64):
 
 
 class Recurrent(nn.Module):
-    """Not a stack of dense layers: an ensemble of these is evaluated another way."""
+    """Not a stack of dense layers: an ensemble of these is evaluated in another way."""
 
     def __init__(self):
         super().__init__()

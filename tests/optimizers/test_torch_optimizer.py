@@ -135,7 +135,7 @@ def test_the_usual_form_leaves_the_gradient_where_the_step_began(set_to_none):
     assert optimizer.evaluations.values == 0
 
 
-def test_a_backward_pass_in_pieces_counts_as_the_usual_form():
+def test_a_backward_pass_in_chunks_counts_as_the_usual_form():
     module, inputs, targets = small_problem()
     other = copy.deepcopy(module)
     optimizer, whole = LBFGS(module.parameters()), LBFGS(other.parameters())
@@ -285,7 +285,7 @@ def test_a_domain_that_trials_leave(name, start):
 def test_a_step_that_finds_nothing_lower_says_so_and_stays():
     w = nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
     optimizer = LBFGS([w])
-    # the loss is −w, with a gradient of 1 that is a lie
+    # the loss is −w, with a wrong gradient of 1
     loss = optimizer.step(lambda: (w - w.detach()).sum() - w.detach().sum())
     assert optimizer.outcome is Outcome.LINE_SEARCH_FAILED
     assert (float(loss), w.item()) == (-1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Many pairs at once against one after another."""
+"""Many pairs at once against pairs one by one."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ HIGHER, LOWER = 1.0, 0.4375
 
 
 def two_channels(points: torch.Tensor) -> torch.Tensor:
-    """A wall exp(−4x²) b(y) with b' = 4 y (y + 1/2) (y + 3/2): passes at y = 0 and y = −3/2.
+    """A barrier exp(−4x²) b(y) with b' = 4 y (y + 1/2) (y + 3/2): passes at y = 0 and y = −3/2.
 
     Every path between x = −1 and x = 1 crosses x = 0, where the height is b(y). The minima of b are
     b(0) = 1 and b(−3/2) = 1 + 4 (81/64 − 9/4 + 27/32) = 7/16, the lowest.

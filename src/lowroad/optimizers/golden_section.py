@@ -45,8 +45,8 @@ def golden_section(
     middle (Numerical Recipes, 3rd edition, section 10.2).
 
     Args:
-        function: what is minimized.
-        bracket: where; it need not start at 0.
+        function: the function to minimize.
+        bracket: the first bracket; it need not start at 0.
         evaluations: the most evaluations that may be made.
         width: stop when high − low is at most this.
         difference: stop when the two lowest values differ by at most this.

@@ -73,7 +73,7 @@ def lbfgs(
     that layer is linear.
 
     Args:
-        landscape: what is minimized.
+        landscape: the landscape to minimize.
         start: [d].
         line_search: `GoldenSection()`, the paper's, when not given.
         history: the number of curvature pairs kept.
@@ -82,7 +82,7 @@ def lbfgs(
         validation: a second landscape whose value is recorded after every iteration, and whose
             lowest point is kept (early stopping).
         callback: called with a `Progress` after every iteration; returning True stops the run.
-        resume: what `Progress.snapshot()` gave, to go on from there.
+        resume: a result of `Progress.snapshot()`, to continue from.
 
     Returns:
         The lowest point evaluated, with its curve and outcome.
@@ -210,7 +210,7 @@ class _Run:
         if saved != (described(self.line_search), history):
             raise ValueError(
                 f"expected a snapshot of a run with {described(self.line_search)} and history "
-                f"{history}, got one with {saved[0]} and history {saved[1]}: go on with those"
+                f"{history}, got one with {saved[0]} and history {saved[1]}: use those"
             )
 
     def advance(self, tolerance: Tolerance) -> Outcome | None:

@@ -192,7 +192,7 @@ def check_snapshot(snapshot: Mapping[str, Any], optimizer: str, key: str, points
     """Refuse to resume from a snapshot of another optimizer or of other points.
 
     Args:
-        snapshot: what was given as `resume`.
+        snapshot: the value of `resume`.
         optimizer: the name of the optimizer that resumes.
         key: the entry of the snapshot that holds its points.
         points: the starts, of the shape that the snapshot's points must have.

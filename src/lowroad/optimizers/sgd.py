@@ -47,7 +47,7 @@ def sgd(
     landscape's values are recorded and the lowest points kept.
 
     Args:
-        landscape: what is minimized.
+        landscape: the landscape to minimize.
         starts: [s, d].
         generators: one per start, to shuffle its mini-batches.
         learning_rate: η, or a function from the epoch (0, 1, …) to η.
@@ -60,7 +60,7 @@ def sgd(
             landscape) has not reached a new minimum for this many epochs.
         validation: a second landscape whose values are recorded and whose lowest points are kept.
         callback: called with a `Progress` after every epoch; returning True stops all starts.
-        resume: what `Progress.snapshot()` gave, to go on from there.
+        resume: a result of `Progress.snapshot()`, to continue from.
 
     Returns:
         One `OptimizationResult` per start. A start whose value is no longer finite ends as DIVERGED

@@ -125,7 +125,7 @@ def measure(
     Args:
         landscape: the full landscape, counting into `evaluations`.
         evaluations: the count, copied into the result.
-        path: what is measured.
+        path: the path to measure.
         points: T.
         refinements: golden sections spent on the maximum; 0 for none.
         history: passed on.
