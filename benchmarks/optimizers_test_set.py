@@ -42,7 +42,7 @@ class Counted(lowroad.Landscape):
     def __init__(self, problem: SumOfSquares) -> None:
         self.problem = problem
         self.dimension, self.dtype, self.device = problem.dimension, problem.dtype, problem.device
-        self.counts = [0, 0]  # values alone, values with gradients
+        self.counts = [0, 0]  # only values, values with gradients
         self.counts_when_close: list[int] | None = None
 
     def _count(self, kind: int, values: Tensor) -> None:
@@ -209,7 +209,7 @@ def tables() -> str:
             f"Python {platform.python_version()}.",
             "",
             f"Evaluations until the value is first within {CLOSE:g} · max(1, |f*|) of a known "
-            "minimum f*: values alone + values with gradients (one number: all with gradients); "
+            "minimum f*: only values + values with gradients (one number: all with gradients); "
             '— if it never is, "lost" if the point that is returned is not close.',
             "",
             *table("function (variables)", reaching),

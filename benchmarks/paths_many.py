@@ -91,7 +91,7 @@ def main() -> None:
 
     network, starts, ends = trained_network(arguments.network_pairs)
     print(f"\n{arguments.network_pairs} pairs on a network of {network.dimension} weights\n")
-    print("| steps on | height | gradients, values a path | find_many | side by side |")
+    print("| steps on | height | gradients, values per path | find_many | side by side |")
     print("|---|---|---|---|---|")
     for name, finder in ON_NETWORKS.items():
         found = finder.find_many(network, starts, ends, generators(len(starts)))

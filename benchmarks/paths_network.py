@@ -1,4 +1,4 @@
-"""What a path step costs on FCP over MNIST, against one backward a point, and by mini-batches.
+"""What a path step costs on FCP over MNIST, against one backward per point, and by mini-batches.
 
     python benchmarks/paths_network.py [--images 60000] [--epochs 5] [--batch 3000] [--steps 100]
         [--batch-steps 120]
@@ -27,7 +27,7 @@ from lowroad.paths.basis import SineBasis
 
 
 def naive_step(module: nn.Module, images, labels, path: Path, t) -> torch.Tensor:
-    """Return the gradient by the coefficients, one backward a point."""
+    """Return the gradient by the coefficients, one backward per point."""
     names = [n for n, _ in module.named_parameters()]
     shapes = [p.shape for p in module.parameters()]
     fractions = path.basis.values(t).float()

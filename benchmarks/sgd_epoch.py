@@ -2,7 +2,7 @@
 
     python benchmarks/sgd_epoch.py [--networks FCP LeNet LSTM Autoencoder] [--threads 1]
 
-Prints the images a second that pass through one epoch of mini-batches of 64: of an ensemble in
+Prints the images per second that pass through one epoch of mini-batches of 64: of an ensemble in
 lowroad, of a plain loop over tensors, and of a plain loop over a DataLoader, each a median over
 repetitions that alternate, so that the ratios hold on a noisy machine. The last column is the
 fraction of this machine's measured matrix-multiplication rate that the ensemble's dense products

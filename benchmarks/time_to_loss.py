@@ -52,7 +52,7 @@ def seconds_torch(
 ) -> float:
     """Return the seconds until PyTorch's L-BFGS first evaluates the loss, infinity if it gives up.
 
-    It has its usual 20 iterations a step: with one a step, its line search stops moving early.
+    It has its usual 20 iterations per step: with one per step, its line search stops moving early.
     """
     optimizer = torch.optim.LBFGS(
         module.parameters(), history_size=10, line_search_fn="strong_wolfe"

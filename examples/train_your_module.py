@@ -3,7 +3,7 @@
     python examples/train_your_module.py [--steps 60] [--line-search golden] [--checkpoint FILE]
 
 The module classifies the 1,797 handwritten digits that come with scikit-learn. The closure returns
-the loss and nothing else, so that the optimizer calls backward once a step and makes the trials of
+only the loss, so that the optimizer calls backward once per step and makes the trials of
 its line search without a graph. With --checkpoint the run saves itself every ten steps and goes on
 from the file when it is started again; it ends in the same bits as an uninterrupted one.
 """

@@ -56,7 +56,7 @@ def normalized(device: torch.device) -> lowroad.BatchNormLandscape:
 
 
 def assert_alike(compute: Callable[[torch.device], Any], relative: float = 0.0) -> None:
-    """LSTM's layers alone have other kernels on the processor than elsewhere."""
+    """Only the layers of LSTM have other kernels on the processor than on the device."""
     expected, found = compute(CPU), compute(ELSEWHERE)
     np.testing.assert_allclose(found, expected, rtol=relative, atol=0.0)
 

@@ -38,7 +38,7 @@ def test_equals_sklearn_on_the_raw_vectors(sets, kernel, gamma):
         np.testing.assert_allclose(column, flip * expected, rtol=1e-9, atol=1e-11)
 
 
-def test_explained_share_of_the_linear_kernel_is_that_of_pca(sets):
+def test_explained_fraction_of_the_linear_kernel_is_that_of_pca(sets):
     found = kernel_pca(sets, "linear", components=4)
     oracle = PCA().fit(np.concatenate(list(sets.values()))).explained_variance_ratio_
     np.testing.assert_allclose(found["explained"], oracle[:4], rtol=1e-10)
@@ -91,7 +91,7 @@ def test_median_gamma_is_that_of_scipys_distances(sets):
 
 
 def test_two_shells_are_separated_by_rbf_and_not_by_linear():
-    # No direction is preferred: the shells differ in radius alone, so no plane parts them.
+    # No direction is preferred: the shells differ only in radius, so no plane parts them.
     generator = np.random.default_rng(3)
     directions = generator.normal(size=(80, 2000))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

@@ -30,7 +30,7 @@ def tiny(inputs: int, hidden: int, chunk: int = 17) -> NetworkLandscape:
 
 
 def whole_hessian(landscape: NetworkLandscape, point: Tensor) -> np.ndarray:
-    """By torch.func, from the plain mean loss of all items at once."""
+    """By torch.func, from the plain mean loss of all samples at once."""
 
     def loss(vector: Tensor) -> Tensor:
         outputs = functional_call(

@@ -113,9 +113,9 @@ def test_files_that_do_not_fit(tmp_path):
     with pytest.raises(ValueError, match="floating-point numbers, got int64"):
         read_point(tmp_path / "c.npy", landscape)
     (tmp_path / "empty.pt").touch()
-    with pytest.raises(ValueError, match=r"empty\.pt: cannot be read as tensors alone.*EOFError"):
+    with pytest.raises(ValueError, match=r"empty\.pt: cannot be read as tensors only.*EOFError"):
         read_point(tmp_path / "empty.pt", landscape)
-    (tmp_path / "d.safetensors").write_bytes(b"nonsense that is no header")
+    (tmp_path / "d.safetensors").write_bytes(b"nonsense that is not a header")
     with pytest.raises(ValueError, match=r"not a \.safetensors file"):
         read_point(tmp_path / "d.safetensors", landscape)
     with pytest.raises(FileNotFoundError, match=r"f\.pt: there is no such file"):
@@ -138,7 +138,7 @@ def test_other_batch_norm_statistics_are_refused():
     state = module.state_dict()
     assert torch.equal(landscape.point_of(state), landscape.initial_point())
     state["1.running_mean"] = state["1.running_mean"] + 1
-    with pytest.raises(ValueError, match=r"1\.running_mean is no trainable parameter"):
+    with pytest.raises(ValueError, match=r"1\.running_mean is not a trainable parameter"):
         landscape.point_of(state)
 
 
@@ -210,11 +210,11 @@ def test_the_command(folder, monkeypatch):
 
 
 def test_heights_that_json_does_not_have_are_null(tmp_path):
-    wall = lowroad.FunctionLandscape(
+    barrier = lowroad.FunctionLandscape(
         lambda x: torch.where(x[:, 0].abs() < 0.5, torch.inf, x[:, 0] ** 2), dimension=1
     )
     ends = torch.tensor([-1.0], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64)
-    line = lowroad.StraightLine().find(wall, *ends)
+    line = lowroad.StraightLine().find(barrier, *ends)
     write_results(tmp_path, [Curve("", "path found", line)], {})
     numbers = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
     assert (numbers["height"], numbers["start_height"]) == (None, 1.0)

@@ -42,7 +42,7 @@ def convolutional():
 
 
 def begins_dense():
-    """Its first layer would be shared among points, were its rest not moved by the statistics."""
+    """The first layer could be shared if the later layers did not depend on the statistics."""
     return nn.Sequential(nn.Linear(36, 4), nn.BatchNorm1d(4), nn.Softplus(), nn.Linear(4, 3))
 
 
@@ -169,10 +169,10 @@ def test_state_dicts_bring_any_statistics_but_no_other_buffers():
     state["1.running_var"] = torch.arange(1.0, 5.0)
     state["1.num_batches_tracked"] = torch.tensor(7)
     assert torch.equal(landscape.point_of(state), landscape.initial_point())
-    with pytest.raises(ValueError, match=r"1\.\w+ is no trainable .* BatchNormLandscape"):
+    with pytest.raises(ValueError, match=r"1\.\w+ is not a trainable .* BatchNormLandscape"):
         fixed.point_of(state)
     state["scale"] = torch.zeros(2)
-    with pytest.raises(ValueError, match="scale is no trainable parameter"):
+    with pytest.raises(ValueError, match="scale is not a trainable parameter"):
         landscape.point_of(state)
     with pytest.raises(ValueError, match=r"expected buffers of the model, got 1\.mean \[4\]"):
         fixed.with_buffers({"1.mean": torch.zeros(4)})
@@ -183,7 +183,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="Linear has no batch norm"):
         BatchNormLandscape(plain)
     module = begins_dense().double().eval()
-    with pytest.raises(ValueError, match="23 samples in chunk sizes of 11 leave one alone"):
+    with pytest.raises(ValueError, match="23 samples in chunk sizes of 11 leave a single one"):
         BatchNormLandscape(NetworkLandscape(module, *data(), "cross_entropy", chunk=11))
     landscape = BatchNormLandscape(NetworkLandscape(module, *data(), "cross_entropy"))
     with pytest.raises(ValueError, match="which re-estimates them already"):
@@ -196,7 +196,7 @@ def test_refusals():
 
 
 def test_the_mean_of_two_units_of_variance_one_has_half_of_it():
-    """REPAIR's Eq. 3 for uncorrelated units: re-estimated statistics give the variance back."""
+    """REPAIR's Eq. 3 for uncorrelated units: re-estimated statistics restore the variance."""
     module = nn.Sequential(nn.Linear(4, 1, bias=False), nn.BatchNorm1d(1, affine=False, eps=1e-15))
     inputs = torch.cat([torch.eye(4), -torch.eye(4)]).double() * 3.5**0.5  # unbiased variance 1
     fixed = NetworkLandscape(

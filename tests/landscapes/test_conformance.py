@@ -124,7 +124,7 @@ def test_wrong_points_are_refused(landscape, points):
 
 @pytest.mark.parametrize("rank", [0, 1, 2, 5])
 def test_restriction_agrees_with_points(landscape, points, rank):
-    """The oracle makes the points and multiplies their gradients out by hand."""
+    """The oracle makes the points and multiplies their gradients explicitly."""
     generator = torch.Generator().manual_seed(rank)
     directions = torch.randn(rank, landscape.dimension, generator=generator, dtype=torch.float64)
     coordinates = 0.1 * torch.randn(3, rank, generator=generator, dtype=torch.float64)
@@ -157,7 +157,7 @@ def test_restriction_agrees_with_points(landscape, points, rank):
 
 
 def test_moved_lines_agree_with_new_ones(landscape, points):
-    """Ten moves in a row, each to a new direction, as a line search after another does them."""
+    """Ten moves in a row, each to a new direction, as in successive line searches."""
     generator = torch.Generator().manual_seed(5)
     directions = 0.1 * torch.randn(
         11, landscape.dimension, generator=generator, dtype=torch.float64

@@ -52,7 +52,7 @@ def test_small_cross_entropies_are_not_rounded_away():
     "copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
 )
 def test_copies_are_whole(model, copied):
-    """Also of batches, which take their own data along and no more."""
+    """Also of batches, which carry only their own data."""
     _, landscape = landscape_of(model)
     batch = next(iter(landscape.minibatches(16, torch.Generator().manual_seed(0))))
     point = landscape.initial_point() * 1.1
@@ -73,7 +73,7 @@ def test_copies_are_whole(model, copied):
 
 
 def test_the_data_cannot_be_exchanged():
-    """What is derived from it would be of the old data."""
+    """Derived data would belong to the old data."""
     _, landscape = landscape_of(FCP)
     with pytest.raises(AttributeError, match="inputs"):
         landscape.inputs = torch.zeros(3, 784)
@@ -200,7 +200,7 @@ def test_modules_whose_value_is_not_a_function_of_the_point_are_refused(module, 
         lambda outputs, targets: F.cross_entropy(outputs - outputs.mean(0), targets),
     ],
 )
-def test_losses_that_are_no_means_over_items_are_refused(loss):
+def test_losses_that_are_not_means_over_samples_are_refused(loss):
     inputs, targets = torch.linspace(-1, 2, 30).view(10, 3), torch.arange(10) // 6
     module = nn.Linear(3, 2, bias=False)  # a random bias may hide the difference
     with torch.no_grad():

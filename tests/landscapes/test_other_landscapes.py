@@ -1,4 +1,4 @@
-"""Landscapes from NumPy functions, ASE calculators and other landscapes turned over."""
+"""Landscapes from NumPy functions, ASE calculators and negated landscapes."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def assert_first_layer_is_shared_exactly(landscape, directions, coordinates, clo
 
 
 def test_more_points_than_fit_are_evaluated_in_groups(monkeypatch):
-    """As many outputs as one wants: 7 points in groups of 2 give the same numbers."""
+    """Any number of points: 7 points in groups of 2 give the same numbers."""
     _, landscape = landscape_of(FCP)
     generator = torch.Generator().manual_seed(2)
     directions = 0.02 * torch.randn(3, landscape.dimension, generator=generator).double()
@@ -165,8 +165,8 @@ def test_activations_in_place_are_taken_and_leave_the_data(loss):
         assert all(m.inplace for m in module if isinstance(m, nn.ReLU))
 
 
-def test_lines_over_several_pieces_handed_on_and_gone_back_to(monkeypatch):
-    """Products are handed over in place; a line left behind, or handed on twice, is right too."""
+def test_lines_over_several_chunks_handed_on_and_reused(monkeypatch):
+    """Products are handed over in place; a previous line, or one handed on twice, stays correct."""
     monkeypatch.setattr(shared_first_layer, "SAMPLES_AT_MOST", 32)
     monkeypatch.setattr(shared_first_layer, "LEAST_SAMPLES", 32)
     _, landscape = landscape_of(FCP, samples=70)

@@ -1,4 +1,4 @@
-"""Samples in an order in which products pass over zeros: nothing is lost, little multiplied."""
+"""Samples in an order in which products skip zeros, against the original data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lowroad.landscapes.sparse_samples import SparseSamples
 
 
 def restored(samples: SparseSamples, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the features and targets that the chunks hold, as they were before."""
+    """Return the features and targets of the chunks in their original order."""
     features, targets = torch.zeros_like(samples.features), []
     first = 0
     for blocks, own in samples.chunks(size):
@@ -34,7 +34,7 @@ def restored(samples: SparseSamples, size: int) -> tuple[torch.Tensor, torch.Ten
     size=st.integers(1, 50),
     block=st.integers(1, 20),
 )
-def test_pieces_hold_all_that_was_given(seed, count, width, density, size, block):
+def test_chunks_hold_all_that_was_given(seed, count, width, density, size, block):
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.randn(count, width, 1, generator=generator)
     inputs *= torch.rand(inputs.shape, generator=generator) < density
@@ -53,7 +53,7 @@ def test_pieces_hold_all_that_was_given(seed, count, width, density, size, block
     assert torch.equal(samples.rearranged(samples.arranged(weights)), weights)
 
 
-def test_pieces_are_as_narrow_as_their_items():
+def test_chunks_are_as_narrow_as_their_samples():
     """All samples have feature 3, two have feature 0 as well, one of these feature 4."""
     inputs = torch.zeros(6, 5)
     inputs[:, 3] = 1.0

@@ -1,4 +1,4 @@
-"""Permuted networks are the same function, and weight matching finds the way back."""
+"""Permuted networks are the same function, and weight matching recovers the permutation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AXES = {
 
 
 class Residual(nn.Module):
-    """Its second layer adds to what the first made: no chain, but one group of units."""
+    """Its second layer adds to the output of the first: not a chain, but one group of units."""
 
     def __init__(self, generator=None):
         super().__init__()
@@ -165,7 +165,7 @@ def small(*layers, features=4):
 @pytest.mark.parametrize(
     ("axes", "message"),
     {
-        "no such name": ({"0.weights": ("h", None)}, "0.weights is no trainable parameter"),
+        "no such name": ({"0.weights": ("h", None)}, "0.weights is not a trainable parameter"),
         "too few axes": ({"0.weight": ("h",)}, r"0.weight has 2 axes \[6, 4\]: .* got \('h',\)"),
         "two sizes": (
             {"0.weight": ("h", None), "2.weight": ("h", None)},

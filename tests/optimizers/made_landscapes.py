@@ -1,4 +1,4 @@
-"""Landscapes that hypothesis makes, and a wrapper that watches what is evaluated."""
+"""Landscapes that hypothesis makes, and a wrapper that records the evaluations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEARCHES = {
 
 
 class Watched(Landscape):
-    """A landscape that notes every point that is evaluated, and how."""
+    """A landscape that records every evaluated point, and how."""
 
     def __init__(self, landscape):
         self._landscape = landscape
@@ -75,18 +75,18 @@ def plateaus(draw):
 
 
 @st.composite
-def walls(draw):
+def domains(draw):
     """A bowl with a half-space where the value is NaN or infinite, close to the start."""
     function, center, start = draw(bowls(largest=2))
     kind = draw(st.sampled_from([math.nan, math.inf]))
     normal = torch.nn.functional.normalize(center - start, dim=0)
     gap = float((center - start).norm()) * 10.0 ** draw(st.floats(-3, 0.5))
 
-    def walled(x):
+    def bounded(x):
         outside = (x - start) @ normal > gap
         return torch.where(outside, torch.full_like(x[:, 0], kind), function(x))
 
-    return walled, center, start
+    return bounded, center, start
 
 
 @st.composite
@@ -115,7 +115,7 @@ def kinks(draw):
 
 
 def made_landscapes():
-    return st.one_of(bowls(), plateaus(), walls(), noises(), kinks())
+    return st.one_of(bowls(), plateaus(), domains(), noises(), kinks())
 
 
 def landscape_of(made):

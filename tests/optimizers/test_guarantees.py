@@ -1,4 +1,4 @@
-"""What `lbfgs` promises with every line search, on landscapes of every kind."""
+"""The guarantees of `lbfgs` for every line search, on landscapes of every kind."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from optimizers.made_landscapes import (
     SEARCHES,
     Watched,
     bowls,
+    domains,
     landscape_of,
     made_landscapes,
-    walls,
 )
 
 OUTCOMES = {
@@ -38,7 +38,7 @@ every_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES
 def test_guarantees(search, made):
     watched, start = Watched(landscape_of(made)), made[2]
     found = lbfgs(watched, start, line_search=search, iterations=60)
-    # the returned point is the best one evaluated, and has the value that is told
+    # the returned point is the best one evaluated, and has the value that is returned
     assert found.value == watched.lowest
     assert watched.value(found.point) == found.value
     # an accepted step never raises the value
@@ -49,7 +49,7 @@ def test_guarantees(search, made):
     steps = int(found.history.steps[-1])
     assert steps == len(found.history.steps) - 1 <= 60
     assert found.evaluations.values <= 5 * search.budget * (steps + 1)
-    # values and gradients are counted apart; the one value more was evaluated above
+    # values and gradients are counted separately; one more value was evaluated above
     assert found.evaluations.values == watched.values_made - 1
     assert found.evaluations.gradients == watched.gradients_made
 
@@ -66,8 +66,8 @@ def test_quadratics_of_every_conditioning_are_solved(search, made):
 
 @every_search
 @settings(max_examples=10)
-@given(made=walls())
-def test_a_wall_counts_as_infinitely_high(search, made):
+@given(made=domains())
+def test_a_value_that_is_not_finite_counts_as_infinitely_high(search, made):
     function, _, start = made
     landscape = FunctionLandscape(function, dimension=len(start))
     as_infinity = FunctionLandscape(
@@ -247,7 +247,7 @@ def test_after_curvature_has_failed_it_goes_on_from_the_lowest_point_evaluated()
         line_search=search,
         validation=Cosine(),
         callback=lambda p: told.append((p.value, p.validation_value)),
-        tolerance=Tolerance(step=0.5, value=0.2),  # which the short step would have met
+        tolerance=Tolerance(step=0.5, value=0.2),  # which the short step would have satisfied
     )
     values = pytest.approx([math.cos(0.1), math.cos(3.0)])
     assert search.values[:2] == values
@@ -338,7 +338,7 @@ def test_refuses_bad_tolerances(name, value):
 
 @pytest.mark.parametrize("line_search", [GoldenSection(), StrongWolfe(), HagerZhang()])
 def test_a_networks_point_has_the_value_that_is_returned(line_search):
-    """Its first layer's products are carried along for 19 iterations: in float32, to rounding."""
+    """First-layer products are cached for 19 iterations: equal up to rounding in float32."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(200, 8, generator=generator)
     targets = (inputs[:, 0] * inputs[:, 1] > 0).long()

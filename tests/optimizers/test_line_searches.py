@@ -30,7 +30,7 @@ every_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES
 
 
 class Watch:
-    """φ from a function and its derivative, with the trials noted."""
+    """φ from a function and its derivative, with its trials recorded."""
 
     def __init__(self, function, derivative):
         self.function, self.derivative = function, derivative
@@ -56,15 +56,15 @@ class Watch:
 
 @st.composite
 def functions(draw):
-    """φ with φ'(0) < 0, and φ'; with walls, cliffs, ripples and flat parts."""
+    """φ with φ'(0) < 0, and φ'; with values that are not finite, cliffs, ripples and flat parts."""
     scale = 10.0 ** draw(st.floats(-8, 8))  # where the minimum is
     depth = 10.0 ** draw(st.floats(-8, 8))
     kind = draw(
         st.sampled_from(
-            ["bowl", "quartic", "plateau", "ripple", "falling", "wall", "cliff", "step"]
+            ["bowl", "quartic", "plateau", "ripple", "falling", "domain", "cliff", "step"]
         )
     )
-    wall = scale * 10.0 ** draw(st.floats(-6, 2))
+    edge = scale * 10.0 ** draw(st.floats(-6, 2))
     bad = draw(st.sampled_from([math.inf, math.nan, -math.inf]))
 
     def of(u):
@@ -83,16 +83,16 @@ def functions(draw):
         return (u - 1) ** 2, 2 * (u - 1)
 
     def function(alpha):
-        if kind == "wall" and alpha > wall:
+        if kind == "domain" and alpha > edge:
             return bad
         try:
             value = of(alpha / scale)[0]
         except (OverflowError, ValueError):
             return math.inf
-        return depth * value + (1e3 * depth if kind == "cliff" and alpha > wall else 0.0)
+        return depth * value + (1e3 * depth if kind == "cliff" and alpha > edge else 0.0)
 
     def derivative(alpha):
-        if kind == "wall" and alpha > wall:
+        if kind == "domain" and alpha > edge:
             return bad
         try:
             return depth / scale * of(alpha / scale)[1]
@@ -132,7 +132,7 @@ def test_one_evaluation_is_enough_of_a_budget(search):
 @every_search
 @pytest.mark.parametrize("budget", [0, -3, 2.5, math.nan])
 def test_refuses_a_budget_of_nothing(search, budget):
-    with pytest.raises(ValueError, match=f"at least one evaluation a search, got {budget}"):
+    with pytest.raises(ValueError, match=f"at least one evaluation per search, got {budget}"):
         type(search)(budget=budget)
 
 
@@ -186,7 +186,7 @@ def test_golden_section_anywhere_on_the_line(low, width, where, at, evaluations)
     found = golden_section(function, Bracket(low, middle, high, value), evaluations)
     assert all(low < x < high for x in calls)
     assert len(calls) <= evaluations
-    # the bracket shrinks by 0.618 an evaluation once its parts are in the golden ratio
+    # the bracket shrinks by 0.618 per evaluation once its parts are in the golden ratio
     bound = width * GOLDEN ** (evaluations - 1) * max(where, 1 - where) / (1 - GOLDEN)
     floor = 4e-16 * max(abs(low), abs(high))
     assert abs(found.alpha - target) <= max(bound, floor)
@@ -293,7 +293,7 @@ def test_backtracking_interpolates_by_a_parabola_then_by_a_cubic():
     assert watch.trials == pytest.approx([1.0, 0.1, 1 / 30])
 
 
-def test_backtracking_halves_at_a_wall():
+def test_backtracking_halves_where_a_value_is_not_finite():
     watch = Watch(lambda a: math.nan if a > 0.3 else 1 - a, lambda a: -1.0)
     step, _ = watch.search(Backtracking())
     assert watch.trials == [1.0, 0.5, 0.25]
@@ -348,7 +348,7 @@ def test_hager_zhang_conditions_hold(minimum, power):
     assert wolfe or derivative(step.alpha) <= (2 * 0.1 - 1) * slope
 
 
-def test_hager_zhang_bisects_its_way_back_from_a_wall():
+def test_hager_zhang_bisects_back_from_a_value_that_is_not_finite():
     watch = Watch(
         lambda a: math.inf if a > 0.3 else (a - 0.2) ** 2,
         lambda a: math.nan if a > 0.3 else 2 * (a - 0.2),
@@ -360,7 +360,7 @@ def test_hager_zhang_bisects_its_way_back_from_a_wall():
 
 @pytest.mark.timeout(20)
 def test_hager_zhang_ends_where_floats_cannot_separate_its_bracket():
-    # flat, with slopes that say otherwise: no trial is ever lower, and the budget is never spent
+    # flat, with slopes that contradict it: no trial is ever lower, and the budget is never spent
     watch = Watch(lambda a: 1.0, lambda a: -1.0 if a < 0.3 else 1.0)
     step, _ = watch.search(HagerZhang(budget=10_000))
     assert step.alpha == 0.0
@@ -381,6 +381,6 @@ def test_the_cubic_minimum_is_that_of_the_cubic(a, b, c, d):
     assert cubic_minimum(trial(c + 1.3), trial(c)) == pytest.approx(s, abs=1e-5)
 
 
-def test_a_cubic_is_not_drawn_through_a_wall():
-    wall = Trial(1.0, math.inf, math.nan)
-    assert math.isnan(cubic_minimum(Trial(0.0, 1.0, -1.0), wall))
+def test_no_cubic_through_a_value_that_is_not_finite():
+    infinite = Trial(1.0, math.inf, math.nan)
+    assert math.isnan(cubic_minimum(Trial(0.0, 1.0, -1.0), infinite))

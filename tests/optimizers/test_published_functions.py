@@ -8,7 +8,7 @@ from lowroad.landscapes.more_garbow_hillstrom import more_garbow_hillstrom
 from lowroad.optimizers import lbfgs
 from optimizers.made_landscapes import SEARCHES
 
-# where a line search ends above every known minimum, and says that it failed
+# where a line search ends above every known minimum and reports a failure
 EXCEPTIONS = {("backtracking", "Meyer")}
 
 

@@ -1,4 +1,4 @@
-"""A run that is killed and resumed ends in the same bits."""
+"""A run that is killed and resumed ends with the same bits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def through_a_file(snapshot):
 
 
 def assert_same(one, other):
-    """Every field of two minima, in bits."""
+    """Every field of two results, bit for bit."""
     assert torch.equal(one.point, other.point)
     assert (one.value, one.step, one.outcome) == (other.value, other.step, other.outcome)
     assert one.evaluations == other.evaluations

@@ -30,7 +30,7 @@ def dense(seed, dtype=torch.float64):
 
 
 class Recurrent(nn.Module):
-    """Not a stack of dense layers: an ensemble of these is evaluated another way."""
+    """Not a stack of dense layers: an ensemble of these is evaluated in another way."""
 
     def __init__(self):
         super().__init__()
@@ -285,9 +285,9 @@ def test_no_epochs_give_the_start_back():
         ({"starts": torch.zeros(1, 2)}, TypeError, "got torch.float32"),
         ({"starts": [[0.0, 0.0]]}, TypeError, r"starts \[s, d\] as a torch tensor, got list"),
         ({"validation": 3}, TypeError, "a landscape for the validation, got int"),
-        ({"generators": None}, TypeError, "list of generators, one a start.*got None"),
-        ({"generators": []}, ValueError, "one generator a start, got 0 for 1 starts"),
-        ({"generators": torch.Generator()}, TypeError, "list of generators, one a start"),
+        ({"generators": None}, TypeError, "list of generators, one per start.*got None"),
+        ({"generators": []}, ValueError, "one generator per start, got 0 for 1 starts"),
+        ({"generators": torch.Generator()}, TypeError, "list of generators, one per start"),
         ({"generators": [0]}, TypeError, r"list of generators.*got \[0\]"),
         ({"learning_rate": 0.0}, ValueError, "positive learning rate, got 0.0"),
         ({"learning_rate": math.nan}, ValueError, "positive learning rate, got nan"),

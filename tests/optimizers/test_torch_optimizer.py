@@ -135,7 +135,7 @@ def test_the_usual_form_leaves_the_gradient_where_the_step_began(set_to_none):
     assert optimizer.evaluations.values == 0
 
 
-def test_a_backward_pass_in_pieces_counts_as_the_usual_form():
+def test_a_backward_pass_in_chunks_counts_as_the_usual_form():
     module, inputs, targets = small_problem()
     other = copy.deepcopy(module)
     optimizer, whole = LBFGS(module.parameters()), LBFGS(other.parameters())
@@ -257,13 +257,13 @@ def test_parameters_are_left_where_the_step_began_when_the_closure_fails():
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-@pytest.mark.parametrize("wall", [float("nan"), float("inf")])
-def test_a_wall_is_not_the_end(name, wall):
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_is_not_the_end(name, bad):
     w = nn.Parameter(torch.tensor([0.05, -2.0], dtype=torch.float64))
 
-    def closure():  # −log w0 + w0 has its minimum 1 at w0 = 1; w0 ≤ 0 is no place
+    def closure():  # −log w0 + w0 has its minimum 1 at w0 = 1; w0 ≤ 0 is outside the domain
         value = w[0] - torch.log(w[0]) + (w[1] - 1) ** 2
-        return torch.where(w[0] > 0, value, value.new_tensor(wall))
+        return torch.where(w[0] > 0, value, value.new_tensor(bad))
 
     optimizer = LBFGS([w], line_search=name)
     for _ in range(60):
@@ -285,7 +285,7 @@ def test_a_domain_that_trials_leave(name, start):
 def test_a_step_that_finds_nothing_lower_says_so_and_stays():
     w = nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
     optimizer = LBFGS([w])
-    # the loss is −w, with a gradient of 1 that is a lie
+    # the loss is −w, with a wrong gradient of 1
     loss = optimizer.step(lambda: (w - w.detach()).sum() - w.detach().sum())
     assert optimizer.outcome is Outcome.LINE_SEARCH_FAILED
     assert (float(loss), w.item()) == (-1.0, 1.0)

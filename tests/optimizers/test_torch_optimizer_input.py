@@ -1,4 +1,4 @@
-"""What `lowroad.LBFGS` takes: modules, parameters, settings and closures of every kind."""
+"""The inputs of `lowroad.LBFGS`: modules, parameters, settings and closures of every kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every finder and every landscape is tried with: one line each."""
+"""The finders and landscapes of the conformance tests: one line each."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def numpy_function() -> Landscape:
 
 
 def fitness() -> Landscape:
-    """Minus Müller-Brown, turned over again."""
+    """Minus Müller-Brown, negated again."""
     surface = MullerBrown()
     upside_down = FunctionLandscape(lambda x: -surface.function(x), dimension=2)
     return with_ends(NegatedLandscape(upside_down), surface.ends, surface.lowest_height)

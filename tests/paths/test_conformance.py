@@ -91,7 +91,7 @@ def test_same_call_same_path(finder):
 
 @finders
 def test_scaling_values_and_lengths_changes_nothing(finder):
-    """Only finders that know no absolute scale: Adam's rate and the penalty's λ are one."""
+    """Only finders without an absolute scale, which Adam's rate and the penalty's λ are."""
     if getattr(finder, "objective", "max_flux") == "total" or (
         getattr(finder, "optimizer", None) == "adam"
     ):
@@ -106,7 +106,7 @@ def test_scaling_values_and_lengths_changes_nothing(finder):
 
 @finders
 def test_begins_where_told(finder):
-    """The first path is the one given; a low one stays low where the height is what is sought."""
+    """The first path is the one given; a low one stays low if the finder minimizes the height."""
     if isinstance(finder, StraightLine):
         pytest.skip("the straight line is not moved")
     surface = LANDSCAPES["Müller-Brown"]()
@@ -150,13 +150,13 @@ def test_bad_ends(finder):
 
 
 @finders
-def test_a_wall_in_the_way(finder):
-    """A landscape that is not finite in the middle: said, and no endless loop."""
-    wall = FunctionLandscape(
+def test_values_that_are_not_finite_on_the_way(finder):
+    """A landscape that is not finite in the middle is reported and causes no endless loop."""
+    barrier = FunctionLandscape(
         lambda x: torch.where(x[:, 0].abs() < 0.2, torch.inf, (x**2).sum(1)), dimension=2
     )
     start, end = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
-    found = finder.find(wall, start, end)
+    found = finder.find(barrier, start, end)
     assert found.height == torch.inf
     if not isinstance(finder, StraightLine):
         assert found.outcome is Outcome.DIVERGED

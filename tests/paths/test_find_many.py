@@ -1,4 +1,4 @@
-"""Many pairs at once against one after another."""
+"""Many pairs at once against pairs one by one."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_bad_pairs_are_named_before_any_search():
     expect("pair 0: expected a start of shape", starts=starts[0], ends=ends[0])
     expect("as many starts as ends, got 3 and 2", ends=ends[:2])
     g = generators(3)
-    expect("expected 3 generators, one a pair, got 2", given=g[:2])
+    expect("expected 3 generators, one per pair, got 2", given=g[:2])
     expect("a generator for each pair", given=[g[0], g[1], g[0]])
     expect("pass generators, one for each pair", finder=StringFinder(starts=2))
     assert calls == []

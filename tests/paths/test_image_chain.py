@@ -128,7 +128,7 @@ def test_five_images_reach_the_pass_only_with_insertions(surface, optimizer):
 @pytest.mark.parametrize("make", [ElasticBandFinder, StringFinder])
 @pytest.mark.parametrize("turn", [0.0, 0.3])
 def test_a_straight_valley_is_seen_at_once(make, optimizer, turn):
-    """Across the straight line there is but rounding: neither a scale nor a direction to go."""
+    """Across the straight line the forces are only rounding: neither a scale nor a direction."""
     along = torch.tensor([np.cos(turn), np.sin(turn)])
     across = torch.tensor([-np.sin(turn), np.cos(turn)])
     wells = FunctionLandscape(lambda x: ((x @ along) ** 2 - 1) ** 2 + 3 * (x @ across) ** 2, 2)
@@ -143,7 +143,7 @@ def test_a_straight_valley_is_seen_at_once(make, optimizer, turn):
 
 
 def ridge(centre: float) -> FunctionLandscape:
-    """A narrow ridge across the way from (0, 0) to (1, 0), which nothing pushes aside."""
+    """A narrow ridge across the line from (0, 0) to (1, 0), without a force across it."""
     return FunctionLandscape(lambda x: torch.exp(-(((x[:, 0] - centre) / 0.04) ** 2)), 2)
 
 
@@ -162,7 +162,7 @@ def test_an_image_is_inserted_where_the_path_is_highest_above_the_chord(centre, 
     assert (grown.lengths / grown.gaps).numpy() == pytest.approx(np.full(5, 0.25))
 
 
-def test_no_image_is_inserted_where_none_lacks():
+def test_no_image_is_inserted_where_none_is_needed():
     """On a parabola the excess in a gap is known: L'' h² / 8 at its middle."""
     bowl = FunctionLandscape(lambda x: 1 - 4 * (x[:, 0] - 0.5) ** 2 + x[:, 1] ** 2, 2)
     start, end = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
@@ -195,7 +195,7 @@ def test_refusals():
 
 @pytest.mark.parametrize("finder", [ElasticBandFinder, StringFinder])
 def test_what_images_do_not_see_makes_no_path_higher_than_the_first(finder):
-    """The image leaps over a thin ridge into a hollow; the spline through it crosses the ridge."""
+    """The image jumps over a thin ridge into a hollow; the spline through it crosses the ridge."""
 
     def hollow_behind_a_ridge(points):
         x, y = points[:, 0], points[:, 1]

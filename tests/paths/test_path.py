@@ -153,7 +153,7 @@ def test_a_constant_profile():
 
 
 def test_ends_that_require_gradients_are_taken_as_they_are():
-    """`parameters_to_vector` gives such ones."""
+    """`parameters_to_vector` returns such points."""
     cluster = LennardJones(3)
     generator = torch.Generator().manual_seed(0)
     start, end = torch.randn(2, 9, generator=generator, dtype=torch.float64).mul(3)

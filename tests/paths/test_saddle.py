@@ -87,10 +87,12 @@ def test_refusals():
         refine_saddle(surface, found, tolerance=0.0)
     with pytest.raises(ValueError, match="steps >= 1"):
         refine_saddle(surface, found, steps=0)
-    wall = FunctionLandscape(lambda x: torch.where(x[:, 0].abs() < 0.2, torch.inf, x[:, 0] ** 2), 2)
+    barrier = FunctionLandscape(
+        lambda x: torch.where(x[:, 0].abs() < 0.2, torch.inf, x[:, 0] ** 2), 2
+    )
     start, end = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
     with pytest.raises(ValueError, match=r"finite value and gradient .* got the value inf"):
-        refine_saddle(wall, StraightLine().find(wall, start, end))
+        refine_saddle(barrier, StraightLine().find(barrier, start, end))
     assert refine_saddle(surface, found, steps=1).outcome is Outcome.BUDGET_SPENT
 
 

@@ -12,13 +12,13 @@ from lowroad.connect import make_finder
 from lowroad.landscapes import CountingLandscape, FunctionLandscape, MullerBrown
 from lowroad.outcome import Outcome
 from lowroad.paths import ElasticBandFinder, FourierPathFinder, StraightLine, StringFinder
-from lowroad.paths.starts import bulged
+from lowroad.paths.starts import perturbed
 
 HIGHER, LOWER = 1.0, 0.4375
 
 
 def two_channels(points: torch.Tensor) -> torch.Tensor:
-    """A wall exp(−4x²) b(y) with b' = 4 y (y + 1/2) (y + 3/2): passes at y = 0 and y = −3/2.
+    """A barrier exp(−4x²) b(y) with b' = 4 y (y + 1/2) (y + 3/2): passes at y = 0 and y = −3/2.
 
     Every path between x = −1 and x = 1 crosses x = 0, where the height is b(y). The minima of b are
     b(0) = 1 and b(−3/2) = 1 + 4 (81/64 − 9/4 + 27/32) = 7/16, the lowest.
@@ -52,7 +52,7 @@ def test_several_starts_find_the_lower_channel(make):
     assert one.refined_height == pytest.approx(HIGHER, abs=1e-6)
     assert one.start_heights == (one.refined_height,)
     counted = CountingLandscape(surface)
-    several = make(starts=6, bulge=0.6).find(counted, START, END, generator=seeded())
+    several = make(starts=6, perturbation=0.6).find(counted, START, END, generator=seeded())
     assert several.refined_height == pytest.approx(LOWER, abs=1e-3)
     assert len(several.start_heights) == 6
     assert several.start_heights[0] == one.refined_height
@@ -64,7 +64,7 @@ def test_several_starts_find_the_lower_channel(make):
 
 
 def test_the_seed_decides_and_nothing_else():
-    finder = ElasticBandFinder(starts=4, bulge=0.6)
+    finder = ElasticBandFinder(starts=4, perturbation=0.6)
     first = finder.find(channels(), START, END, generator=seeded(3))
     again = finder.find(channels(), START, END, generator=seeded(3))
     after_another = finder.find(channels(batched=False), START, END, generator=seeded(3))
@@ -84,8 +84,8 @@ def test_noise_of_one_start_does_not_depend_on_the_others_order():
 
 
 def test_initial_is_the_first_start():
-    low = StringFinder(starts=6, bulge=0.6).find(channels(), START, END, generator=seeded())
-    found = StringFinder(starts=2, bulge=0.01).find(
+    low = StringFinder(starts=6, perturbation=0.6).find(channels(), START, END, generator=seeded())
+    found = StringFinder(starts=2, perturbation=0.01).find(
         channels(), START, END, generator=seeded(), initial=low.path
     )
     assert found.start_heights == pytest.approx((LOWER, HIGHER), abs=1e-3)
@@ -104,13 +104,13 @@ def test_stopping_one_stops_all():
     assert found.outcome is Outcome.STOPPED
 
 
-def test_bulges_are_across_and_of_the_size_stated():
+def test_perturbations_are_across_and_of_the_size_stated():
     start, end = MullerBrown().ends
     distance = float((end - start).norm())
     t = torch.linspace(0, 1, 1001, dtype=torch.float64)
     along = ((end - start) / distance).numpy()
     for seed in range(5):
-        path = bulged(start, end, 0.3, seeded(seed))
+        path = perturbed(start, end, 0.3, seeded(seed))
         moved = (path(t) - torch.lerp(start, end, t[:, None])).numpy()
         assert np.allclose(moved @ along, 0, atol=1e-12)
         assert np.linalg.norm(moved, axis=1).max() == pytest.approx(0.3 * distance, rel=1e-3)
@@ -126,8 +126,8 @@ def test_settings_of_the_command_line():
 def test_refusals():
     with pytest.raises(ValueError, match="at least one start"):
         StringFinder(starts=0)
-    with pytest.raises(ValueError, match="bulge > 0"):
-        StringFinder(bulge=-1)
+    with pytest.raises(ValueError, match="perturbation > 0"):
+        StringFinder(perturbation=-1)
     with pytest.raises(ValueError, match="one straight line"):
         StraightLine(starts=2)
     with pytest.raises(ValueError, match="pass generator="):
@@ -145,6 +145,6 @@ def test_a_start_that_fails_loses():
         return torch.where(points[:, 1].abs() > 0.2, math.nan, two_channels(points))
 
     surface = FunctionLandscape(holed, dimension=2)
-    found = StringFinder(starts=4, bulge=0.9).find(surface, START, END, generator=seeded())
+    found = StringFinder(starts=4, perturbation=0.9).find(surface, START, END, generator=seeded())
     assert found.refined_height == pytest.approx(HIGHER, abs=1e-6)
     assert not np.isfinite(found.start_heights[1:]).all()

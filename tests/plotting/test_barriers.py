@@ -53,10 +53,10 @@ def test_disconnectivity_graphs_show_each_set_in_its_colour_on_a_log_axis():
 
 
 def test_courses_have_a_line_for_each_path_and_a_median():
-    course = heights_by_step([([0, 5], [8.0, 4.0]), ([0, 5], [6.0, 1.0]), ([0, 5], [7.0, 3.0])])
-    assert median_course(course).tolist() == [7.0, 3.0]
+    curves = heights_by_step([([0, 5], [8.0, 4.0]), ([0, 5], [6.0, 1.0]), ([0, 5], [7.0, 3.0])])
+    assert median_course(curves).tolist() == [7.0, 3.0]
     figure = height_courses(
-        {"FCP": {"sgd_train": course}, "LSTM": {"sgd_train": heights_by_step([])}}
+        {"FCP": {"sgd_train": curves}, "LSTM": {"sgd_train": heights_by_step([])}}
     )
     panel, empty = figure.axes
     assert [line.get_ydata().tolist() for line in panel.lines] == [[8, 4], [6, 1], [7, 3], [7, 3]]
@@ -67,8 +67,8 @@ def test_courses_have_a_line_for_each_path_and_a_median():
 
 @pytest.mark.filterwarnings("error")
 def test_medians_pass_over_what_is_not_known():
-    course = heights_by_step([([0, 1], [np.nan, 4.0]), ([0, 1], [np.inf, np.nan])])
-    np.testing.assert_array_equal(median_course(course), [np.nan, 4.0])
+    curves = heights_by_step([([0, 1], [np.nan, 4.0]), ([0, 1], [np.inf, np.nan])])
+    np.testing.assert_array_equal(median_course(curves), [np.nan, 4.0])
 
 
 def test_sharpness_has_two_panels_a_network():

@@ -129,7 +129,7 @@ def test_a_surface_shows_its_heights_paths_images_and_stationary_points(surface,
     images = [
         line for line in axes.lines if line.get_label().startswith("_") and len(line.get_xdata())
     ]
-    (band,) = images  # of the band alone: neither a line nor sines have any
+    (band,) = images  # only of the band: neither a line nor sines have any
     knots = torch.tensor([0, *paths["band"].path.basis.knots, 1], dtype=torch.float64)
     np.testing.assert_allclose(band.get_xydata(), paths["band"].path(knots), atol=1e-15)
     assert drawn(figure)
@@ -174,7 +174,7 @@ def test_walls_are_cut_off_above_what_the_paths_reach(surface, paths):
     expected = pass_height + 0.5 * (pass_height - low)
     assert expected <= shown.levels[-1] <= expected + step
     assert 10 <= len(shown.levels) <= 24
-    # a straight line through a wall widens the range threefold at most
+    # a straight line through values that are not finite widens the range threefold at most
     y = np.linspace(0, 1, 3)
     walled = HeightMap(
         ("x", "y"), y, y, np.array([[0, 1, 1e9], [0, np.inf, 5], [0, 2, np.nan]]),
@@ -201,12 +201,12 @@ def test_infinite_heights_are_walls_and_not_gaps():
     crash = FunctionLandscape(lambda x: torch.where(x[:, 0] < 0, torch.inf, x[:, 0]), dimension=2)
     window = (-1, 1, -1, 1)
     contour = surface_chart(crash, window=window).data[0]
-    walls = np.broadcast_to(contour.x < 0, contour.z.shape)
-    assert (contour.z[walls] > contour.contours.end).all()
-    assert np.isfinite(contour.z[walls]).all()
-    np.testing.assert_array_equal(contour.z[~walls], np.tile(contour.x[contour.x >= 0], 161))
+    infinite = np.broadcast_to(contour.x < 0, contour.z.shape)
+    assert (contour.z[infinite] > contour.contours.end).all()
+    assert np.isfinite(contour.z[infinite]).all()
+    np.testing.assert_array_equal(contour.z[~infinite], np.tile(contour.x[contour.x >= 0], 161))
     assert np.isfinite(surface_scene(crash, window=window).data[0].z).all()
-    # the left half has the colour of the walls, not of the paper
+    # the left half has the colour of infinite values, not of the paper
     figure = surface_figure(crash, window=window)
     pixels = matplotlib.image.imread(io.BytesIO(drawn(figure)))
     assert pixels[len(pixels) // 2, pixels.shape[1] // 4, :3] == pytest.approx(0x6E / 255, abs=0.01)
@@ -275,7 +275,7 @@ def test_bad_input_is_refused(paths):
         profile_chart(paths, "time")
     with pytest.raises(ValueError, match="SeparableValley has 5 dimensions"):
         surface_figure(SeparableValley(5))
-    with pytest.raises(ValueError, match="has no window of its own"):
+    with pytest.raises(ValueError, match="has no window"):
         surface_figure(FunctionLandscape(lambda x: x[:, 0], dimension=2))
     nowhere = FunctionLandscape(lambda x: x[:, 0] * np.nan, dimension=2)
     for window in ((1.0, 1.0, 0.0, 1.0), (0.0, 1.0, 1.0, 0.0)):

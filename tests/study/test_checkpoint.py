@@ -67,7 +67,7 @@ def test_a_killed_and_resumed_run_ends_in_the_same_bits(optimizer, tmp_path):
     )
     assert 1 < steps[0] <= 34, "the run began anew"
     assert torch.equal(resumed.point, whole.point)
-    assert resumed.history.heights.tolist() == whole.history.heights.tolist()
+    assert resumed.history.values.tolist() == whole.history.values.tolist()
     assert (resumed.value, resumed.step, resumed.outcome, resumed.evaluations) == (
         whole.value,
         whole.step,

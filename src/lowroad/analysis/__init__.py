@@ -2,7 +2,7 @@
 
 These functions take arrays and dictionaries (`plane_through` a landscape), and return xarray
 datasets or small frozen results.
-They open no file and print nothing; chance comes from a generator that the caller passes.
+They open no file and print nothing; random numbers come from a generator that the caller passes.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Comparison:
         smallest_p: The smallest p-value that samples of these sizes can give at all.
         median_first: Median of the first sample.
         median_second: Median of the second sample.
-        n_first: Size of the first sample, finite numbers alone.
+        n_first: Size of the first sample, counting only finite numbers.
         n_second: Size of the second sample.
     """
 
@@ -78,7 +78,7 @@ def smallest_p_value(n_first: int, n_second: int | None = None) -> float:
     """Smallest two-sided p-value of a rank test, 1 for an empty sample.
 
     2 / C(n1 + n2, n1) of two samples: with three runs against three it is 0.1, so that no result
-    whatever can be called significant. 2 / 2^n of the signed ranks of one sample.
+    can be significant. 2 / 2^n of the signed ranks of one sample.
 
     >>> smallest_p_value(3, 3), smallest_p_value(6)
     (0.1, 0.03125)
@@ -215,11 +215,11 @@ def compare(
 ) -> Comparison:
     """Compare two samples by Cliff's delta with a bootstrap interval and by a rank test.
 
-    Numbers that come from the same run are not independent: the heights of the paths 1-2 and
-    1-3 share run 1. `first_units` says which units (runs) each number came from; the bootstrap
-    then draws units, and a number counts as often as the product of its units' draws. Without
-    it every number is a unit of its own. The rank test knows nothing of this and takes the
-    numbers as independent, so its p-value is too small where pairs share runs.
+    Numbers that come from the same run are not independent: the heights of the paths 1-2 and 1-3
+    share run 1. `first_units` says which units (runs) each number came from; the bootstrap then
+    draws units, and a number counts as often as the product of its units' draws. Without it every
+    number is a unit of its own. The rank test ignores this and treats the numbers as independent,
+    so its p-value is too small where pairs share runs.
 
     Args:
         first: Sample [n1]; numbers that are not finite are left out.

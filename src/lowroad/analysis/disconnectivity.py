@@ -35,7 +35,7 @@ class MergeTree:
     Attributes:
         heights: Heights of the n minima.
         merges: The merges, the lowest first; the k-th makes node n + k.
-        roots: Nodes without a parent, one for each part that the measured pairs hold together: a
+        roots: Nodes without a parent, one for each part connected by measured pairs: a
             whole tree has one, minima that no pair joins are roots themselves.
     """
 
@@ -44,7 +44,7 @@ class MergeTree:
     roots: tuple[int, ...]
 
     def leaves(self, node: int) -> list[int]:
-        """Minima below a node, those that join first beside each other."""
+        """Minima below a node, those that join first next to each other."""
         found, stack = [], [node]
         while stack:
             node = stack.pop()
@@ -80,8 +80,8 @@ def merge_tree(heights: ArrayLike, pairs: ArrayLike, barriers: ArrayLike) -> Mer
             left out.
 
     Raises:
-        ValueError: If shapes do not fit, a height is not finite, an index is none of a minimum, a
-            pair joins a minimum with itself, or a barrier lies below one of its ends.
+        ValueError: If shapes do not fit, a height is not finite, an index is not that of a minimum,
+            a pair joins a minimum with itself, or a barrier lies below one of its ends.
 
     Source: Becker & Karplus, J. Chem. Phys. 106 (1997) 1495; Wales, Energy Landscapes, Cambridge
     University Press 2003, Section 5.1.

@@ -101,12 +101,12 @@ def _of_the_same_paths(
 
 
 def heights_by_step(histories: Sequence[tuple[ArrayLike, ArrayLike]]) -> xr.Dataset:
-    """Return how low each search had come by each of its steps.
+    """Return the convergence curves: the lowest height of each search up to each step.
 
     The height of every path that a search passed through, taken on the full landscape, is an upper
-    bound on the lowest pass, so the lowest of them so far is one too. Between the steps at which a
-    search measured its path, and after its last one, it stays what it was; heights that are not
-    finite lower nothing.
+    bound on the lowest pass, so the lowest of them so far is one too. It is constant between the
+    steps at which a search measured its path, and after the last one; heights that are not finite
+    are ignored.
 
     Args:
         histories: For each path the steps [h], from 0, the straight line, and the path's height at
@@ -141,22 +141,22 @@ def heights_by_step(histories: Sequence[tuple[ArrayLike, ArrayLike]]) -> xr.Data
     return xr.Dataset({"lowest": (("path", "step"), lowest)}, coords={"step": grid})
 
 
-def lowest_within(course: xr.Dataset, fraction: float) -> NDArray[np.float64]:
+def lowest_within(curves: xr.Dataset, fraction: float) -> NDArray[np.float64]:
     """Return the lowest height of each path that was measured within a fraction of the steps.
 
     Args:
-        course: a result of `heights_by_step`, of searches that measured at the same steps.
+        curves: convergence curves from `heights_by_step`, measured at the same steps.
         fraction: 0 for the straight lines, 1 for all steps.
 
     Returns:
-        Heights [n]; NaN where the search measured nothing but the straight line until then, so
-        that how low the path had come by then is not known.
+        Heights [n]; NaN where the search measured nothing but the straight line until then, so that
+        its lowest height by then is not known.
 
     >>> table = heights_by_step([([0, 20, 80], [9.0, 5.0, 1.0])])
     >>> [lowest_within(table, fraction).item() for fraction in (0.0, 0.2, 0.5, 1.0)]
     [9.0, nan, 5.0, 1.0]
     """
-    steps, lowest = course["step"].values, course["lowest"].values
+    steps, lowest = curves["step"].values, curves["lowest"].values
     if not len(steps):
         return np.full(len(lowest), np.nan)
     at = int(np.searchsorted(steps, fraction * steps[-1], side="right")) - 1

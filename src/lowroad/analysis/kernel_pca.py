@@ -69,7 +69,7 @@ def choose_gamma(gamma: str | float, gram: NDArray[np.float64], dimension: int) 
     - a positive number: itself.
 
     Raises:
-        ValueError: If gamma is none of these, or all vectors are equal so that m = 0.
+        ValueError: If gamma is not one of these, or all vectors are equal so that m = 0.
 
     >>> choose_gamma("1/D", gram_matrix([[0.0, 1.0], [0.0, 3.0]]), 2)
     0.5
@@ -150,7 +150,7 @@ def kernel_pca(
         A dataset with `projection` over (`vector`, `component`), `explained` over `component`
         (the eigenvalue as a fraction of the sum of all eigenvalues' sizes) and, with two sets,
         `auc` over `component`: max(A, 1 - A) where A is `roc_auc` of the two sets'
-        projections; 0.5 is no separation and 1 is perfect. `vector` has coordinates `set` and
+        projections; 0.5 means no separation, 1 a perfect one. `vector` has coordinates `set` and
         `run`, `component` counts from 1. Attributes: `kernel`, `gamma` (the number used, NaN
         for the linear kernel, which has none), `gamma_rule`, `dimension`, and for the
         polynomial `degree` and `coef0`.

@@ -1,4 +1,4 @@
-"""The plane through three points of a landscape, and what paths look like on it."""
+"""The plane through three points of a landscape, and the projections of paths on it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def plane_through(
     Raises:
         ValueError: for any other number of points than three, points on one line (see
             `plane_axes`), points or paths that do not fit the landscape, paths on different grids,
-            fewer than two values a side, or a negative margin.
+            fewer than two values per side, or a negative margin.
         TypeError: when points are of another type than the landscape's.
 
     Source: Garipov et al. 2018, Fig. 1.

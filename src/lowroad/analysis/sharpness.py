@@ -67,7 +67,7 @@ def sharpness(
         TypeError: If the landscape is not a network's, or the point is of another type.
         ValueError: If the point does not fit or is not finite, fewer than one eigenvalue or more
             than d are asked for, there are fewer than two samples, or batch norm's statistics
-            follow the weights (H then is not that of a mean over items).
+            follow the weights (H then is not that of a mean over samples).
         ArithmeticError: If the iteration does not converge.
 
     Source: Ghorbani, Krishnan & Xiao 2019 (Hessians of networks); Meyer et al. 2021, Hutch++.
@@ -85,7 +85,7 @@ def sharpness(
     if isinstance(landscape, BatchNormLandscape):
         raise ValueError(
             "expected fixed statistics of batch norm: with those that follow the weights the loss "
-            "is no mean over items; use NetworkLandscape"
+            "is not a mean over samples; use NetworkLandscape"
         )
     landscape.check_points(point[None])
     if not bool(torch.isfinite(point).all()):

@@ -38,11 +38,11 @@ FINDERS: dict[str, type[PathFinder]] = {
 
 
 def load_landscape(name: str) -> Landscape:
-    """Return what `package.module:function` returns; the present folder is searched too.
+    """Return what `package.module:function` returns; the current folder is searched too.
 
     Raises:
-        ValueError: when it cannot be imported, is no function of no arguments, fails, or returns
-            no landscape.
+        ValueError: when it cannot be imported, is not a function without arguments, fails, or does
+            not return a landscape.
     """
     module_name, colon, function_name = name.partition(":")
     if not (module_name and colon and function_name):
@@ -118,15 +118,15 @@ def connect(
     Args:
         first: a file for `read_point`.
         second: another.
-        landscape: what the path lies on.
-        finder: what finds it.
-        directory: where the results go.
+        landscape: the landscape that the path lies on.
+        finder: the path finder.
+        directory: the directory for the results.
         seed: of mini-batches and noise.
         callback: see `PathFinder.find`.
         align: whether to connect the first checkpoint also with the second one aligned to it by
             `weight_matching`.
         reestimate_batch_norm: whether values are those of a `BatchNormLandscape`. The profiles
-            with the two checkpoints' own statistics, interpolated in t, are shown beside.
+            with the two checkpoints' own statistics, interpolated in t, are shown too.
 
     Returns:
         The curves: straight line and path found, raw and aligned, with statistics of each kind.
@@ -134,18 +134,18 @@ def connect(
     Raises:
         ValueError: when a file does not fit the landscape, the ends are bad, or an option does not
             fit the model; before any search.
-        OSError: when a file cannot be read or the directory not be made; before any search.
+        OSError: when a file cannot be read or the directory cannot be made; before any search.
     """
-    walked = BatchNormLandscape(_network(landscape)) if reestimate_batch_norm else landscape
-    start, end = read_checkpoint(first, walked), read_checkpoint(second, walked)
-    check_ends(walked, start.point, end.point)
-    ends = {"": end} | ({"aligned_": aligned(_network(walked), start, end)} if align else {})
+    surface = BatchNormLandscape(_network(landscape)) if reestimate_batch_norm else landscape
+    start, end = read_checkpoint(first, surface), read_checkpoint(second, surface)
+    check_ends(surface, start.point, end.point)
+    ends = {"": end} | ({"aligned_": aligned(_network(surface), start, end)} if align else {})
     directory.mkdir(parents=True, exist_ok=True)  # before the search, since it may fail
     curves = []
     for kind, seeker in {"straight_": StraightLine(points=finder.points), "": finder}.items():
         for side, other in ends.items():
             generator = torch.Generator().manual_seed(seed)
-            found = seeker.find(walked, start.point, other.point, generator, callback)
+            found = seeker.find(surface, start.point, other.point, generator, callback)
             label = ("straight line" if kind else "path found") + (", aligned" if side else "")
             curves.append(Curve(f"{side}{kind}", label, found))
             if reestimate_batch_norm:

@@ -1,4 +1,4 @@
-"""What lies between two checkpoints: as numbers, a table, netCDF and a picture."""
+"""The results for two checkpoints: numbers, a table, netCDF and a picture."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Curve(NamedTuple):
     """A path between the two checkpoints and its heights.
 
     Attributes:
-        key: what its names in the files begin with; "" for the path found.
-        label: its name for people.
+        key: the prefix of its names in the files; "" for the path found.
+        label: its name for display.
         path: the measurements.
         interpolated: whether batch norm's statistics are the two checkpoints' own, interpolated,
             on the path that was found with re-estimated ones; not refined between grid points.

@@ -1,4 +1,4 @@
-"""The same two checkpoints seen otherwise: units aligned, statistics left as they were trained."""
+"""Variants of two checkpoints: units aligned, or statistics as they were trained."""
 
 from __future__ import annotations
 

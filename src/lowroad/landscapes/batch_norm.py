@@ -1,4 +1,4 @@
-"""Networks with batch norm whose statistics follow the weights."""
+"""Networks with batch norm whose statistics are re-estimated at every point."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ class BatchNormLandscape(NetworkLandscape):
     """L(w) = 1/n Σ_i loss(module(x_i; w, s(w)), y_i): statistics re-estimated at every point.
 
     Running statistics belong to the weights they were measured at: between two networks neither
-    one's nor their mean fits, activations lose their variance and values are too large (Jordan et
-    al. 2023, REPAIR, arXiv:2211.08403). Here s(w), each batch norm's mean and variance, is what
-    `torch.optim.swa_utils.update_bn` makes of the landscape's own data: the averages over the
-    chunks, each chunk passing in training mode (dropout stays off),
+    those of one nor their mean is right, activations lose their variance and losses are too large
+    (Jordan et al. 2023, REPAIR, arXiv:2211.08403). Here s(w), each batch norm's mean and variance,
+    is what `torch.optim.swa_utils.update_bn` computes from the landscape's own data: the averages
+    over the chunks, each chunk passing in training mode (dropout stays off),
 
         s(w) = 1/P Σ_p (mean, unbiased variance) of the layer's inputs on chunk p.
 
     The gradient is exact: ∇L = ∂L/∂w + (∂s/∂w)ᵀ ∂L/∂s, the second term by one more pass over the
-    chunks. A value costs two passes forwards over the data instead of one, a gradient three
-    forwards and two backwards instead of one of each. Mini-batches pass in training mode,
-    normalized by their own statistics, through which their gradients go (Garipov et al. 2018,
-    arXiv:1802.10026).
+    chunks. A value costs two forward passes over the data instead of one, a gradient three forward
+    and two backward passes instead of one each. Mini-batches pass in training mode, normalized by
+    their own statistics, through which their gradients go (Garipov et al. 2018, arXiv:1802.10026).
 
     The running statistics of a state dict are ignored, since they are estimated anew.
 
@@ -64,7 +63,7 @@ class BatchNormLandscape(NetworkLandscape):
         self.__dict__.update(landscape.__dict__)
         self._statistics = statistics
         self._model = copy.deepcopy(landscape._model)
-        self._first_layer = None  # what follows it does not pass in chunks with fixed statistics
+        self._first_layer = None  # the layers after it do not run in chunks with fixed statistics
         if not _norms_of(self.module):
             raise ValueError(
                 f"{type(self.module).__name__} has no batch norm, so there are no statistics to "
@@ -174,7 +173,7 @@ def _refuse_single_sample(samples: int, size: int, what: str) -> None:
     if 1 in (samples, size, samples % size if size > 0 else 0):
         raise ValueError(
             f"expected at least two samples in every {what}, since one has no variance "
-            f"to normalize by, but {samples} samples in {what} sizes of {size} leave one alone: "
+            f"to normalize by, but {samples} samples in {what} sizes of {size} leave a single one: "
             "choose another size"
         )
 
@@ -203,7 +202,7 @@ def _training(module: nn.Module, momentum: float | None) -> Iterator[None]:
 def _hooked(
     norms: Sequence[_BatchNorm], call: Callable[[int, _BatchNorm, Tensor, Tensor], None]
 ) -> Iterator[None]:
-    """Let `call(k, norm, input, output)` see what passes the k-th batch norm."""
+    """Call `call(k, norm, input, output)` on every pass through the k-th batch norm."""
 
     def hook_of(k: int) -> Hook:
         return lambda norm, inputs, output: call(k, norm, inputs[0], output)

@@ -1,4 +1,4 @@
-"""Lennard-Jones clusters, and how to lay one cluster upon another."""
+"""Lennard-Jones clusters, and how to align one cluster with another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class LennardJones(Landscape):
     """V = 4 Σ_{i<j} (r_ij⁻¹² − r_ij⁻⁶) of n atoms in reduced units, over [3 n] coordinates.
 
     A point is the flattened positions [n, 3]. Shifts, rotations, reflections and permutations of
-    the atoms leave V as it is: use `aligned` before connecting two points.
+    the atoms do not change V: use `aligned` before connecting two points.
 
     Args:
         atoms: n, at least 2.

@@ -1,4 +1,4 @@
-"""Counting what a search costs, the same way for every optimizer and path finder."""
+"""Counting the evaluations of a search, in the same way for every optimizer and path finder."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Evaluations:
 
 
 class CountingLandscape(Landscape):
-    """A landscape that counts its evaluations, those of its restrictions and mini-batches too.
+    """A landscape that counts its evaluations, also of its restrictions and mini-batches.
 
     Args:
-        landscape: what is evaluated.
+        landscape: the landscape to evaluate.
 
     Attributes:
         evaluations: the count so far.

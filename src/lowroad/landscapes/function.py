@@ -14,8 +14,8 @@ class FunctionLandscape(Landscape):
     """A landscape from a differentiable torch function of a batch of points.
 
     Args:
-        function: maps points [n, d] to values [n]; row i of the result may depend on row i of the
-            points alone, and must be made of torch operations that autograd can follow.
+        function: maps points [n, d] to values [n]; row i of the result may depend only on row i of
+            the points, and must consist of torch operations that autograd can follow.
         dimension: d.
         dtype: the points' floating-point type.
         device: where the points lie.

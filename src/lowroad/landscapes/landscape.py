@@ -1,4 +1,4 @@
-"""The one abstraction that everything else stands on: a differentiable function of flat vectors."""
+"""The central abstraction of the package: a differentiable function of flat vectors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Landscape(ABC):
 
     A network's loss on a data set, a test surface, a cluster's energy and a user's own function are
     all landscapes. An implementation sets the three attributes and writes `values` and
-    `values_and_gradients`; one that holds data also writes `minibatches`, and one whose points in
-    a small affine subspace are cheaper to evaluate together overrides `restrict`.
+    `values_and_gradients`; one with data also writes `minibatches`, and one that evaluates points
+    of a small affine subspace more cheaply overrides `restrict`.
 
     Attributes:
         dimension: d, the number of components of a point.
@@ -26,7 +26,7 @@ class Landscape(ABC):
         device: where points must lie.
         samples: the number of data samples that the value is a mean over; 1 where there is no data.
         batched: whether a call on many points costs about as much as one on a few, so that several
-            searches had better share their calls.
+            searches should share their calls.
     """
 
     dimension: int
@@ -55,7 +55,7 @@ class Landscape(ABC):
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
         """Yield one shuffled epoch of landscapes, each over `size` samples of the data.
 
-        The last batch holds what is left. `size` counts samples, `generator` shuffles.
+        The last batch holds the remaining samples; `generator` shuffles them.
 
         Raises:
             TypeError: when the landscape is not a mean over data.
@@ -88,7 +88,7 @@ class Landscape(ABC):
 
         Raises:
             ValueError: when `points` is not [n, d] with the landscape's dimension.
-            TypeError: when it is no tensor, or its type or device differs from the landscape's.
+            TypeError: when it is not a tensor, or its type or device differs from the landscape's.
         """
         if not isinstance(points, Tensor):
             raise TypeError(
@@ -149,12 +149,12 @@ Weights = Tensor | Callable[[Tensor], Tensor]
 class RestrictedLandscape:
     """A landscape inside an affine subspace x(c) = origin + c · directions.
 
-    This is the generic form: it makes the points and evaluates them. A landscape that knows a
-    cheaper way returns a subclass from `restrict`; both give the same numbers.
+    This generic form makes the points and evaluates them. A landscape with a cheaper method returns
+    a subclass from `restrict`, which gives the same numbers.
 
     Attributes:
-        values_first: whether weights that are a function of the values cost an evaluation of the
-            values before that of the gradients.
+        values_first: whether weights given as a function of the values need a separate evaluation
+            of the values.
     """
 
     values_first = False
@@ -179,12 +179,12 @@ class RestrictedLandscape:
         """Return values and the gradient of S = Σ_i w_i L(x(c_i)) by the subspace itself.
 
         Row 0 is ∂S/∂origin = Σ_i w_i ∇L(x_i), row 1 + j is ∂S/∂direction_j = Σ_i w_i c_ij ∇L(x_i):
-        what a path finder needs to move its path.
+        the gradients that move a path.
 
         Args:
             coordinates: [n, k].
-            weights: w [n], or a function that makes them of the values [n] (the weights are then
-                not differentiated); ones when not given.
+            weights: w [n], or a function that computes them from the values [n] (the weights are
+                then not differentiated); ones when not given.
         """
         values, gradients = self.landscape.values_and_gradients(self.subspace.points(coordinates))
         if callable(weights):
@@ -197,10 +197,10 @@ class RestrictedLandscape:
         return self.landscape.value_and_gradient(self.subspace.points(coordinates[None])[0])
 
     def value_and_slope(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
-        """Return the value, its gradient by the coordinates [k], and what returns ∇L [d].
+        """Return the value, its gradient by the coordinates [k], and a function for ∇L [d].
 
-        At the point at `coordinates` [k], for line searches, whose trials need slopes: the full
-        gradient of `value_and_gradient` is made when the function that is returned is called.
+        At the point at `coordinates` [k], for line searches, whose trials need only slopes: the
+        full gradient is computed when the returned function is called.
         """
         value, gradient = self.value_and_gradient(coordinates)
         return value, self.subspace.directions @ gradient, lambda: gradient

@@ -1,4 +1,4 @@
-"""Losses of a network landscape: sums over samples, exact enough to be added up in float64."""
+"""Losses of a network landscape: sums over samples, accurate enough to be added in float64."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def summed_loss(loss: str | Loss) -> Loss:
     """Return the loss as a sum over samples, from a name or from a user's callable.
 
     A callable takes (outputs, targets) of n samples and returns either their mean as a scalar (as
-    PyTorch's losses do) or one loss a sample, [n].
+    PyTorch's losses do) or one loss per sample, [n].
 
     Raises:
         ValueError: for an unknown name; when called, for a result of any other shape.
@@ -79,7 +79,7 @@ def summed_loss(loss: str | Loss) -> Loss:
         if not isinstance(value, Tensor) or value.shape not in ((), (samples,)):
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(
-                f"expected the loss to return a scalar mean or one value a sample [{samples}], "
+                f"expected the loss to return a scalar mean or one value per sample [{samples}], "
                 f"got {got}"
             )
         return value.double() * samples if value.ndim == 0 else value.sum(dtype=torch.float64)

@@ -1,8 +1,8 @@
 """The Moré–Garbow–Hillstrom test set: 35 sums of squares with standard starts and known minima.
 
 J. J. Moré, B. S. Garbow, K. E. Hillstrom, *Testing unconstrained optimization software*, ACM
-Transactions on Mathematical Software 7 (1981) 17–41. For any optimizer that wants to be tested on
-landscapes that are steep, flat, curved, badly scaled or singular.
+Transactions on Mathematical Software 7 (1981) 17–41. A test set of steep, flat, curved, badly
+scaled and singular landscapes for optimizers.
 """
 
 from __future__ import annotations

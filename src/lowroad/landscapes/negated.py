@@ -1,4 +1,4 @@
-"""A landscape upside down."""
+"""The negative of a landscape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lowroad.landscapes.subspace import AffineSubspace
 
 
 class NegatedLandscape(Landscape):
-    """−L(x): for fitness and rewards, where high is good and a path should not dip.
+    """−L(x): for a fitness or a reward, of which a path should avoid low values.
 
     Args:
         landscape: L.
@@ -48,7 +48,7 @@ class NegatedLandscape(Landscape):
         return map(NegatedLandscape, self.landscape.minibatches(size, generator))
 
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
-        """Return the negated restriction: as cheap as the landscape's own."""
+        """Return the negated restriction: as cheap as that of the landscape."""
         return _NegatedRestriction(self, self.landscape.restrict(subspace))
 
 

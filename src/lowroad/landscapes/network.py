@@ -25,10 +25,10 @@ class NetworkLandscape(Landscape):
     """L(w) = 1/n Σ_i loss(module_w(inputs_i), targets_i), the landscape of Eq. (4)'s first term.
 
     A point is the concatenation of the flattened trainable parameters in the order of
-    `module.parameters()`. The module is copied and stays as it is. Samples are evaluated in chunks
-    of bounded size whose sums are added in float64. The data is not copied and must not be changed
+    `module.parameters()`. The module is copied and not changed. Samples are evaluated in chunks of
+    bounded size whose sums are added in float64. The data is not copied and must not be changed
     afterwards; where the first layer is linear and a tenth of the data or more is zeros, it is held
-    a second time, in an order that passes over them.
+    a second time, in an order that lets products skip the zeros.
 
     Args:
         module: any `torch.nn.Module` that maps a batch of inputs to a batch of outputs.
@@ -36,15 +36,15 @@ class NetworkLandscape(Landscape):
         targets: [n, ...]: class numbers (int64 [n]) for `"cross_entropy"`, the wanted outputs for
             `"mean_squared_error"`, or whatever the callable takes.
         loss: `"cross_entropy"`, `"mean_squared_error"` (mean over components), or a callable of
-            (outputs, targets) that returns the batch's mean or one value a sample.
+            (outputs, targets) that returns the batch's mean or one value per sample.
         chunk: how many samples are evaluated at once.
 
     Raises:
         ValueError: when numbers of inputs and targets differ or are zero, when the module would
-            give different values at the same point (dropout or batch norm in training mode, or
-            any other randomness), when the loss is no mean over samples, or when the parameters are
-            of several types.
-        TypeError: when inputs or targets are no tensors.
+            give different values at the same point (dropout or batch norm in training mode, or any
+            other randomness), when the loss is not a mean over samples, or when the parameters
+            differ in type.
+        TypeError: when inputs or targets are not tensors.
 
     >>> model = nn.Linear(1, 1, bias=False)
     >>> landscape = NetworkLandscape(
@@ -83,7 +83,8 @@ class NetworkLandscape(Landscape):
         self._loss = summed_loss(loss)
         self._inputs: Tensor | None = inputs
         self._targets: Tensor | None = targets
-        self._chosen: tuple[NetworkLandscape, Tensor] | None = None  # whose data, which rows
+        # the landscape that holds the data, and the rows
+        self._chosen: tuple[NetworkLandscape, Tensor] | None = None
         self._samples: SparseSamples | None = None
         self.samples = len(inputs)
         self.chunk = chunk
@@ -97,7 +98,7 @@ class NetworkLandscape(Landscape):
         self._refuse_other_sums()
 
     def _like(self) -> Self:
-        """Return a landscape that shares everything with this one."""
+        """Return a landscape that shares all attributes with this one."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         return other
@@ -118,7 +119,7 @@ class NetworkLandscape(Landscape):
 
     @property
     def inputs(self) -> Tensor:
-        """What the module is evaluated on, [n, ...]."""
+        """The inputs of the module, [n, ...]."""
         if self._inputs is None:
             assert self._chosen is not None
             whole, rows = self._chosen
@@ -127,7 +128,7 @@ class NetworkLandscape(Landscape):
 
     @property
     def targets(self) -> Tensor:
-        """What its outputs are compared with, [n, ...]."""
+        """The targets of the outputs, [n, ...]."""
         if self._targets is None:
             assert self._chosen is not None
             whole, rows = self._chosen
@@ -135,7 +136,7 @@ class NetworkLandscape(Landscape):
         return self._targets
 
     def _sparse_samples(self) -> SparseSamples:
-        """Return the data as a shared first layer reads it."""
+        """Return the data in the order used by the shared first layer."""
         if self._samples is None:
             if self._chosen is None:
                 self._samples = SparseSamples.of(self.inputs, self.targets)
@@ -145,7 +146,7 @@ class NetworkLandscape(Landscape):
         return self._samples
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a file needs: a batch's own data, and nothing derived from it."""
+        """Return the state for a copy or a file: this landscape's data, without derived data."""
         own = {"_inputs": self.inputs, "_targets": self.targets, "_chosen": None, "_samples": None}
         return {**self.__dict__, **own}
 
@@ -167,7 +168,7 @@ class NetworkLandscape(Landscape):
     def with_buffers(self, buffers: Mapping[str, Tensor]) -> NetworkLandscape:
         """Return the landscape of the same network with some buffers set to other values.
 
-        So a landscape gets the running statistics of a checkpoint.
+        This sets the running statistics of a checkpoint.
 
         Raises:
             ValueError: when the module has no such buffer, or one of another shape.
@@ -187,13 +188,14 @@ class NetworkLandscape(Landscape):
         return other
 
     def initial_point(self) -> Tensor:
-        """Return the parameters [d] that the module came with."""
+        """Return the initial parameters [d] of the module."""
         return self._initial.clone()
 
     def parameters_at(self, point: Tensor) -> dict[str, Tensor]:
         """Return the trainable parameters by their names at `point` [d], as views of it.
 
-        It undoes `point_of`: `module.load_state_dict(landscape.parameters_at(x), strict=False)`.
+        The inverse of `point_of`: `module.load_state_dict(landscape.parameters_at(x),
+        strict=False)`.
         """
         self.check_points(point[None])
         named = [(name, p) for name, p in self.module.named_parameters() if p.requires_grad]
@@ -205,9 +207,9 @@ class NetworkLandscape(Landscape):
 
         Raises:
             ValueError: when tensors are missing, unknown or of another shape (all are named), or
-                when one tensor that the module has under two names has two values, or when
-                buffers, such as batch norm's running statistics, are not this landscape's: they are
-                no part of a point, so the value would be another network's (`BatchNormLandscape`
+                when a tensor that the module has under two names has two values, or when buffers,
+                such as batch norm's running statistics, are not this landscape's: they are no part
+                of a point, so the value would be another network's (`BatchNormLandscape`
                 re-estimates the statistics and so takes any).
         """
         module = self._model.module
@@ -234,8 +236,8 @@ class NetworkLandscape(Landscape):
             # the module's own parameters move with every evaluation, its buffers do not
             if not torch.allclose(state[name].to(own[name]), own[name], equal_nan=True):
                 raise ValueError(
-                    f"{name} is no trainable parameter and differs from the landscape's: make the "
-                    "landscape from a module that has these values, or, for batch norm's "
+                    f"{name} is not a trainable parameter and differs from the landscape's: make "
+                    "the landscape from a module that has these values, or, for batch norm's "
                     "statistics, re-estimate them at every point with BatchNormLandscape "
                     "(lowroad connect --reestimate-batch-norm)"
                 )
@@ -344,7 +346,7 @@ class NetworkLandscape(Landscape):
             )
 
     def _refuse_other_sums(self) -> None:
-        """Refuse a loss that is no mean over samples: its value would depend on the chunks."""
+        """Refuse a loss that is not a mean over samples: its value would depend on the chunks."""
         inputs, targets = self.inputs[: self.chunk], self.targets[: self.chunk]
         half = len(inputs) // 2
         if half == 0:

@@ -1,7 +1,7 @@
 """Which axes of a network's parameters number the same hidden units.
 
 Renumbering the units of a hidden layer permutes that layer's rows and the next layer's columns and
-leaves the network's function as it is (Hecht-Nielsen 1990).
+does not change the network's function (Hecht-Nielsen 1990).
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class PermutationSpec:
             for each of its axes: the name of the group of units that the axis numbers, or None for
             an axis that stays. An axis may hold a group's units several times: `(4, "hidden")` is
             four blocks of all units (an LSTM's gates), `("channels", 25)` are 25 consecutive
-            numbers for each unit (the pixels of a flattened image). What is not named stays.
+            numbers for each unit (the pixels of a flattened image). Axes that are not named stay.
         tensors: the network's parameters and buffers by name.
 
     Attributes:
         sizes: how many units each group has.
 
     Raises:
-        ValueError: when a name is no tensor's, or its axes are not as many or as long as the
+        ValueError: when a name is not a tensor's, or its axes are not as many or as long as the
             tensor's; all are named.
 
     >>> spec = PermutationSpec({"w": (None, "hidden")}, {"w": torch.zeros(2, 3)})
@@ -63,7 +63,7 @@ class PermutationSpec:
         for name, entries in axes.items():
             if name not in tensors:
                 raise ValueError(
-                    f"{name} is no trainable parameter or buffer of the network; it has "
+                    f"{name} is not a trainable parameter or buffer of the network; it has "
                     f"{', '.join(tensors)}"
                 )
             shape = tensors[name].shape
@@ -178,8 +178,8 @@ def traced_axes(module: nn.Module) -> dict[str, tuple[Axis, ...]]:
     The layers with parameters (Linear, Conv1d to Conv3d, LSTM, batch and layer norm) are taken to
     follow each other in the order in which the module registers them, with nothing between them
     that mixes units; where images are flattened, a channel's pixels are consecutive.
-    `PermutationSpec.check` finds out whether that is so. A module that is no such chain says what
-    it is by an attribute `permutation_axes`.
+    `PermutationSpec.check` checks this assumption. Other modules name their axes in an
+    attribute `permutation_axes`.
 
     Raises:
         ValueError: for other layers with parameters.

@@ -1,4 +1,4 @@
-"""Networks whose first layer is linear in its weights: one product with the data a direction.
+"""Networks whose first layer is linear in its weights: one product with the data per direction.
 
 Inside an affine subspace w(c) = w_0 + Σ_j c_j w_j the first layer's output is
 z(c) = X w_0ᵀ + Σ_j c_j X w_jᵀ: the data X meets each *direction* once, and every *point* is a
@@ -38,7 +38,7 @@ FLOATS_AT_ONCE = 3_000_000  # that a chunk holds: measured best on paths
 
 @dataclass(frozen=True)
 class FirstLayer:
-    """A network's first layer, linear in its weights, and what follows it.
+    """A network's first layer, linear in its weights, and the layers after it.
 
     Attributes:
         outputs: h, the layer's width.
@@ -132,9 +132,9 @@ def _of_blocks(values: Tensor, blocks: list[Tensor]) -> tuple[Tensor, ...]:
 class SharedFirstLayerRestriction(RestrictedLandscape):
     """A network landscape in a subspace, its first layer's products with the data shared.
 
-    A line is evaluated many times in a row, so its products are kept (2 h floats a sample, and h
-    more of its last trial), and carried along when the line moves, each move adding one rounding
-    error; those of larger subspaces are made chunk by chunk.
+    A line is evaluated many times in a row, so its products are cached (2 h floats per sample, and
+    h more of its last trial) and updated when the line moves, each move adding one rounding error;
+    those of larger subspaces are computed chunk by chunk.
     """
 
     values_first = True
@@ -224,9 +224,9 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         return value, gradient()
 
     def value_and_slope(self, coordinates: Tensor) -> tuple[float, Tensor, Callable[[], Tensor]]:
-        """Return the value, its gradient by `coordinates` [k], and what returns ∇L [d].
+        """Return the value, its gradient by `coordinates` [k], and a function that returns ∇L [d].
 
-        The slopes come from the products that are there; only ∇L meets the data again.
+        The slopes come from the cached products; only ∇L needs the data again.
         """
         coefficients, rest = self._combination(coordinates[None])
         slopes = torch.zeros(len(coordinates), dtype=torch.float64, device=coefficients.device)
@@ -252,8 +252,8 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
     def rebased(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
         """Return the restriction at another origin.
 
-        From line to line the products are handed over rather than made anew; the line left behind
-        makes its own again if it is evaluated once more.
+        The products are handed over from line to line rather than recomputed; the previous line
+        recomputes its own if it is evaluated again.
         """
         origin = self.subspace.points(coordinates[None])[0]
         rebased = self._data.restrict(AffineSubspace(origin, directions))

@@ -1,4 +1,4 @@
-"""Data in an order in which products with it pass over zeros."""
+"""Data in an order in which products with it skip zeros."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-AT_ONCE = 1000  # samples that are looked through together, in cache
+AT_ONCE = 1000  # samples examined together, in cache
 BLOCK = 2500  # samples that are multiplied by the same features: with fewer, products are slower
-WORTH = 0.9  # of the features that samples reach on average: with more, the order is left as it is
+WORTH = 0.9  # of the features that samples reach on average: with more, the order is kept
 
 
 @dataclass(frozen=True)
 class SparseSamples:
-    """Samples of data, those of few features first, so that chunks of them are narrow.
+    """Samples of data, those with few features first, so that their chunks are narrow.
 
-    Features are put in the order of how many samples have them, samples in the order of the last
-    feature that they have: a chunk is no wider than its last sample reaches. A product with it
-    passes over zeros only.
+    Features are sorted by how many samples have them, samples by their last feature: a chunk is
+    only as wide as the reach of its last sample. The entries that a product skips are all
+    zeros.
 
     Attributes:
         features: [n, f].
@@ -37,9 +37,9 @@ class SparseSamples:
     reach: Tensor
 
     @classmethod
-    @torch.inference_mode(False)  # what is made there would be of no use outside
+    @torch.inference_mode(False)  # tensors made in inference mode could not be used outside
     def of(cls, inputs: Tensor, targets: Tensor) -> SparseSamples:
-        """Return the samples of `inputs` [n, ...], copied where another order is worth it."""
+        """Return the samples of `inputs` [n, ...], copied where another order pays off."""
         features = inputs.flatten(1)
         width = features.shape[1]
         parts = features.split(AT_ONCE)

@@ -1,4 +1,4 @@
-"""Affine subspaces: where almost everything that this package evaluates lies."""
+"""Affine subspaces: they contain almost all points that this package evaluates."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Surface(FunctionLandscape):
         saddles: the known saddles of index one.
         ends: the two points that a path is sought between.
         lowest_height: the lowest height that a path between the ends can have.
-        window: (x from, x to, y from, y to), the part worth drawing.
+        window: (x from, x to, y from, y to), the part to draw.
     """
 
     minima: tuple[StationaryPoint, ...]
@@ -99,7 +99,7 @@ class TwoWells(Surface):
 
 
 class MullerBrown(Surface):
-    """The surface of Müller & Brown (1979), the usual first test of a path finder.
+    """The surface of Müller & Brown (1979), a standard first test of a path finder.
 
     V = Σ_k A_k exp(a_k (x − X_k)² + b_k (x − X_k)(y − Y_k) + c_k (y − Y_k)²), three minima (A, B
     and C in this order) and the saddles A–C and C–B. Some public pages give other numbers for C

@@ -24,9 +24,9 @@ ELEMENTWISE = (nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.E
 def is_worth_vectorizing(module: nn.Module, device: torch.device) -> bool:
     """Return whether evaluating many points of a module at once is faster than one by one.
 
-    Measured: on a GPU always; on a CPU for plain dense networks alone, where one point's kernels
-    are shorter than their launches. PyTorch's own convolutions and recurrent layers are slower
-    when vectorized over weights.
+    Measured: always on a GPU; on a CPU only for plain dense networks, where the kernels of one
+    point take less time than their launches. PyTorch's own convolutions and recurrent layers are
+    slower when vectorized over weights.
     """
     return device.type == "cuda" or is_dense(module)
 

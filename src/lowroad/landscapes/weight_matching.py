@@ -64,7 +64,7 @@ def weight_matching(
     Raises:
         ValueError: when the points are not finite, the axes do not fit the network, it cannot be
             traced, or a permutation would change its outputs.
-        TypeError: when the landscape is no network's.
+        TypeError: when the landscape is not that of a network.
 
     >>> from torch import nn
     >>> chain = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Tanh(), nn.Linear(2, 1, bias=False))
@@ -103,7 +103,7 @@ def weight_matching(
         for group in groups:
             gains = torch.zeros(spec.sizes[group], spec.sizes[group], dtype=torch.float64)
             for name, axis in spec.places(group):
-                if name in fixed:  # buffers are no part of a point
+                if name in fixed:  # buffers are not part of a point
                     other = spec.permute({name: moved[name]}, permutations, (name, axis))[name]
                     rows = spec.rows(fixed[name], name, axis)
                     gains += (rows @ spec.rows(other, name, axis).T).cpu()

@@ -15,12 +15,12 @@ class Backtracking:
     """Shorten the step until φ(α) ≤ φ(0) + c1 α φ'(0) (Nocedal & Wright, Algorithm 3.1).
 
     The next trial is the minimum of the parabola through φ(0), φ'(0) and the first trial, later of
-    the cubic through φ(0), φ'(0) and the last two, kept within a tenth and a half of the last
-    trial (section 3.5). A trial on a wall is halved. No gradient is evaluated.
+    the cubic through φ(0), φ'(0) and the last two, kept within a tenth and a half of the last trial
+    (section 3.5). Where the value is not finite, the step is halved. No gradient is evaluated.
 
     Attributes:
-        c1: how much of the decrease that the slope promises must be reached.
-        budget: evaluations of the value a search may make.
+        c1: how much of the decrease that the slope promises must be achieved.
+        budget: evaluations of the value per search, at most.
 
     Raises:
         ValueError: when c1 is not in (0, 1) or the budget is below 1.
@@ -50,7 +50,7 @@ class Backtracking:
 def _interpolated(
     value: float, slope: float, now: tuple[float, float], last: tuple[float, float] | None
 ) -> float:
-    """Return where the parabola or cubic through the trials is lowest; NaN where it is nowhere."""
+    """Return the minimum of the parabola or cubic through the trials; NaN where it has none."""
     alpha, trial_value = now
     bend = (trial_value - value - slope * alpha) / alpha**2
     if last is None or not math.isfinite(last[1]):

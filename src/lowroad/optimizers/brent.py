@@ -1,4 +1,4 @@
-"""Brent's method on values alone: parabolas where they help, golden section where not."""
+"""Brent's method, which uses values only: parabolas where they help, golden section elsewhere."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Brent:
     """Bracket a minimum as `GoldenSection` does, then close in by Brent's method.
 
     Source: R. P. Brent, *Algorithms for Minimization without Derivatives* (1973), chapter 5. No
-    gradient is evaluated. A parabola is never drawn through a wall.
+    gradient is evaluated. No parabola is fitted through a value that is not finite.
 
     Attributes:
-        budget: evaluations of the value a search may make.
+        budget: evaluations of the value per search, at most.
         first_step: the first trial, as a fraction of the natural one (1 for a quasi-Newton step).
-        tolerance: stop when α is known to this fraction of itself.
+        tolerance: the relative accuracy of α at which to stop.
 
     Raises:
         ValueError: when the budget is below 1 or the first step or the tolerance is not positive.
@@ -86,7 +86,7 @@ class Brent:
 def _parabola(x: tuple[float, float], w: tuple[float, float], v: tuple[float, float]) -> float:
     """Return the step from x to the vertex of the parabola through three points.
 
-    Infinity for a straight line; NaN, which fails every comparison, for one through a wall.
+    Infinity for a straight line; NaN, which fails every comparison, if a value is not finite.
     """
     r = (x[0] - w[0]) * (x[1] - v[1])
     q = (x[0] - v[0]) * (x[1] - w[1])

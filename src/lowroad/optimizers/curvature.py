@@ -24,7 +24,7 @@ class CurvatureMemory:
         size: m.
 
     Raises:
-        ValueError: when m is no whole number of at least 1.
+        ValueError: when m is not a whole number of at least 1.
     """
 
     def __init__(self, size: int) -> None:

@@ -45,8 +45,8 @@ def golden_section(
     middle (Numerical Recipes, 3rd edition, section 10.2).
 
     Args:
-        function: what is minimized.
-        bracket: where; it need not start at 0.
+        function: the function to minimize.
+        bracket: the first bracket; it need not start at 0.
         evaluations: the most evaluations that may be made.
         width: stop when high − low is at most this.
         difference: stop when the two lowest values differ by at most this.
@@ -111,13 +111,13 @@ def bracket_minimum(
 
 @dataclass(frozen=True)
 class GoldenSection:
-    """The paper's line search: golden section on loss values alone (Algorithm 1).
+    """The paper's line search: golden section on loss values only (Algorithm 1).
 
     Brackets a minimum from the first step and shrinks the bracket until the budget is spent; the
     lowest trial wins. No gradient is evaluated.
 
     Attributes:
-        budget: evaluations of the value a search may make.
+        budget: evaluations of the value per search, at most.
         first_step: the first trial α.
         tolerance: stop when the bracket is narrower than this fraction of α, or two trials differ
             by less than this fraction of the decrease so far.

@@ -14,16 +14,16 @@ class HagerZhang:
     """Secant² steps until the Wolfe or the approximate Wolfe conditions hold.
 
     Wolfe: φ(α) ≤ φ(0) + δ α φ'(0) and φ'(α) ≥ σ φ'(0). Approximate: (2δ − 1) φ'(0) ≥ φ'(α) ≥
-    σ φ'(0) while φ(α) ≤ φ(0) + ε |φ(0)|, which can be met where values differ by rounding alone.
+    σ φ'(0) while φ(α) ≤ φ(0) + ε |φ(0)|, which can be met where values differ only by rounding.
     Every trial is a gradient. Source: Hager & Zhang, SIAM J. Optim. 16 (2005) 170–192, section 4,
     with the parameters of CG_DESCENT.
 
     Attributes:
         delta: δ, how much of the decrease that the slope promises must be reached.
         sigma: σ, how much of the slope may remain.
-        epsilon: ε, how far above φ(0) a point may lie that still bounds the bracket from below; an
-            accepted one never does.
-        budget: evaluations of value and gradient a search may make.
+        epsilon: ε, how far above φ(0) the lower end of the bracket may lie; an accepted point never
+            does.
+        budget: evaluations of value and gradient per search, at most.
 
     Raises:
         ValueError: when not 0 < δ < min(1/2, σ), σ < 1, ε ≥ 0 and the budget at least 1.
@@ -109,7 +109,7 @@ class _Search:
             trial = self.trial(EXPANSION * trial.alpha)
 
     def bisected(self, a: Trial, b: Trial) -> tuple[Trial, Trial]:
-        """U3: shrink [a, b], b too high and still descending (or a wall), to a bracket."""
+        """U3: shrink [a, b], b too high and still descending (or not finite), to a bracket."""
         while True:
             trial = self.between(a, b, (1 - BISECTION) * a.alpha + BISECTION * b.alpha)
             if trial.slope >= 0.0:

@@ -28,7 +28,7 @@ from lowroad.optimizers.result import (
 )
 from lowroad.outcome import Outcome
 
-REFRESH = 20  # iterations between exact restarts of what a moving line carries along
+REFRESH = 20  # iterations between exact recomputations of the cached products of the line
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,15 @@ def lbfgs(
     """Minimize a landscape by limited-memory BFGS (Algorithm 1 of Yu & Morozov 2026).
 
     p = −H g by the two-loop recursion over the last `history` pairs, x ← x + α p with α from the
-    line search. The value never rises; a trial that is not finite is a wall; where curvature or
-    the line search fails, the memory is dropped and the search goes on along −g. (Beyond the paper:
-    after curvature has failed, from the lowest point evaluated, should the line search have passed
-    by a lower one than it accepted.) On a network landscape each iteration costs one gradient and
-    the line search's values, in the line's own products where the first layer allows it.
+    line search. The value never rises; a trial whose value is not finite counts as infinitely high;
+    where curvature or the line search fails, the memory is dropped and the search continues along
+    −g. (Unlike the paper: if curvature fails, it continues from the lowest point evaluated, which
+    may be lower than the accepted one.) On a network landscape each iteration costs one gradient
+    and the line search's values, which reuse the products of the first layer along the line where
+    that layer is linear.
 
     Args:
-        landscape: what is minimized.
+        landscape: the landscape to minimize.
         start: [d].
         line_search: one of the line searches, or its name, such as "strong_wolfe";
             `GoldenSection()`, the paper's, when not given.
@@ -86,7 +87,7 @@ def lbfgs(
         validation: a second landscape whose value is recorded after every iteration, and whose
             lowest point is kept (early stopping).
         callback: called with a `Progress` after every iteration; returning True stops the run.
-        resume: what `Progress.snapshot()` gave, to go on from there.
+        resume: a result of `Progress.snapshot()`, to continue from.
 
     Returns:
         The lowest point evaluated, with its curve and outcome.
@@ -95,8 +96,8 @@ def lbfgs(
         ValueError: when the start has the wrong length, is not finite, or the landscape is not
             finite there; when a setting is out of range, or `resume` is a snapshot of another
             optimizer, of other points, or of a run with another line search or history.
-        TypeError: when the start is no tensor, its type or device is not the landscape's, or
-            `line_search` is no line search, or `validation` no landscape.
+        TypeError: when the start is not a tensor, its type or device is not the landscape's, or
+            `line_search` is not a line search, or `validation` is not a landscape.
 
     >>> from lowroad.landscapes import FunctionLandscape
     >>> valley = FunctionLandscape(
@@ -135,7 +136,7 @@ def lbfgs(
 
 
 class _LandscapeObjective:
-    """A landscape seen from a point that moves along one line after another."""
+    """A landscape and the current point, which moves along one line after another."""
 
     def __init__(self, landscape: Landscape, point: Tensor) -> None:
         self.landscape, self.point = landscape, point
@@ -144,7 +145,7 @@ class _LandscapeObjective:
         self._lines: dict[LineFunction, RestrictedLandscape] = {}
 
     def refresh(self) -> None:
-        """Forget what the line carries along: the next line starts from the point alone."""
+        """Drop the cached products of the line: the next line starts from only the point."""
         self._line = None
 
     def line_function(self, direction: Tensor, value: float) -> LineFunction:
@@ -219,7 +220,7 @@ class _Run:
         if saved != (described(self.line_search), history):
             raise ValueError(
                 f"expected a snapshot of a run with {described(self.line_search)} and history "
-                f"{history}, got one with {saved[0]} and history {saved[1]}: go on with those"
+                f"{history}, got one with {saved[0]} and history {saved[1]}: use those"
             )
 
     def advance(self, tolerance: Tolerance) -> Outcome | None:
@@ -247,7 +248,7 @@ class _Run:
             self.validation,
             self.counted.evaluations,
         )
-        if returned:  # the step that was taken is no measure of convergence here
+        if returned:  # the step taken does not measure convergence here
             return None
         if done.length <= tolerance.step:
             return Outcome.CONVERGED_STEP
@@ -276,7 +277,7 @@ class _Run:
         return float(torch.linalg.vector_norm(self.at.gradient, dtype=torch.float64))
 
     def progress(self) -> Progress:
-        """Return what the callback is told."""
+        """Return the argument of the callback."""
         state = self._snapshot
         return Progress(self.iteration, self.at.value, self._last_validation, lambda: state)
 

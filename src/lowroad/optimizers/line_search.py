@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Step:
-    """A step length and the value that it leads to; α = 0 means that nothing lower was found."""
+    """A step length and the value that it leads to; α = 0 means that no lower point was found."""
 
     alpha: float
     value: float
@@ -22,7 +22,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Trial:
-    """φ and φ' at one step length; a wall is infinitely high and has no slope (NaN)."""
+    """φ and φ' at one step length; infinity and NaN where they are not finite."""
 
     alpha: float
     value: float
@@ -30,13 +30,13 @@ class Trial:
 
 
 class LineFunction:
-    """φ(α) = L(x + α p), with walls where it is not finite and the best trial remembered.
+    """φ(α) = L(x + α p), infinite where L is not finite; it remembers the best trial.
 
     Args:
         direction: p [d].
         value: returns φ(α).
         value_and_slope: returns φ(α), φ'(α) = ∇L(x + α p) · p, and a function that returns
-            ∇L(x + α p) [d]: the slope alone can cost much less, and most trials need no more.
+            ∇L(x + α p) [d]: the slope can cost much less, and most trials need only that.
         start: φ(0).
 
     Attributes:
@@ -60,14 +60,14 @@ class LineFunction:
         return self._see(alpha, self._value(alpha))
 
     def value_and_slope(self, alpha: float) -> Trial:
-        """Return φ(α) and φ'(α); a wall where either is not finite."""
+        """Return φ(α) and φ'(α), or infinity and NaN where either is not finite."""
         trial, _ = self._tried(alpha)
         if not (math.isfinite(trial.value) and math.isfinite(trial.slope)):
             return Trial(alpha, math.inf, math.nan)
         return trial
 
     def value_and_gradient(self, alpha: float) -> tuple[float, Tensor]:
-        """Return φ(α) and ∇L(x + α p) [d]; at the last trial's α, which costs the rest of it."""
+        """Return φ(α) and ∇L(x + α p) [d]; at the last trial's α only the rest is computed."""
         trial, gradient = self._tried(alpha)
         return trial.value, gradient()
 
@@ -94,17 +94,17 @@ class LineSearch(Protocol):
         """Return a step with φ(α) < φ(0), or α = 0 when none was found.
 
         Args:
-            function: φ; a trial outside the landscape's domain is infinitely high.
+            function: φ; it is infinite outside the landscape's domain.
             value: φ(0), finite.
             slope: φ'(0) < 0.
-            first: the natural first trial: 1 for a quasi-Newton direction, min(1, 1 / |g|₁) along
+            first: the natural first step: 1 for a quasi-Newton direction, min(1, 1 / |g|₁) along
                 the gradient.
         """
         ...
 
 
 def check_line_search(line_search: object) -> None:
-    """Refuse what is no line search.
+    """Refuse anything that is not a line search.
 
     Raises:
         TypeError: when it has no method `search`.
@@ -122,13 +122,13 @@ def described(line_search: LineSearch) -> str:
 
 
 def check_budget(budget: int) -> None:
-    """Refuse a line search that may evaluate nothing.
+    """Refuse a line search without a budget of evaluations.
 
     Raises:
-        ValueError: when the budget is no whole number of at least 1.
+        ValueError: when the budget is not a whole number of at least 1.
     """
     if not isinstance(budget, Integral) or budget < 1:
-        raise ValueError(f"expected a budget of at least one evaluation a search, got {budget}")
+        raise ValueError(f"expected a budget of at least one evaluation per search, got {budget}")
 
 
 def check_fraction(name: str, value: float) -> None:

@@ -18,21 +18,21 @@ TINY = 1e-300  # keeps a division by a vanishing length finite
 
 
 class Objective(Protocol):
-    """What the iteration moves over: a landscape, or a torch module behind a closure.
+    """The function that is minimized: a landscape, or the loss of a torch closure.
 
     Attributes:
-        point: where it stands, [d].
+        point: the current point [d].
     """
 
     point: Tensor
 
     def line_function(self, direction: Tensor, value: float) -> LineFunction:
-        """Return φ(α) from the present point, whose value is `value`, along `direction` [d]."""
+        """Return φ(α) from the current point, whose value is `value`, along `direction` [d]."""
         ...
 
 
 class MovableObjective(Objective, Protocol):
-    """An objective that evaluates the gradient where it moves to."""
+    """An objective that evaluates the gradient at the point it moves to."""
 
     def accept(self, function: LineFunction, alpha: float) -> tuple[float, Tensor]:
         """Move to α on the line; return the value and gradient [d] there."""
@@ -41,7 +41,7 @@ class MovableObjective(Objective, Protocol):
 
 @dataclass
 class Iterate:
-    """Where the iteration stands.
+    """The state of the iteration.
 
     Attributes:
         value: L(x).
@@ -54,7 +54,7 @@ class Iterate:
     memory: CurvatureMemory
 
     def move(self, moved: Tensor, value: float, gradient: Tensor) -> None:
-        """Arrive at x + `moved`, and remember the curvature on the way."""
+        """Move to x + `moved` and add the curvature pair of the step."""
         self.memory.add(moved, gradient - self.gradient)
         self.value, self.gradient = value, gradient
 
@@ -67,8 +67,8 @@ class Iteration:
         outcome: why the search ends here, or None when it goes on.
         length: max_j |α p_j|, how far the point moved.
         decrease: by how much the value fell.
-        lowest: a trial lower than the accepted point, with its line, where the line search passed
-            one by; else None.
+        lowest: a trial lower than the accepted point, with its line function, if there was one;
+            else None.
     """
 
     outcome: Outcome | None
@@ -98,7 +98,7 @@ def iterate(objective: MovableObjective, at: Iterate, line_search: LineSearch) -
 def descend(
     objective: Objective, at: Iterate, line_search: LineSearch
 ) -> tuple[LineFunction, Step]:
-    """Return a lower step along −H g, else along −g, with its line; α = 0 where there is none.
+    """Return a lower step along −H g, else −g, with its line function; α = 0 if there is none.
 
     Direction by the two-loop recursion, step by the line search. Where no trial is lower, the
     memory is dropped and the search goes along −g, then along shorter and shorter −g.
@@ -119,7 +119,7 @@ def descend(
 
 
 def _steepest_descent(objective: Objective, at: Iterate) -> Tensor:
-    """Return −g, no longer than max(1, |x|): where a landscape is steep, −g alone leaves it."""
+    """Return −g, no longer than max(1, |x|): on a steep landscape −g would lead far away."""
     length, reach = (
         float(torch.linalg.vector_norm(v, dtype=torch.float64))
         for v in (at.gradient, objective.point)

@@ -1,4 +1,4 @@
-"""What an optimizer returns, and how it keeps the best as it goes."""
+"""The result of an optimizer, and the record of the best points during a run."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class History:
 
 @dataclass(frozen=True)
 class OptimizationResult:
-    """The best that an optimizer found.
+    """The best points that an optimizer found.
 
     Attributes:
-        point: the best point seen by the landscape's own value, [d].
+        point: the point of the lowest value seen, [d].
         value: its value.
         step: the epoch or iteration at which it was seen.
-        validation_point: the best point by the validation landscape (early stopping), [d].
+        validation_point: the point of the lowest validation value seen (early stopping), [d].
         validation_value: its value on the validation landscape.
         validation_step: the epoch or iteration at which it was seen.
         last_point: where the run ended, [d].
@@ -86,7 +86,7 @@ class OptimizationResult:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a callback is told after each epoch or iteration.
+    """The argument of a callback after each epoch or iteration.
 
     Attributes:
         step: epochs or iterations done.
@@ -125,7 +125,7 @@ class Best:
 
 @dataclass
 class Record:
-    """One run's curve and best points, kept as the run goes on."""
+    """The curve and the best points of a run, so far."""
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
@@ -231,7 +231,7 @@ def check_start(landscape: Landscape, start: Tensor) -> None:
 
     Raises:
         ValueError: when its shape is wrong or a component is not finite.
-        TypeError: when it is no tensor, or its type or device differs from the landscape's.
+        TypeError: when it is not a tensor, or its type or device differs from the landscape's.
     """
     if not isinstance(start, Tensor):
         raise TypeError(f"expected the start to be a torch tensor, got {type(start).__name__}")
@@ -276,7 +276,7 @@ def checked_batch_size(size: int | str | None) -> int | None:
 
 
 def check_validation(validation: object) -> None:
-    """Refuse a validation landscape that is none.
+    """Refuse a validation that is not a landscape.
 
     Raises:
         TypeError: when it is neither a landscape nor None.
@@ -289,13 +289,13 @@ def check_snapshot(snapshot: Mapping[str, Any], optimizer: str, key: str, points
     """Refuse to resume from a snapshot of another optimizer or of other points.
 
     Args:
-        snapshot: what was given as `resume`.
-        optimizer: whose snapshot it has to be.
-        key: under which a snapshot holds its points.
+        snapshot: the value of `resume`.
+        optimizer: the name of the optimizer that resumes.
+        key: the entry of the snapshot that holds its points.
         points: the starts, of the shape that the snapshot's points must have.
 
     Raises:
-        ValueError: when it is another's.
+        ValueError: when it does not fit.
     """
     found = snapshot.get("optimizer")
     if found != optimizer:

@@ -43,26 +43,26 @@ def sgd(
 ) -> list[OptimizationResult]:
     """Minimize a landscape by plain SGD from several starts (the paper's section III.1).
 
-    x ← x − η v with v ← μ v + ∇L_B(x) + κ x over reshuffled mini-batches B, each start with
-    its own shuffles. The starts advance together where the landscape evaluates them faster so; a
-    start gives the same run alone or among others, to rounding. After each epoch the full
+    x ← x − η v with v ← μ v + ∇L_B(x) + κ x over reshuffled mini-batches B, each start with its own
+    shuffles. The starts advance together where the landscape evaluates them faster that way; up to
+    rounding, the run of a start does not depend on the others. After each epoch the full
     landscape's values are recorded and the lowest points kept.
 
     Args:
-        landscape: what is minimized.
+        landscape: the landscape to minimize.
         starts: [s, d].
-        generators: s of them, that shuffle the starts' mini-batches.
+        generators: one per start, to shuffle its mini-batches.
         learning_rate: η, or a function from the epoch (0, 1, …) to η.
-        epochs: the most epochs.
-        batch_size: samples a mini-batch; None for the full landscape (gradient descent, one step
-            an epoch).
+        epochs: the largest number of epochs.
+        batch_size: samples per mini-batch; None for the full landscape (gradient descent, one step
+            per epoch).
         momentum: μ, 0 for the paper's plain SGD.
         weight_decay: κ.
         patience: stop a start when its validation value (its own value without a validation
             landscape) has not reached a new minimum for this many epochs.
         validation: a second landscape whose values are recorded and whose lowest points are kept.
         callback: called with a `Progress` after every epoch; returning True stops all starts.
-        resume: what `Progress.snapshot()` gave, to go on from there.
+        resume: a result of `Progress.snapshot()`, to continue from.
 
     Returns:
         One `OptimizationResult` per start. A start whose value is no longer finite ends as DIVERGED
@@ -73,7 +73,7 @@ def sgd(
             is not finite at a start, or when `resume` is a snapshot of another optimizer or of
             other starts.
         TypeError: when the landscape has no data for mini-batches, types differ, or the generators
-            are no list of generators.
+            are not a list of generators.
 
     >>> from lowroad.landscapes import FunctionLandscape
     >>> bowl = FunctionLandscape(lambda x: ((x - 3.0) ** 2).sum(1), dimension=2)
@@ -110,7 +110,7 @@ class _Run:
         resume: dict[str, Any] | None,
     ) -> None:
         self.starts, self.generators, self.validation = starts, list(generators), validation
-        # one start stands for all: they are evaluated alike
+        # one counter for all starts: they are evaluated alike
         self.counted = CountingLandscape(landscape)
         if resume is None:
             self.epoch = 0
@@ -152,7 +152,7 @@ class _Run:
                 batch_size, [self.generators[i] for i in running]
             )
         )
-        self.counted.evaluations.gradients = 0.0  # an epoch's own sum: the same after a resumption
+        self.counted.evaluations.gradients = 0.0  # per epoch, as in a resumed run
         for batch in batches:
             _, gradients = batch.values_and_gradients(x)
             if weight_decay:
@@ -185,7 +185,7 @@ class _Run:
                 self.outcomes[i] = Outcome.CONVERGED_VALUE
 
     def progress(self) -> Progress:
-        """Return what the callback is told."""
+        """Return the argument of the callback."""
         values = [record.values[-1] for record in self.records]
         validation = [r.validation_values[-1] for r in self.records if r.validation_values]
         return Progress(
@@ -234,12 +234,12 @@ def _check(
         isinstance(each, torch.Generator) for each in generators
     ):
         raise TypeError(
-            "expected a list of generators, one a start, such as "
+            "expected a list of generators, one per start, such as "
             f"[torch.Generator().manual_seed(0)], got {generators!r}"
         )
     if len(generators) != len(starts):
         raise ValueError(
-            f"expected one generator a start, got {len(generators)} for {len(starts)} starts"
+            f"expected one generator per start, got {len(generators)} for {len(starts)} starts"
         )
     if not callable(learning_rate) and not 0.0 < learning_rate < math.inf:
         raise ValueError(f"expected a positive learning rate, got {learning_rate}")

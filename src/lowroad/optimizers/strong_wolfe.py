@@ -17,13 +17,13 @@ class StrongWolfe:
     """φ(α) ≤ φ(0) + c1 α φ'(0) and |φ'(α)| ≤ c2 |φ'(0)| (Nocedal & Wright, Algorithms 3.5, 3.6).
 
     Trials are minima of the cubic through two values and slopes, kept away from the bracket's
-    ends; where a cubic would have to pass through a wall, the bracket is halved. Every trial is a
+    ends; where a value is not finite, the bracket is halved. Every trial is a
     gradient.
 
     Attributes:
         c1: how much of the decrease that the slope promises must be reached.
         c2: how much of the slope may remain.
-        budget: evaluations of value and gradient a search may make.
+        budget: evaluations of value and gradient per search, at most.
 
     Raises:
         ValueError: when not 0 < c1 < c2 < 1, or the budget is below 1.
@@ -97,7 +97,7 @@ def _lower(trial: Trial, value: float, function: LineFunction) -> Step:
 def cubic_minimum(a: Trial, b: Trial) -> float:
     """Return the minimum of the cubic through two values and slopes, NaN where there is none.
 
-    Nocedal & Wright, Eq. (3.59). A trial on a wall makes it NaN.
+    Nocedal & Wright, Eq. (3.59). NaN too where a value is not finite.
 
     >>> cubic_minimum(Trial(0.0, 1.0, -2.0), Trial(3.0, 4.0, 4.0))  # (α − 1)²
     1.0

@@ -1,4 +1,4 @@
-"""L-BFGS-GSS as a `torch.optim.Optimizer`, for people's own training loops."""
+"""L-BFGS-GSS as a `torch.optim.Optimizer`, for any training loop."""
 
 from __future__ import annotations
 
@@ -38,34 +38,34 @@ class LBFGS(torch.optim.Optimizer):
     `step(closure)` does one iteration, the same as one of `lbfgs`, and returns the loss *after* it.
     The closure takes one of two forms:
 
-    - The usual one: zero the gradients, forward, backward, return the loss. Every trial of the line
-      search then costs a backward pass too.
-    - Loss alone: forward, return the loss, no backward. The optimizer calls backward once a step
-      and makes the trials of a line search without a graph: three times cheaper. `p.grad` is left
-      alone. (Where the loss itself needs autograd, as with physics-informed networks, the trials
-      are made with a graph.)
+    - The usual form: zero the gradients, forward, backward, return the loss. Every trial of the
+      line search then costs a backward pass too.
+    - Only the loss: forward, return the loss, no backward. The optimizer calls backward once per
+      step and makes the trials of a line search without a graph: three times cheaper. `p.grad` is
+      not touched. (Where the loss itself needs autograd, as with physics-informed networks, the
+      trials are made with a graph.)
 
-    Which one it is shows in the first call of each step: the gradients are cleared before it, so
-    those that are there afterwards came from the closure's own backward.
+    The optimizer detects the form in the first call of each step: it clears the gradients before
+    the call, so any gradients afterwards come from the closure's own backward.
 
-    The loss must be a function of the parameters alone while a step runs: no dropout, no batch norm
-    in training mode, the same batch. Between steps it may change. A step whose closure gives
-    another loss than the last step left, or that finds other parameters, starts with an empty
-    memory, along −g: so give a batch several steps.
+    During a step the loss must depend only on the parameters: no dropout, no batch norm in training
+    mode, the same batch. Between steps it may change. A step that finds another loss or other
+    parameters than the last step left starts with an empty memory, along −g, so do several steps
+    per batch.
 
-    After each step the parameters are those of the accepted point, or unchanged, whatever happened;
-    the loss never rises in a step.
+    After each step the parameters are those of the accepted point, or unchanged, even after an
+    exception; the loss never rises in a step.
 
     Args:
         params: dense float32 or float64 parameters, all of one type on one device.
         line_search: `"golden"`, `"brent"`, `"strong_wolfe"`, `"hager_zhang"`, `"backtracking"`, or
             a line search with its own settings, such as `GoldenSection(budget=10)`.
-        history_size: how many curvature pairs are kept.
+        history_size: the number of curvature pairs kept.
         tolerance_grad: a step does nothing once max_j |∂L/∂x_j| is at or below this.
 
     Attributes:
         line_search: the line search.
-        outcome: why the last step did not move, or None when it did.
+        outcome: why the last step did not move, or None if it did.
 
     Raises:
         ValueError: when the parameters differ in type or device or are sparse or complex, when
@@ -107,7 +107,7 @@ class LBFGS(torch.optim.Optimizer):
         """Take the one group of parameters.
 
         Raises:
-            ValueError: for a second one.
+            ValueError: for a second group.
         """
         if self.param_groups:
             raise ValueError(
@@ -139,7 +139,7 @@ class LBFGS(torch.optim.Optimizer):
             The loss at the accepted point, of the type that the closure returns, without a graph.
 
         Raises:
-            TypeError: when there is no closure, or it returns no number.
+            TypeError: when there is no closure, or it does not return a number.
             ValueError: when it returns anything but a scalar, when its loss does not depend on the
                 parameters, or when the loss or its gradient is not finite where the step begins.
         """
@@ -168,7 +168,7 @@ class LBFGS(torch.optim.Optimizer):
         return objective.as_loss(at.value)
 
     def _arrive(self, objective: _ClosureObjective, state: dict[str, Any]) -> Iterate:
-        """Evaluate the loss where the last step led, and remember the curvature on the way."""
+        """Evaluate the loss at the current point and add the curvature pair of the last step."""
         value, gradient = objective.value_and_gradient()
         wrong = int((~torch.isfinite(gradient)).sum())
         if not math.isfinite(value) or wrong:
@@ -204,15 +204,15 @@ class LBFGS(torch.optim.Optimizer):
 
 
 class _ClosureObjective:
-    """A closure's loss, seen from the parameters' present point; good for one step."""
+    """The loss of a closure at the current parameters, for one step."""
 
     def __init__(self, parameters: list[Tensor], closure: Closure, graph_in_trials: bool) -> None:
         self._all, self._closure = parameters, closure
         self.graph_in_trials = graph_in_trials
         self.point = torch.cat([p.reshape(-1) for p in parameters])
         self.evaluations = Evaluations()
-        self._kept = [p.grad for p in parameters]  # what p.grad will be after the step
-        self._own_backward: bool | None = None  # not known before the first call
+        self._kept = [p.grad for p in parameters]  # the value of p.grad after the step
+        self._own_backward: bool | None = None  # unknown before the first call
         self._loss: Any = None
 
     def value_and_gradient(self) -> tuple[float, Tensor]:
@@ -245,7 +245,7 @@ class _ClosureObjective:
         if not self.graph_in_trials:
             try:
                 return self._call(graph=False)
-            except RuntimeError:  # perhaps the loss itself needs autograd; else it fails again
+            except RuntimeError:  # the loss itself may need autograd; otherwise it fails again
                 self.graph_in_trials = True
         return self._call(graph=True)
 
@@ -275,12 +275,12 @@ class _ClosureObjective:
         return line.points(self.point.new_full((1, 1), alpha))[0]
 
     def move_along(self, function: LineFunction, alpha: float) -> Tensor:
-        """Make α on the line the present point and return how far it moved, α p [d]."""
+        """Move the current point to α on the line and return the displacement α p [d]."""
         self.point = self._at(function.direction, alpha)
         return alpha * function.direction
 
     def settle(self) -> None:
-        """Leave the parameters at the present point, whatever was tried last."""
+        """Set the parameters to the current point, whichever trial was last."""
         self._move_to(self.point)
         for p, gradient in zip(self._all, self._kept, strict=True):
             p.grad = gradient
@@ -293,7 +293,8 @@ class _ClosureObjective:
     def is_at(self, point: Tensor, value: float, expected: float) -> bool:
         """Return whether the parameters are at `point` [d] with a loss that is the expected one.
 
-        With a graph and without, a loss is summed in other orders: half of its digits must agree.
+        A loss is summed in different orders with and without a graph: half of its digits must
+        agree.
         """
         eps = torch.finfo(point.dtype).eps
         close = abs(value - expected) <= math.sqrt(eps) * abs(expected) + 10 * eps
@@ -316,7 +317,7 @@ def _line_search(given: str | LineSearch) -> LineSearch:
 
 
 def _number(loss: Any) -> float:
-    """Return the loss as a number, or say what a closure should return."""
+    """Return the loss as a number, or refuse it with what is expected."""
     if isinstance(loss, Tensor):
         if loss.numel() != 1 or loss.is_complex():
             raise ValueError(

@@ -68,7 +68,7 @@ class BernsteinBasis:
 
 @dataclass(frozen=True)
 class HatBasis:
-    """Hat functions on equally spaced knots: a chain of straight pieces.
+    """Hat functions on equally spaced knots: a polygonal chain.
 
     φ_j is 1 at t = j / (terms + 1) and falls linearly to 0 at the neighbouring knots.
 
@@ -116,7 +116,8 @@ class SplineBasis:
         return torch.from_numpy(_cardinal_splines(self.knots)(t.cpu().numpy())).to(t)
 
 
-@lru_cache(maxsize=64)  # a path is measured by some twenty calls, and many have the same knots
+# measuring a path takes some twenty calls, and many paths have the same knots
+@lru_cache(maxsize=64)
 def _cardinal_splines(inner: tuple[float, ...]) -> CubicSpline:
     knots = np.array([0.0, *inner, 1.0])
     return CubicSpline(knots, np.eye(len(knots))[:, 1:-1], bc_type="natural")

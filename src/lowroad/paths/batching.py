@@ -1,4 +1,4 @@
-"""Searches side by side, their evaluations in common calls."""
+"""Concurrent searches whose evaluations share calls."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from lowroad.landscapes import Landscape
 
 T = TypeVar("T")
 
-AT_ONCE = 256  # searches side by side: each has a thread
+AT_ONCE = 256  # concurrent searches: each has a thread
 
 
 def run_batched(landscape: Landscape, searches: Sequence[Callable[[Landscape], T]]) -> list[T]:
-    """Return what each search makes of the landscape.
+    """Return the result of each search on the landscape.
 
-    On a `batched` landscape every search runs up to its next request for values; when all have
-    made one, the requests are evaluated in one call, in the order of the searches, and each goes on
-    with its own rows. A search has a thread of its own to be left and taken up again, but only one
-    of all threads runs at any time: what a search sees and the order of all that happens do not
-    depend on timing. On other landscapes the searches run one after another.
+    On a `batched` landscape every search runs up to its next request for values; when all have made
+    one, the requests are evaluated in one call, in the order of the searches, and each continues
+    with its own rows. Each search has a thread so that it can be suspended, but only one thread
+    runs at any time: results and their order do not depend on timing. On other landscapes the
+    searches run one after another.
 
     Args:
-        landscape: what is searched.
-        searches: each is called with a landscape and may do with it what it likes.
+        landscape: the landscape to search.
+        searches: functions of a landscape.
 
     Raises:
-        Exception: what the first search to fail raised; the others are abandoned.
+        Exception: that of the first search to fail; the others are abandoned.
 
     >>> from lowroad.landscapes import FunctionLandscape
     >>> calls = []
@@ -44,22 +44,22 @@ def run_batched(landscape: Landscape, searches: Sequence[Callable[[Landscape], T
         return [search(landscape) for search in searches]
     results: list[T] = []
     for first in range(0, len(searches), AT_ONCE):
-        results += _side_by_side(landscape, searches[first : first + AT_ONCE])
+        results += _concurrent(landscape, searches[first : first + AT_ONCE])
     return results
 
 
-def _side_by_side(landscape: Landscape, searches: Sequence[Callable[[Landscape], T]]) -> list[T]:
-    strands = [_Strand(landscape, search) for search in searches]
+def _concurrent(landscape: Landscape, searches: Sequence[Callable[[Landscape], T]]) -> list[T]:
+    started = [_Search(landscape, search) for search in searches]
     try:
-        waiting = [strand for strand in strands if strand.advance(None)]
+        waiting = [each for each in started if each.advance(None)]
         while waiting:
-            answers = _answers(landscape, [strand.request for strand in waiting])
+            answers = _answers(landscape, [each.request for each in waiting])
             pairs = zip(waiting, answers, strict=True)
-            waiting = [strand for strand, answer in pairs if strand.advance(answer)]
+            waiting = [each for each, answer in pairs if each.advance(answer)]
     finally:
-        for strand in strands:
-            strand.abandon()
-    return [strand.result for strand in strands]
+        for each in started:
+            each.abandon()
+    return [each.result for each in started]
 
 
 class _Request(NamedTuple):
@@ -68,10 +68,10 @@ class _Request(NamedTuple):
 
 
 class _Abandoned(BaseException):
-    """Ends a search whose result nobody wants any more."""
+    """Ends a search whose result is no longer needed."""
 
 
-class _Strand(Landscape, Generic[T]):
+class _Search(Landscape, Generic[T]):
     """One search, and the landscape that it sees: it stops at every request until answered."""
 
     request: _Request
@@ -123,11 +123,11 @@ class _Strand(Landscape, Generic[T]):
         return answer
 
     def values(self, points: Tensor) -> Tensor:
-        """Return the values [n], evaluated together with other searches'."""
+        """Return the values [n], evaluated together with those of other searches."""
         return self._ask(points, with_gradients=False)
 
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return values [n] and gradients [n, d], evaluated together with other searches'."""
+        """Return values [n] and gradients [n, d], evaluated with those of other searches."""
         return self._ask(points, with_gradients=True)
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
@@ -158,7 +158,7 @@ def _evaluated(
     except Exception as error:
         if len(points) == 1:
             return [error]
-        # whose points they were that failed shows one by one
+        # find the request that failed by evaluating one by one
         return [_evaluated(landscape, [each], with_gradients)[0] for each in points]
     if isinstance(evaluated, Tensor):
         return evaluated.split(sizes)

@@ -1,4 +1,4 @@
-"""A path objective as a landscape over the path's coefficients: what L-BFGS walks on."""
+"""A path objective as a landscape over the path's coefficients, for L-BFGS."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class CoefficientLandscape(Landscape):
     not depend on the units of the landscape.
 
     Args:
-        objective: what is minimized.
-        landscape: what the path lies on.
-        path: where the search starts.
-        unit: a height; 1 is taken for 0.
+        objective: the objective to minimize.
+        landscape: the landscape that the path lies on.
+        path: the path to start from.
+        unit: a difference of values; 1 is used in place of 0.
 
     Attributes:
-        start: the path's place, [m·d].
+        start: the coefficients of that path, [m·d].
         last: the last slope evaluated.
-        last_path: where.
+        last_path: the path of that slope.
     """
 
     def __init__(

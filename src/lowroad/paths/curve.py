@@ -1,4 +1,4 @@
-"""Paths of a fixed family, start + t (end − start) + Σ_j φ_j(t) b_j: what moves their b_j."""
+"""Paths of a fixed family, start + t (end − start) + Σ_j φ_j(t) b_j, optimized over b_j."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ SPEED_WEIGHT = 1.0  # of the constant-speed penalty, times the profile's range
 
 @dataclass(frozen=True, kw_only=True)
 class CurveFinder(PathFinder):
-    """Moves the coefficients of a family of curves.
+    """Optimizes the coefficients of a family of curves.
 
     `objective="total"` is the paper's Eq. (4): Σ_i L(θ(t_i)) + λ Σ_i |θ(t_{i+1}) − θ(t_i)|², t on
-    `points` equally spaced values (see `TotalLoss`). The path of the lowest cumulative loss
-    Σ_i L(θ(t_i)) seen *on the full landscape* is kept: with full-batch steps every step's path is a
+    `points` equally spaced values (see `TotalLoss`). The path of the lowest cumulative loss Σ_i
+    L(θ(t_i)) seen *on the full landscape* is kept: with full-batch steps every step's path is a
     candidate; with mini-batches the candidates are the paths at the start of every pass over the
-    data and at the end, each evaluated on the full landscape, since a low loss on a lucky batch
-    means nothing.
+    data and at the end, each evaluated on the full landscape, since a low loss on a single batch
+    says little.
 
     `objective="max_flux"` seeks a low *height* instead: β⁻¹ log ∫ exp(βL) |dθ| at constant speed
     (see `FluxLoss`), in rounds of 10 steps. From round to round β grows from 10 to 300 over the
-    profile's range, and the evaluation points (`terms` + 6 of them) move to where the height is.
+    profile's range, and the evaluation points (`terms` + 6 of them) move to where the path is high.
     The path of the lowest maximum seen on the full landscape at the end of a round is kept (on the
     grid and the round's points together, with a parabola through the top three). A round of L-BFGS
-    that ends higher is undone, and where it is much higher the path leapt between the points, so
-    the next round gets more of them; Adam's steps, which may be noisy, go on.
+    that ends higher is undone, and if it ends much higher, the path has moved between the points,
+    so the next round gets more of them; Adam's steps, which may be noisy, go on.
 
     Attributes:
         objective: "total" or "max_flux".
         optimizer: "adam", or "lbfgs" (full batch only; steps are its iterations, of about 1.1
             gradients each); None takes Adam for the total and L-BFGS for the flux.
-        smoothness: λ; the total's alone.
+        smoothness: λ, only for the total.
         steps: at most.
         learning_rate: Adam's.
-        batch_size: samples of data a step; all when None.
-        noise: standard deviation of normal noise added to Adam's gradient by every b.
+        batch_size: data samples per step; all when None.
+        noise: the standard deviation of normal noise added to Adam's gradients.
         until: "budget" for all the steps; "settled" to stop once the height has settled.
         settle_tolerance: the relative change of the height (above the lower end) that counts as
             settled.
-        settle_steps: over how many steps.
+        settle_steps: the number of steps over which that is judged.
     """
 
     objective: Literal["total", "max_flux"] = "total"
@@ -243,7 +243,7 @@ class _CurveSearch:
         return self._outcome_at_the_end()
 
     def _round(self, objective: FluxLoss, steps: int, scale: float) -> Outcome | None:
-        """Do some steps on one objective; return why the search ends with them, if it does."""
+        """Do some steps on one objective; return the outcome if the search ends with them."""
         if self.finder._uses_adam:
             for _ in range(steps):
                 batch, _ = self._batches.next()
@@ -271,7 +271,7 @@ class _CurveSearch:
         """Record the present path on the grid [T].
 
         Returns:
-            t and values on grid and `inner` together, and the values on the grid alone.
+            t and values on grid and `inner` together, and the values on only the grid.
         """
         t, order = torch.cat([self.grid[1:-1], inner]).sort()
         values = self.path.values(self.landscape, t)
@@ -318,7 +318,7 @@ class _CurveSearch:
 
 
 class _Batches:
-    """The landscapes of the steps: the full one every time, or pass after pass of mini-batches."""
+    """The landscapes of the steps: always the full one, or repeated passes over mini-batches."""
 
     def __init__(
         self, landscape: Landscape, size: int | None, generator: torch.Generator | None

@@ -1,4 +1,4 @@
-"""The nudged elastic band with a climbing image and images inserted where they lack."""
+"""The nudged elastic band with a climbing image and images inserted where needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lowroad.landscapes import Landscape
 from lowroad.paths.image_chain import ImageChainFinder
 from lowroad.paths.images import Chain, through_images
 
-WITHIN = (0.25, 0.5, 0.75)  # where a gap between two images is looked into
+WITHIN = (0.25, 0.5, 0.75)  # where a gap between two images is evaluated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,18 +22,17 @@ class ElasticBandFinder(ImageChainFinder):
     tangent τ of Henkelman & Jónsson 2000; the highest image feels no spring and climbs along τ
     (Henkelman, Uberuaga & Jónsson 2000). The gaps g are 1 until images are inserted.
 
-    With `insertions`, a relaxed band is looked into at three places of every gap on its spline. In
-    the middle of the gap where the height exceeds the straight interpolation of the two images'
-    values most, and by more than `insert_above` of the images' range of values, an image is
-    inserted; g is halved on both its sides and the band relaxes again. It climbs once no gap lacks
-    an image or all are inserted. Sources: Kolsbjerg, Groves & Hammer
-    2016 (AutoNEB); Draxler et al. 2018.
+    With `insertions`, the spline of a relaxed band is evaluated at three points of every gap. In
+    the middle of the gap whose values exceed the linear interpolation of the two images' values
+    most, and by more than `insert_above` of the images' range of values, an image is inserted; g is
+    halved on both its sides and the band relaxes again. It climbs once no gap needs an image or all
+    are inserted. Sources: Kolsbjerg, Groves & Hammer 2016 (AutoNEB); Draxler et al. 2018.
 
     Attributes:
         spring: k, in units of (first chain's range of values) / (ends' distance)².
-        insertions: how many images are inserted, at most.
-        insert_above: the excess that calls for an image, as a fraction of the images' range of
-            values.
+        insertions: the largest number of inserted images.
+        insert_above: the excess above which an image is inserted, as a fraction of the images'
+            range of values.
 
     >>> from lowroad.landscapes import MullerBrown
     >>> surface = MullerBrown()
@@ -73,7 +72,7 @@ class ElasticBandFinder(ImageChainFinder):
         path = through_images(chain.x, chain.gaps)
         points = path(torch.lerp(knots[:-1], knots[1:], fractions).reshape(-1))
         excess = (landscape.values(points).view(between.shape) - between).amax(0)
-        gap = int(excess.argmax())  # a height that is no number counts as the largest
+        gap = int(excess.argmax())  # a NaN counts as the largest
         spread = float(chain.values.max() - chain.values.min())
         if float(excess[gap]) <= self.insert_above * spread:
             return None

@@ -1,4 +1,4 @@
-"""What every path finder shares: the call for one pair of ends or many, and the checks."""
+"""The base class of path finders: the calls for one pair of ends or many, and the checks."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from lowroad.outcome import Outcome
 from lowroad.paths.batching import run_batched
 from lowroad.paths.found_path import REFINEMENTS, FoundPath, History, measure
 from lowroad.paths.path import Path
-from lowroad.paths.starts import bulged, lowest, split_generator
+from lowroad.paths.starts import lowest, perturbed, split_generator
 
 Callback = Callable[[int, float], bool | None]
 PairCallback = Callable[[int, int, float], bool | None]
 
 
 class Search(NamedTuple):
-    """What a finder's search yields before it is measured.
+    """The result of a finder's search before it is measured.
 
     Attributes:
-        profile: the path's full-landscape values on the grid [T], where the search has them.
+        profile: the path's full-landscape values on the grid [T], if the search has evaluated them.
     """
 
     path: Path
@@ -40,27 +40,29 @@ class Search(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PathFinder(ABC):
-    """Seeks a low path between two points of any landscape.
+    """Finds a low path between two points of any landscape.
 
-    A finder is a frozen set of settings; all state of a search lives in its call.
+    A finder is a frozen set of settings and holds no state of a search.
 
-    With several `starts` the search is made from the straight line (or from `initial`) and from
-    straight lines with random bulges across them (see `bulged`), and the path of the lowest refined
-    height is returned: a search finds the pass that its start leads to, not the lowest one.
+    With several `starts` it searches from the straight line (or from `initial`) and from straight
+    lines with random perturbations perpendicular to them (see `perturbed`), and returns the path of
+    the lowest refined height: a search finds the pass that its start leads to, which need not be
+    the lowest.
 
     Attributes:
-        points: T, on how many equally spaced t the found path is measured, ends included.
+        points: T, the number of equally spaced t at which the found path is measured, ends
+            included.
         refinements: golden sections spent on the maximum between grid points, each of up to three
-            values; 20 shrink a bracket to 1.3e-4 of a grid step, 0 leave the grid's maximum.
-        starts: how many searches are made.
-        bulge: how far the further starts go from the straight line, as a fraction of the ends'
-            distance.
+            values; 20 shrink a bracket to 1.3e-4 of a grid step, 0 return the grid's maximum.
+        starts: the number of searches.
+        perturbation: the largest distance of the other starts from the straight line, as a fraction
+            of the distance between the ends.
     """
 
     points: int = 51
     refinements: int = REFINEMENTS
     starts: int = 1
-    bulge: float = 0.3
+    perturbation: float = 0.3
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -74,8 +76,8 @@ class PathFinder(ABC):
             raise ValueError(f"expected refinements >= 0, got {self.refinements}")
         if self.starts < 1:
             raise ValueError(f"expected at least one start, got {self.starts}")
-        if not self.bulge > 0:
-            raise ValueError(f"expected a bulge > 0, got {self.bulge}")
+        if not self.perturbation > 0:
+            raise ValueError(f"expected a perturbation > 0, got {self.perturbation}")
 
     def find(
         self,
@@ -89,22 +91,22 @@ class PathFinder(ABC):
         """Return a low path from `start` [d] to `end` [d].
 
         Args:
-            landscape: what is walked on.
+            landscape: the landscape to search.
             start: one end [d].
             end: the other end [d].
-            generator: draws mini-batches, noise and further starts, where the finder uses any.
-            callback: called as `callback(step, height)` once a step; returning True stops the
-                search, and those of other starts with it. The height is the largest one seen at
-                that step: on the mini-batch, where the step was made on one.
-            initial: where to begin, a path between the same ends of any family; the straight line
+            generator: draws mini-batches, noise and starts, if the finder uses any.
+            callback: called as `callback(step, height)` once per step; returning True stops the
+                search and those from other starts. The height is the largest value seen at that
+                step, on the mini-batch if there is one.
+            initial: the path to begin with, of any family between the same ends; the straight line
                 when not given.
 
         Raises:
             ValueError: when the ends differ in length or from the landscape's dimension, are
                 equal or not finite, when the landscape is not finite there, when `initial` joins
                 other points, or when a generator is missing.
-            TypeError: when `landscape` is none, when the ends are of another type than the
-                landscape's, or mini-batches are asked of a landscape without data.
+            TypeError: when `landscape` is not a landscape, when the ends are of another type, or
+                when mini-batches are requested from a landscape without data.
         """
         self._check_landscape(landscape)
         check_ends(landscape, start, end)
@@ -133,25 +135,25 @@ class PathFinder(ABC):
         generators: Sequence[torch.Generator] | None = None,
         callback: PairCallback | None = None,
     ) -> list[FoundPath]:
-        """Return a low path for each pair of ends: what `find` returns for it, but for rounding.
+        """Return a low path for each pair of ends, as `find` does up to rounding.
 
-        On a landscape whose cost is mostly by the call (`batched`), the searches advance together
-        and share their calls (see `run_batched`); on others, such as a network whose steps share
-        its first layer's products, they are made one after another.
+        On a landscape whose cost is mostly that of a call (`batched`), the searches advance
+        together and share their calls (see `run_batched`); on others, such as a network whose steps
+        share the products of its first layer, they run one after another.
 
         Args:
-            landscape: what is walked on.
+            landscape: the landscape to search.
             starts: one end of each pair, [p, d].
             ends: the other ends [p, d].
-            generators: one a pair, where the finder draws random numbers.
-            callback: called as `callback(pair, step, height)` once a step of each search; returning
-                True stops that pair's.
+            generators: one per pair, if the finder draws random numbers.
+            callback: called as `callback(pair, step, height)` once per step of each search;
+                returning True stops the search of that pair.
 
         Raises:
-            ValueError: as `find`, with the pair named, before any search begins; when the numbers
-                of starts, ends and generators differ, or a generator is given twice.
+            ValueError: as `find`, with the pair named, before any search begins; also when the
+                numbers of starts, ends and generators differ, or a generator is given twice.
             TypeError: as `find`.
-            Exception: what a search raises, with a note that names the pair.
+            Exception: any exception of a search, with a note that names the pair.
 
         >>> from lowroad.landscapes import MullerBrown
         >>> from lowroad.paths import StringFinder
@@ -170,7 +172,7 @@ class PathFinder(ABC):
             raise TypeError("expected a list of generators, one for each pair, got a single one")
         each = [None] * len(starts) if generators is None else list(generators)
         if len(each) != len(starts):
-            raise ValueError(f"expected {len(starts)} generators, one a pair, got {len(each)}")
+            raise ValueError(f"expected {len(starts)} generators, one per pair, got {len(each)}")
         if generators is not None and len(set(map(id, each))) < len(each):
             raise ValueError("expected a generator for each pair, got one for several")
         pairs = self._checked_pairs(landscape, list(starts), list(ends))
@@ -192,12 +194,12 @@ class PathFinder(ABC):
         callback: Callback | None,
         initial: Path | None,
     ) -> list[Callable[[Landscape], FoundPath]]:
-        """Return the search from each start, which takes the landscape to search."""
+        """Return one search for each start, a function of the landscape."""
         start, end = start.detach(), end.detach()  # `parameters_to_vector` leaves them attached
         firsts, generators = [initial], [generator]
         if self.starts > 1 and generator is not None:
             more = range(self.starts - 1)
-            firsts += [bulged(start, end, self.bulge, generator) for _ in more]
+            firsts += [perturbed(start, end, self.perturbation, generator) for _ in more]
             generators = [*split_generator(generator, self.starts)]
             callback = None if callback is None else _StopsAll(callback)
         return [
@@ -230,7 +232,7 @@ class PathFinder(ABC):
         callback: Callback | None,
         initial: Path | None,
     ) -> Search:
-        """Return the path sought, before it is measured."""
+        """Return the path found, before it is measured."""
 
     @property
     def draws(self) -> bool:
@@ -265,7 +267,7 @@ class PathFinder(ABC):
 
 
 class _StopsAll:
-    """A callback that several searches share: once it has stopped one, it stops all."""
+    """A callback that several searches share: once it stops one, it stops all."""
 
     def __init__(self, callback: Callback) -> None:
         self._callback, self._stops = callback, False
@@ -277,7 +279,7 @@ class _StopsAll:
 
 @contextmanager
 def _naming(pair: int) -> Iterator[None]:
-    """Name the pair in what is refused."""
+    """Name the pair in errors."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -285,7 +287,7 @@ def _naming(pair: int) -> Iterator[None]:
 
 
 def _noting(pair: int, search: Callable[[Landscape], FoundPath], landscape: Landscape) -> FoundPath:
-    """Do a pair's search; an exception gets a note that names the pair."""
+    """Run the search of a pair; an exception gets a note that names the pair."""
     try:
         return search(landscape)
     except Exception as error:
@@ -294,7 +296,7 @@ def _noting(pair: int, search: Callable[[Landscape], FoundPath], landscape: Land
 
 
 def check_ends(landscape: Landscape, start: Tensor, end: Tensor) -> None:
-    """Refuse ends that no path can join.
+    """Refuse ends that cannot be joined by a path.
 
     Raises:
         ValueError: see `PathFinder.find`.

@@ -13,11 +13,11 @@ from lowroad.paths.total import Slope
 class FluxLoss:
     """β⁻¹ log ∫ exp(β L) |dθ| + μ mean_i (|Δθ_i| / mean|Δθ| − 1)².
 
-    The first term tends to the path's highest height as β grows. Without the second a path leaps
-    over a peak between two evaluation points: it holds the speed constant, so that |dθ| is
-    length · dt, and is a function of the coefficients alone (no value is evaluated for it). The
-    integral is a trapezoidal sum over `t`, which may be anywhere: few points suffice where they
-    stand close around the peak. Source: Koda & Saito 2024 (direct MaxFlux).
+    The first term tends to the path's highest height as β grows. Without the second term a path
+    could jump over a peak between two evaluation points: it keeps the speed constant, so that |dθ|
+    is length · dt, and depends only on the coefficients (no value is evaluated for it). The
+    integral is a trapezoidal sum over `t`, which may be anywhere: few points suffice if they lie
+    close around the peak. Source: Koda & Saito 2024 (direct MaxFlux).
 
     Args:
         path: any path of the family, for its basis and device.
@@ -87,10 +87,11 @@ def trapezoid_weights(t: Tensor) -> Tensor:
 
 
 def evaluation_points(t: Tensor, profile: Tensor, beta: float, points: int) -> Tensor:
-    """Return where to evaluate next: evenly, and close where the height is, [points].
+    """Return where to evaluate next: evenly, and more densely where the path is high, [points].
 
     Quantiles of the density 0.3 + 0.7 exp(0.3 β (L(t) − max L)) (normalized), with L interpolated
-    linearly between the profile's points. The power 0.3 leaves room for the peak to move.
+    linearly between the profile's points. The power 0.3 keeps enough points around for the peak to
+    move.
 
     Args:
         t: increasing, from 0 to 1, [n].

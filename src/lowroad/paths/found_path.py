@@ -1,4 +1,4 @@
-"""What a path finder returns, measured the same way for every finder."""
+"""The result of a path finder, measured in the same way for every finder."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PEAKS = 3  # grid maxima refined: the highest ones within a quarter of the range
 
 @dataclass(frozen=True)
 class History:
-    """How a search went, on the full landscape alone: one row for each path that was measured.
+    """The convergence curve of a search, on the full landscape only: one row per measured path.
 
     With full-batch steps that is every step, at no extra cost; with mini-batch steps it is the
     start, the end of every pass over the data, and the last step, since a value on a batch is
-    neither an upper bound nor comparable with the next batch's.
+    neither an upper bound nor comparable with that on another batch.
 
     Attributes:
         steps: steps done before the row, [r].
@@ -46,23 +46,22 @@ class History:
 class FoundPath:
     """A path and its measurements.
 
-    A height is an upper bound on the lowest pass between the ends, and it belongs to a budget: it
-    falls as long as one keeps optimizing. `outcome` says whether it had settled.
+    A height is an upper bound on the lowest pass between the ends, and it depends on the budget: it
+    falls with further optimization. `outcome` says whether it had settled.
 
     Attributes:
         path: t [n] → points [n, d]; `path.values(landscape, t)` is its profile on any grid.
         t: the grid [T].
         profile: L(θ(t_i)) on the grid, [T].
         refined_height: the maximum of the continuous path near the grid's highest points, by
-            golden section; never below `height`. A coarse grid hides a narrow peak.
-        refined_t: where that is.
+            golden section; never below `height`. A coarse grid can miss a narrow peak.
+        refined_t: the t of that maximum.
         length: the length of the polygon through 1001 equally spaced t.
-        history: how the search went; with several starts, the one that found this path, its own
-            evaluations alone.
-        evaluations: all that was evaluated, by all starts, measurements included.
-        outcome: how the search ended.
-        start_heights: the refined heights that the starts ended at, in their order; this path is
-            the lowest one's.
+        history: the convergence curve of the search that found this path, with only its own
+            evaluations.
+        evaluations: all evaluations, of all starts, measurements included.
+        outcome: why the search ended.
+        start_heights: the final refined heights of all starts, in order; this path is the lowest.
     """
 
     path: Path
@@ -93,7 +92,7 @@ class FoundPath:
 
     @property
     def barrier(self) -> float:
-        """The height above the higher end: what a walker there has to climb."""
+        """The height above the higher end: the climb from that end."""
         return self.height - float(max(self.profile[0], self.profile[-1]))
 
     @property
@@ -126,12 +125,12 @@ def measure(
     Args:
         landscape: the full landscape, counting into `evaluations`.
         evaluations: the count, copied into the result.
-        path: what is measured.
+        path: the path to measure.
         points: T.
         refinements: golden sections spent on the maximum; 0 for none.
         history: passed on.
         outcome: passed on.
-        profile: the values on the grid [T], where they are known already.
+        profile: the values on the grid [T], if they are known already.
     """
     t = torch.linspace(0, 1, points, dtype=torch.float64)
     restricted = landscape.restrict(path.subspace)
@@ -175,7 +174,7 @@ def refine_maximum(
 
     The highest grid maxima (at most `PEAKS`, within the upper quarter of the profile's range) are
     each bracketed by their neighbours and followed by golden section, all in one batch. A peak
-    narrower than a grid step that no grid point has noticed stays hidden.
+    narrower than a grid step that no grid point touches is missed.
 
     Args:
         values: evaluates the profile at any t.

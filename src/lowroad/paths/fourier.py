@@ -13,7 +13,7 @@ class FourierPathFinder(CurveFinder):
     """θ(t) = (1 − t) start + t end + Σ_n b_n sin(nπt), n = 1 … `terms`: Eq. (3).
 
     The defaults are the paper's for networks (10 terms, 51 points, 100 Adam steps of rate 1e-3);
-    its smoothness was lost from the text. See `CurveFinder` for what is minimized.
+    the value of its smoothness is missing in the text. See `CurveFinder` for what is minimized.
 
     Attributes:
         terms: N, how many sines.

@@ -1,4 +1,4 @@
-"""Searches by chains of images: what the elastic band and the string share."""
+"""Chains of images: the common part of the elastic band and the string."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from lowroad.paths.path import Path
 from lowroad.paths.projected_steps import projected_steps
 from lowroad.paths.record import Record
 
-RELAXED = 0.1  # of the first chain's largest force: a chain below is fit to get another image
+RELAXED = 0.1  # of the first chain's largest force: below it a chain may get another image
 ALONG = 0.1  # of its largest gradient: a first chain with smaller forces lies along its valley
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageChainFinder(PathFinder):
-    """Moves images along the force across the chain until none is left.
+    """Moves images along the forces perpendicular to the chain until these vanish.
 
-    All scales come from the problem, so that nothing changes when values or lengths are measured
-    in other units: forces are compared with the largest one of the first chain (or, where that lies
-    along its valley already and its forces are small, with its largest gradient), steps with the
+    All scales come from the problem, so that results do not depend on the units of values and
+    lengths: forces are compared with the largest one of the first chain (or with its largest
+    gradient, if the chain already lies along its valley and its forces are small), steps with the
     distance of the ends. The path is a cubic spline through the images, at equally spaced t; the
-    history's heights are the images' own, those of the found path are the spline's. Where the
-    spline rises between the images above the path that the search began with, that one is returned
-    (with the images' history and outcome).
+    history's heights are the images' own, those of the found path are the spline's. If the spline
+    rises between the images above the first path of the search, that first path is returned (with
+    the images' history and outcome).
 
     Attributes:
-        images: how many, ends included.
+        images: the number of images, ends included.
         steps: at most; each evaluates every inner image once.
         tolerance: stop when every image's force is below this fraction of the first chain's
             largest.
@@ -45,7 +45,7 @@ class ImageChainFinder(PathFinder):
             chain's largest; 0 for never, 1 for at once.
         optimizer: "lbfgs" (projected, no line search) or "fire", one state for the whole chain.
         max_step: the longest step of the whole chain, as a fraction of the ends' distance.
-        until: "converged" to stop at the tolerance, "settled" to stop also once the height has
+        until: "converged" to stop at the tolerance, "settled" to stop also when the height has
             settled.
         settle_tolerance: as in `CurveFinder`.
         settle_steps: as in `CurveFinder`.
@@ -88,7 +88,7 @@ class ImageChainFinder(PathFinder):
         return self.images
 
     def _grown(self, landscape: Landscape, chain: Chain) -> tuple[Tensor, Tensor] | None:
-        """Return images and gaps of the chain with one more image, or None if it lacks none."""
+        """Return images and gaps of the chain with one more image, or None if it needs none."""
         return None
 
     def _respace(self, chain: Tensor, climber: int | None) -> Tensor:
@@ -115,7 +115,7 @@ class ImageChainFinder(PathFinder):
         along = landscape.restrict(search.path.subspace)
         profile = along.values(search.path.coordinates(t).to(start))
         if float(profile.max()) > history.heights[0]:
-            # higher between the images than the first images are: perhaps than the first path
+            # higher between the images than the first images, perhaps also than the first path
             grid = self.points, self.refinements
             first = measure(landscape, landscape.evaluations, path, *grid, history, outcome)
             if first.refined_height < float(profile.max()):
@@ -141,7 +141,7 @@ class _ChainSearch:
         self._longest = finder.max_step * float((images[-1] - images[0]).norm())
         self._first_largest = self._first_norm = math.nan  # of the first chain's forces
         self._climbs = False
-        self._looked_into = False  # for gaps, since the last image was inserted
+        self._looked_into = False  # whether gaps were examined since the last insertion
         self._inserted_at = 0
 
     @property
@@ -183,7 +183,7 @@ class _ChainSearch:
         largest = float(forces.norm(dim=1).max())
         if math.isnan(self._first_largest):
             steepest = float(chain.gradients.norm(dim=1).max())
-            # rounding across a straight valley is no measure of forces, and no direction to go far
+            # across a straight valley the forces are only rounding: neither a scale nor a direction
             measure = chain.gradients if largest < ALONG * steepest else forces
             self._first_largest = float(measure.norm(dim=1).max())
             self._first_norm = float(measure.norm())
@@ -212,14 +212,14 @@ class _ChainSearch:
 
     @property
     def _is_complete(self) -> bool:
-        """Whether the chain has all the images that it may have, or lacked none when last seen."""
+        """Whether the chain has all images that it may have, or needed none when last examined."""
         return self._looked_into or len(self.images) == self.finder._most_images
 
     def _grows(self, step: int, largest: float, outcome: Outcome | None) -> bool:
-        """Insert an image if the chain is relaxed and lacks one; return whether it was done.
+        """Insert an image if the chain is relaxed and needs one; return whether it was inserted.
 
-        A chain that does not relax gets no more than its fraction of the steps, since with too few
-        images it may never do; the lowest chain seen is the one that gets the image.
+        A chain that does not relax gets only its fraction of the steps, since with too few images
+        it may never relax; the image is inserted into the lowest chain seen.
         """
         finder = self.finder
         spent = len(self.images) == finder._most_images or step == finder.steps
@@ -235,7 +235,7 @@ class _ChainSearch:
             return False
         self.images, self.gaps = grown
         self.best, self._inserted_at = None, step
-        # no image may leap over its neighbours, or the chain tangles
+        # an image that jumped over its neighbours would tangle the chain
         gap = float(self.gaps.min())
         self._steps = projected_steps(finder.optimizer, self._longest * gap, self._first_norm * gap)
         self.record.begin_anew()

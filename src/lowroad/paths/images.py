@@ -26,7 +26,7 @@ class Chain:
     """Images, values, gradients, and tangents by the improved rule.
 
     The tangent points to the higher neighbour; at an extremum it is the mixture of both sides
-    weighted by the height differences. Source: Henkelman & Jónsson 2000, Eqs. (8) to (11).
+    weighted by the differences in value. Source: Henkelman & Jónsson 2000, Eqs. (8) to (11).
 
     Args:
         x: images [m + 2, d], ends included.
@@ -61,7 +61,7 @@ class Chain:
 
     @property
     def height(self) -> float:
-        """The highest image's height."""
+        """The largest value of an image."""
         return float(self.values.max())
 
     def across(self) -> Tensor:

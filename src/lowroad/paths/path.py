@@ -15,8 +15,8 @@ from lowroad.paths.basis import Basis
 class Path:
     """θ(t) = start + t (end − start) + Σ_j φ_j(t) b_j for t in [0, 1].
 
-    All of it lies in the affine subspace of the line and the coefficients, which is what a
-    landscape is restricted to.
+    All of it lies in the affine subspace of the line and the coefficients, to which the landscape
+    is restricted.
 
     Attributes:
         start: θ(0), [d].

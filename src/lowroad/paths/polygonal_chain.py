@@ -1,4 +1,4 @@
-"""Chains of straight pieces."""
+"""Polygonal chains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lowroad.paths.curve import CurveFinder
 
 @dataclass(frozen=True, kw_only=True)
 class PolygonalChainFinder(CurveFinder):
-    """Straight pieces through `terms` corners between the ends (Garipov et al. 2018).
+    """Straight segments through `terms` corners between the ends (Garipov et al. 2018).
 
     See `CurveFinder` for what is minimized and how.
 

@@ -1,4 +1,4 @@
-"""Steps along projected forces, which are no gradient of anything: FIRE and L-BFGS."""
+"""Steps along projected forces, which are not the gradient of a function: FIRE and L-BFGS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lowroad.optimizers.curvature import CurvatureMemory
 class Fire:
     """The fast inertial relaxation engine, one state for the whole chain.
 
-    Velocities turn towards the forces while they go along, and stop where they go against. The
+    Velocities turn towards the forces while these point along them, and are reset otherwise. The
     first time step moves by the longest allowed step. Source: Bitzek et al. 2006.
     """
 
@@ -44,10 +44,10 @@ class Fire:
 
 
 class ProjectedLbfgs:
-    """L-BFGS on the projected forces, which have no height: steps are limited, not searched.
+    """L-BFGS on the projected forces, which have no value: steps are limited, without line search.
 
-    Where the forces have grown to twice the smallest so far, the memory has led astray: it is
-    dropped and the limit halved.
+    Where the forces have grown to twice the smallest so far, the memory is cleared and the limit
+    halved.
     """
 
     def __init__(self, longest: float, least: float = 0.0) -> None:
@@ -76,10 +76,10 @@ class ProjectedLbfgs:
 
 
 def projected_steps(name: str, longest: float, least: float = 0.0) -> Fire | ProjectedLbfgs:
-    """Return what makes steps of at most `longest`, by its name, "fire" or "lbfgs".
+    """Return the stepper of that name, "fire" or "lbfgs", with steps of at most `longest`.
 
     Args:
-        name: of the method.
+        name: the name of the method.
         longest: a length; the first step is as long, unless the forces are below `least`.
         least: the norm of forces below which the first step is shorter in proportion.
     """

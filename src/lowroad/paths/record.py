@@ -12,12 +12,12 @@ from lowroad.paths.found_path import History
 
 
 class Record:
-    """The rows of a `History` as they come, and the judgement whether the height has settled.
+    """The rows of a `History` so far, and whether the height has settled.
 
     Args:
         evaluations: the running count of the search.
         tolerance: the relative change below which a height counts as settled.
-        steps: over how many steps.
+        steps: the number of steps over which that is judged.
     """
 
     def __init__(self, evaluations: Evaluations, tolerance: float, steps: int) -> None:
@@ -37,7 +37,7 @@ class Record:
         self._lowest.append(min(lowest, height))
 
     def begin_anew(self) -> None:
-        """Judge by the rows to come alone: they are of a path that sees more than the last."""
+        """Judge by only the rows to come: their path has more images than the last."""
         self._lowest = []
 
     @property

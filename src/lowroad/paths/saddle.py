@@ -29,10 +29,11 @@ class Saddle:
         mode: the direction of the lowest curvature, of unit length, [d].
         curvatures: the lowest two curvatures, lowest first (one in one dimension).
         negative: how many curvatures are negative beyond rounding: 1 at a saddle. For d up to 60
-            all are looked at; beyond, the 60 that a Lanczos process sees, the extreme ones first.
-        evaluations: what it cost.
-        outcome: whether the gradient fell below the tolerance; where the search left what has
-            finite values, the rest is of the last point that has one.
+            all are counted; beyond, among the 60 of a Lanczos process, which finds the extreme ones
+            first.
+        evaluations: the evaluations of the search.
+        outcome: whether the gradient fell below the tolerance; where the search left the domain of
+            finite values, the rest is that of the last point inside.
     """
 
     point: Tensor
@@ -60,7 +61,7 @@ def refine_saddle(
     Henkelman & Jónsson 1999 (dimer), Malek & Mousseau 2000 (Lanczos).
 
     Args:
-        landscape: what the path lies on.
+        landscape: the landscape that the path lies on.
         found: a path whose peak lies near a pass.
         tolerance: the gradient's norm at which the search ends.
         steps: at most.
@@ -92,7 +93,7 @@ def refine_saddle(
     if not _is_finite(value, gradient):
         raise ValueError(
             f"expected a finite value and gradient at the path's highest point, at t = "
-            f"{found.refined_t:.4g}, got the value {value}: there is no slope to climb on"
+            f"{found.refined_t:.4g}, got the value {value}: there is no slope to climb"
         )
     for step in range(steps + 1):
         if float(gradient.norm()) <= tolerance:
@@ -108,7 +109,7 @@ def refine_saddle(
             outcome = Outcome.DIVERGED
             break
         x, (value, gradient) = moved, there
-    # nearly the mode, with a little of every other one; a fixed vector, so nothing is drawn
+    # the mode with a small part of all others; a fixed vector, so no random numbers are drawn
     seed = (
         mode
         + 0.1
@@ -156,7 +157,7 @@ def _lowest_modes(
         if len(vectors) >= min(most, len(x)) or (same and most == KRYLOV):
             break
         rest = products[-1]
-        for _ in range(2):  # once more, for what rounding left
+        for _ in range(2):  # twice, against rounding
             rest = rest - basis.T @ (basis @ rest)
         size = float(rest.norm())
         if not size > 1e-7 * float(products[-1].norm()):

@@ -1,4 +1,4 @@
-"""Several starts of one search: where they begin, and which of their paths is kept."""
+"""Several starts of one search: their first paths, and the choice of the lowest result."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lowroad.paths.basis import SineBasis
 from lowroad.paths.found_path import FoundPath
 from lowroad.paths.path import Path
 
-WAVES = 3  # sines of a random bulge
+WAVES = 3  # sines in a random perturbation
 
 
-def bulged(start: Tensor, end: Tensor, fraction: float, generator: torch.Generator) -> Path:
-    """Return the straight line with a random bulge across it.
+def perturbed(start: Tensor, end: Tensor, fraction: float, generator: torch.Generator) -> Path:
+    """Return the straight line with a random perturbation perpendicular to it.
 
     θ(t) = (1 − t) start + t end + Σ_{n ≤ 3} b_n sin(nπt), with b_n normal, falling as 1/n and
     orthogonal to end − start, all scaled by one factor.
@@ -25,11 +25,12 @@ def bulged(start: Tensor, end: Tensor, fraction: float, generator: torch.Generat
     Args:
         start: [d].
         end: [d].
-        fraction: the bulge's largest distance from the line, as a fraction of the ends' distance.
+        fraction: the largest distance from the line, as a fraction of the distance between the
+            ends.
         generator: draws b.
 
     >>> start, end = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
-    >>> path = bulged(start, end, 0.5, torch.Generator().manual_seed(0))
+    >>> path = perturbed(start, end, 0.5, torch.Generator().manual_seed(0))
     >>> x, y = path(torch.linspace(0, 1, 101)).T
     >>> torch.equal(x, torch.linspace(0, 2, 101)), round(float(y.abs().max()), 4)
     (True, 1.0)

@@ -1,4 +1,4 @@
-"""The straight line: what every path is compared with."""
+"""The straight line, the reference for every path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lowroad.paths.record import Record
 
 @dataclass(frozen=True, kw_only=True)
 class StraightLine(PathFinder):
-    """θ(t) = (1 − t) start + t end, measured and not moved.
+    """θ(t) = (1 − t) start + t end, measured without any search.
 
     >>> from lowroad.landscapes import CurvyValley
     >>> surface = CurvyValley()

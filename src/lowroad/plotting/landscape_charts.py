@@ -46,7 +46,7 @@ _BAR = {
 }
 _LEGEND = {"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0.0}
 WIDTH = 720  # pixels
-LIFT = 0.01  # of the heights shown: what keeps a path on the surface from sinking into it
+LIFT = 0.01  # of the heights shown: keeps a path on the surface from sinking into it
 LOW_SIDE = 0.25  # of a scene's longer side: what a narrow map's shorter side gets at least
 
 
@@ -155,7 +155,8 @@ def surface_scene(
 ) -> go.Figure:
     """A two-dimensional landscape in space with paths on it; arguments as of `surface_figure`.
 
-    Heights above the highest contour level are cut off flat, the paths' too: walls hide nothing.
+    Heights above the highest contour level are cut off flat, also those of paths, so that infinite
+    values hide nothing.
 
     >>> from lowroad.landscapes import MullerBrown
     >>> scene = surface_scene(MullerBrown())
@@ -168,8 +169,8 @@ def surface_scene(
 def plane_scene(plane: xr.Dataset) -> go.Figure:
     """The plane through three points in space, with the projections of paths lifted onto it.
 
-    Under the pointer are a path's own height and its distance from the plane; where that distance
-    is not small, the own height is another than the surface's.
+    The hover text gives a path's own height and its distance from the plane; where that distance is
+    not small, its own height differs from that of the surface.
 
     Args:
         plane: Made by `lowroad.analysis.plane_through`.
@@ -232,7 +233,7 @@ def _scene(shown: HeightMap, side: int) -> go.Figure:
     levels = shown.levels
     low, high = float(levels[0]), float(levels[-1])
     step = float(levels[1] - levels[0])
-    # between two levels: contours at the very height of the flat parts would flicker all over them
+    # between two levels: contours at the height of the flat parts would flicker
     cut = high - step / 2
     lift = LIFT * (high - low)
     figure = go.Figure()

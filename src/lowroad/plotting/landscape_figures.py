@@ -94,7 +94,8 @@ def surface_figure(
             surface's known minima and saddles.
 
     Raises:
-        ValueError: If the landscape is not two-dimensional, or nothing says what to show.
+        ValueError: If the landscape is not two-dimensional, or neither a window nor a path is
+            given.
 
     >>> from lowroad.landscapes import MullerBrown
     >>> figure = surface_figure(MullerBrown())
@@ -118,7 +119,8 @@ def surface_figure(
 def plane_figure(plane: xr.Dataset) -> Figure:
     """The plane through three points with paths projected on it, and their distances from it.
 
-    Where a path's distance (lower panel) is not small, the map's height under it is not its own.
+    Where a path's distance (lower panel) is not small, the map's height there differs from that of
+    the path.
 
     Args:
         plane: Made by `lowroad.analysis.plane_through`.

@@ -1,4 +1,4 @@
-"""What pictures of found paths show, as arrays: the same for matplotlib and for plotly."""
+"""The data of figures of found paths, the same for matplotlib and plotly."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ Against = Literal["t", "length"]
 Window = tuple[float, float, float, float]
 
 ABOVE = 0.5  # of the marked heights' range: how far above the highest of them colours reach
-WALL = 3.0  # times that range: how far up a straight line may take the colours
+LINE_LIMIT = 3.0  # times that range: how far up a straight line may take the colours
 SHARE = 0.8  # of the grid's heights that colours tell apart where nothing is marked
 LEVELS = 20  # contours, about
 RESOLUTION = 161  # values of x and of y on a surface's grid
-MARGIN = 0.2  # around paths on a surface that brings no window
+MARGIN = 0.2  # around paths on a surface without a window
 
 
 @dataclass(frozen=True)
@@ -164,11 +164,12 @@ class HeightMap:
 
     @property
     def levels(self) -> NDArray[np.float64]:
-        """Evenly spaced contour levels, from the lowest height to where walls are cut off.
+        """Evenly spaced contour levels, from the lowest height to where high values are cut off.
 
         The colours are for the heights of the paths and points and half of their range above. A
-        straight line may widen that range threefold at most, since it may go through a wall. Where
-        nothing is marked, or everything at one height, the highest fifth of the grid is cut.
+        straight line may widen that range threefold at most, since it may cross values that are
+        very high or infinite. Where nothing is marked, or everything at one height, the highest
+        fifth of the grid is cut.
 
         Raises:
             ValueError: If no height on the grid is finite.
@@ -180,11 +181,11 @@ class HeightMap:
         lines = [path.heights for path in self.paths if path.straight]
         known = _finite([*own, *(mark.heights for mark in self.marks), finite.min()])
         low, top = known.min(), known.max()
-        # heights that differ by rounding alone would leave the map without any contour
+        # heights that differ only by rounding would leave the map without any contour
         if top - low <= 1e-6 * np.ptp(finite):
             top = _finite([*lines, known]).max()
         else:
-            top = max(top, min(_finite([*lines, known]).max(), low + WALL * (top - low)))
+            top = max(top, min(_finite([*lines, known]).max(), low + LINE_LIMIT * (top - low)))
         flat = top - low <= 1e-6 * np.ptp(finite)
         high = np.quantile(finite, SHARE) if flat else min(finite.max(), top + ABOVE * (top - low))
         return np.asarray(MaxNLocator(LEVELS).tick_values(low, high if high > low else low + 1.0))
@@ -196,7 +197,7 @@ class HeightMap:
 
     @property
     def drawable(self) -> NDArray[np.float64]:
-        """The heights [k, m], infinite ones a level beyond the highest: walls, not gaps."""
+        """The heights [k, m], infinite ones a level above the highest, to leave no gaps."""
         beyond = 2 * self.levels[-1] - self.levels[-2]
         return np.where(np.isposinf(self.heights), beyond, self.heights)
 
@@ -218,9 +219,8 @@ def surface_map(
             saddles.
 
     Raises:
-        ValueError: If the landscape is not two-dimensional, neither a window nor a path says what
-            to show, the window is empty, a path has other dimensions, or there are too many
-            kinds of marks.
+        ValueError: If the landscape is not two-dimensional, there is neither a window nor a path,
+            the window is empty, a path has other dimensions, or there are too many kinds of marks.
     """
     if landscape.dimension != 2:
         raise ValueError(
@@ -295,7 +295,7 @@ def _window(landscape: Landscape, points: Sequence[NDArray[np.float64]]) -> Wind
         shown.append(np.reshape(landscape.window, (2, 2)).T)
     if not shown:
         raise ValueError(
-            f"{type(landscape).__name__} has no window of its own: pass "
+            f"{type(landscape).__name__} has no window: pass "
             "window=(x from, x to, y from, y to), or a path to draw"
         )
     low, high = np.concatenate(shown).min(axis=0), np.concatenate(shown).max(axis=0)

@@ -98,7 +98,7 @@ def _numpy(path: Path) -> np.ndarray:
         raise ValueError(f"{path}: not a .npy file of numbers ({error})") from error
     if not np.issubdtype(vector.dtype, np.floating):
         raise ValueError(f"{path}: expected floating-point numbers, got {vector.dtype}")
-    return vector.astype(np.float64)  # torch has no other byte orders and no longer types
+    return vector.astype(np.float64)  # torch supports neither other byte orders nor longer types
 
 
 def _pickled(path: Path) -> Any:
@@ -108,7 +108,7 @@ def _pickled(path: Path) -> Any:
         raise
     except Exception as error:
         raise ValueError(
-            f"{path}: cannot be read as tensors alone; save the state dict: "
+            f"{path}: cannot be read as tensors only; save the state dict: "
             f"torch.save(model.state_dict(), ...) ({(str(error).splitlines() or [repr(error)])[0]})"
         ) from error
 

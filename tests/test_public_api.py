@@ -1,4 +1,4 @@
-"""The front door: every name resolves, and type checkers see the same names."""
+"""The public API: every name resolves, and type checkers see the same names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_type_checkers_see_the_same_names():
         if isinstance(statement, ast.ImportFrom)
         for alias in statement.names
     }
-    assert seen == lowroad._HOME_OF
+    assert seen == lowroad._MODULE_OF
 
 
 def test_unknown_names_are_named():

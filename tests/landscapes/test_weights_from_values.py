@@ -1,4 +1,4 @@
-"""Subspace gradients whose weights are made of the values, in both forms, counted."""
+"""Subspace gradients whose weights are computed from the values, in both forms, counted."""
 
 from __future__ import annotations
 
