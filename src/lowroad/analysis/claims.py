@@ -212,7 +212,7 @@ def _evidence(
         if problem not in each.problems:
             continue
         points = [samples.same_points.get(name, name) for name in (each.first, each.second)]
-        key = (each.question, each.part, *points)
+        key = (each.question, each.part, each.finding, *points)
         if key in seen:
             continue
         seen.add(key)
