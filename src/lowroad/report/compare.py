@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +23,6 @@ from lowroad.study.study_file import parse_study
 from lowroad.study.tasks import Task, canonical_json, digest_of
 from lowroad.study.worker import perform, provenance, task_arithmetic
 
-if TYPE_CHECKING:
-    pass
 
 NAME = "problem"
 
@@ -60,7 +58,7 @@ class MemoryStore(Store):
         return self._records[task_hash].attributes
 
 
-Points = Tensor | Sequence[Tensor] | Sequence[OptimizationResult] | "NDArray[np.floating]"
+Points = Any  # a tensor or array [n, d], or a list of points [d] or of optimization results
 
 
 def compare(

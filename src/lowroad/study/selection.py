@@ -42,7 +42,7 @@ def cross_pairs(
     them.
 
     >>> cross_pairs([0, 1], [0, 1], 2, study_seed=0, problem="p", sources=("a", "b"))
-    [(0, 0), (1, 1)]
+    [(1, 0), (0, 1)]
     """
     text = f"pair {study_seed} {problem} {sources[0]} {sources[1]}"
 
