@@ -46,21 +46,18 @@
     return [data, layout];
   }
 
-  const drawn = new Set();
+  const drawn = new Map(); // from each chart to the promise of its drawing
   const isScene = (element) => "scene" in specs[element.id].layout;
   const isShown = (element) => element.offsetParent !== null;
-  function draw(element) {
-    if (drawn.has(element)) return;
-    drawn.add(element);
-    Plotly.newPlot(element, ...themed(specs[element.id]), options);
-  }
+  const plot = (element) =>
+    drawn.set(element, Plotly.newPlot(element, ...themed(specs[element.id]), options));
+  const draw = (element) => drawn.has(element) || plot(element);
+  const redraw = () => [...drawn.keys()].forEach(plot);
   // A browser keeps a handful of 3-D drawings alive at once: those far from the screen are let go.
   function letGo(element) {
-    if (!drawn.delete(element)) return;
-    Plotly.purge(element);
-  }
-  function redraw() {
-    for (const element of drawn) Plotly.newPlot(element, ...themed(specs[element.id]), options);
+    const ready = drawn.get(element);
+    drawn.delete(element);
+    ready?.then(() => drawn.has(element) || Plotly.purge(element));
   }
 
   // A chooser shows those of the .option elements beside it that fit all of its selections.
