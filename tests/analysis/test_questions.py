@@ -279,6 +279,7 @@ def test_numbers_that_are_not_finite_are_left_out():
     three = ProblemSamples(sets=sets(low, high, np.full(8, np.nan)))
     answers = ask(three, "training_value", [("a", "b"), ("a", "c")])
     assert answers[0].p_corrected == answers[0].p_value
+    assert (answers[0].smallest_p, answers[0].runs_needed) == (pytest.approx(2 / 12870), 4)
 
 
 def test_what_was_not_measured_has_no_answer():

@@ -10,9 +10,9 @@ from enum import Enum
 import numpy as np
 
 from lowroad.analysis.comparisons import Interval, smallest_p_value
-from lowroad.analysis.questions import MEDIUM_DELTA, QUESTIONS, SIGNIFICANCE, Finding, measure_one
+from lowroad.analysis.questions import MEDIUM_DELTA, QUESTIONS, SIGNIFICANCE, Finding
 from lowroad.analysis.questions_measured import Measured
-from lowroad.analysis.questions_samples import ProblemSamples
+from lowroad.analysis.questions_samples import Asked, ProblemSamples
 
 __all__ = [
     "Claim", "ClaimResult", "Claims", "Evidence", "Expectation", "Published", "Verdict",
@@ -216,9 +216,8 @@ def _evidence(
         if key in seen:
             continue
         seen.add(key)
-        found = measure_one(
-            QUESTIONS[each.question], samples, each.first, each.second, each.part, generator
-        )
+        asked = Asked(samples, each.first, each.second, each.part, generator)
+        found = QUESTIONS[each.question].measure(asked)
         text, nan = each.text, float("nan")
         if found is None:
             found = Measured("–", Interval(nan, nan, nan), nan, "", (0,), (0, 0))

@@ -43,7 +43,6 @@ class Comparison:
     Attributes:
         delta: Cliff's delta with its bootstrap interval; positive where the first is larger.
         p_value: Two-sided p-value of the Mann-Whitney U test.
-        smallest_p: The smallest p-value that samples of these sizes can give at all.
         median_first: Median of the first sample.
         median_second: Median of the second sample.
         n_first: Size of the first sample, counting only finite numbers.
@@ -52,7 +51,6 @@ class Comparison:
 
     delta: Interval
     p_value: float
-    smallest_p: float
     median_first: float
     median_second: float
     n_first: int
@@ -246,7 +244,7 @@ def compare(
     if not len(one) or not len(two):
         middle = [float(np.median(sample)) if len(sample) else nan for sample in (one, two)]
         nothing = Interval(nan, nan, nan)
-        return Comparison(nothing, nan, 1.0, middle[0], middle[1], len(one), len(two))
+        return Comparison(nothing, nan, middle[0], middle[1], len(one), len(two))
 
     signs = np.sign(one[:, None] - two[None, :])
     estimate = float(signs.mean())
@@ -263,7 +261,6 @@ def compare(
     return Comparison(
         delta=Interval(estimate, low, high),
         p_value=float(mannwhitneyu(one, two, alternative="two-sided").pvalue),
-        smallest_p=smallest_p_value(len(one), len(two)),
         median_first=float(np.median(one)),
         median_second=float(np.median(two)),
         n_first=len(one),

@@ -247,13 +247,13 @@ def ask_all(
     """
     family: list[Pair] = []
     for pair in pairs:
-        if pair not in family and pair[::-1] not in family:
-            family.append(pair)
-    for pair in family:
         if len(set(pair)) != 2 or not set(pair) <= samples.sets.keys():
             raise ValueError(
                 f"expected pairs of two different sets among {', '.join(samples.sets)}; got {pair}"
             )
+        one, two = pair
+        if (one, two) not in family and (two, one) not in family:
+            family.append((one, two))
     if questions is None:
         questions = [name for name, question in QUESTIONS.items() if question.asked]
     seed = int(generator.integers(2**63))
@@ -269,20 +269,12 @@ def ask_all(
                 one, two = sorted(pair)
                 key = crc32("\n".join([question.name, part, one, two]).encode())
                 chance = np.random.default_rng([seed, key])
-                if (measure := measure_one(question, samples, one, two, part, chance)) is not None:
+                measured = question.measure(Asked(samples, one, two, part, chance))
+                if measured is not None:
                     turned = pair != (one, two) and question.compared == _SETS
-                    found[pair] = _mirrored(measure) if turned else measure
+                    found[pair] = _mirrored(measured) if turned else measured
             answers += _answers(question, samples.name, part, found)
     return tuple(answers)
-
-
-def measure_one(
-    question: Question, samples: ProblemSamples, first: str, second: str, part: str,
-    generator: np.random.Generator,
-) -> Measured | None:  # fmt: skip
-    """The statistic of one question about one pair, on a split or with a kernel."""
-    split, kernel = (part if question.by == by else "" for by in ("split", "kernel"))
-    return question.measure(Asked(samples, first, second, split, kernel, generator))
 
 
 def _mirrored(found: Measured) -> Measured:
@@ -299,7 +291,7 @@ def _mirrored(found: Measured) -> Measured:
 def _answers(
     question: Question, problem: str, part: str, found: dict[Pair, Measured]
 ) -> list[Answer]:
-    number = len(found)
+    number = max(1, sum(np.isfinite(each.p_value) for each in found.values()))
     for pair, each in found.items():
         if each.paired is not None and number * smallest_p_value(each.paired[1]) < SIGNIFICANCE:
             p_value, starts = each.paired

@@ -221,7 +221,7 @@ def centroids(asked: Asked) -> Measured | None:
 
 def kernel_area(asked: Asked) -> Measured | None:
     """The area under the ROC curve of the first kernel principal component."""
-    table = asked.table(asked.problem.projections, asked.kernel)
+    table = asked.table(asked.problem.projections, asked.part)
     if table is None:
         return None
     first = table["projection"].sel(component=1).values
@@ -302,7 +302,7 @@ def _paired(samples: Sequence[Numbers], keys: Sequence[list[Hashable]]) -> tuple
 def _between(asked: Asked, same_start: bool) -> PathSamples | None:
     """Paths between both sets that have one start, or two; None where there is none."""
     known = asked.problem.between
-    paths = (asked.table(known) or {}).get(asked.split)
+    paths = (asked.table(known) or {}).get(asked.part)
     if paths is None:
         return None
     barriers, lines = as_sample(paths.barriers, "barriers"), np.asarray(paths.straight_barriers)

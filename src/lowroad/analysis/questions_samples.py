@@ -106,13 +106,12 @@ class ProblemSamples:
 
 @dataclass(frozen=True)
 class Asked:
-    """One question's samples: a problem, one or two of its sets, a split or a kernel."""
+    """One question's samples: a problem, one or two of its sets, a split or a kernel (`part`)."""
 
     problem: ProblemSamples
     first: str
     second: str
-    split: str
-    kernel: str
+    part: str
     generator: np.random.Generator
 
     def sets(self) -> list[SetSamples]:
@@ -122,7 +121,7 @@ class Asked:
 
     def paths(self) -> list[PathSamples]:
         """The paths within the sets."""
-        return [each.paths.get(self.split, PathSamples()) for each in self.sets()]
+        return [each.paths.get(self.part, PathSamples()) for each in self.sets()]
 
     def table(self, known: Mapping[Any, Any], *more: str) -> Any:
         """What is known of the two sets, whichever comes first; None where nothing is."""
