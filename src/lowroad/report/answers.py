@@ -30,6 +30,7 @@ from lowroad.report.text import interval, listing
 from lowroad.report.views import Group, TableView
 
 if TYPE_CHECKING:
+    from lowroad.analysis import Interval
     from lowroad.report.view import View
 
 __all__ = ["Answers", "Cell", "ClaimView", "Matrix", "answer", "as_plain"]
@@ -191,8 +192,8 @@ def _of_pairs(
     known: dict[tuple[str, str], Cell] = {}
     for each in group:
         found, pair = each.answer, (each.answer.first, each.answer.second)
-        known[pair] = _cell(view, found, first="lower", second="higher")
-        known[pair[::-1]] = _cell(view, found, first="higher", second="lower")
+        known[pair] = _cell(found, first="lower", second="higher")
+        known[pair[::-1]] = _cell(found, first="higher", second="lower")
     blank, missing = Cell("self", "–", ""), Cell("none", "", "not measured")
     lines = [
         (view.label(row), [blank if row == c else known.get((row, c), missing) for c in order])
@@ -222,10 +223,11 @@ def _by_problem(view: View, asked: Sequence[Asked]) -> list[Matrix]:
             cells = []
             for problem in problems:
                 found = known.get((title, problem))
-                names = [view.results.label(_source(n)) for n in (found.first, found.second)] if found else []
-                cells.append(
-                    _cell(view, found, *(f"{name} lower" for name in names)) if found else missing
-                )
+                if found is None:
+                    cells.append(missing)
+                    continue
+                names = (view.results.label(_source(n)) for n in (found.first, found.second))
+                cells.append(_cell(found, *(f"{name} lower" for name in names)))
             lines.append((title, cells))
         sets = dict.fromkeys(view.label(n) for e in own for n in (e.answer.first, e.answer.second))
         matrices.append(
@@ -241,25 +243,28 @@ def _source(name: str) -> str:
     return name.partition("/")[0]
 
 
-def _cell(view: View, found: Answer, first: str, second: str) -> Cell:
+def _cell(found: Answer, first: str, second: str) -> Cell:
     """The cell of an answer; `first` and `second` say which set is the lower one."""
     kind, symbol, words = verdict_text(found, first, second)
-    measure = found.interval
-    numbers = f"{found.statistic} {interval(measure.estimate, measure.low, measure.high)}"
+    numbers = _measure(found.statistic, found.interval)
     if not math.isnan(found.p_corrected):
         numbers += f", p = {three_figures(found.p_corrected)} corrected"
     return Cell(kind, symbol, words, f"{numbers}; {found.reason}" if found.reason else numbers)
 
 
+def _measure(statistic: str, found: Interval) -> str:
+    return f"{statistic} {interval(found.estimate, found.low, found.high)}"
+
+
 def _numbers(view: View, name: str, group: Sequence[Asked], titles: bool = False) -> TableView:
     groups: dict[str, list[list[str]]] = {}
     for each in group:
-        found, measure = each.answer, each.answer.interval
+        found = each.answer
         labels = [view.label(found.first), view.label(found.second)]
         _, _, words = verdict_text(found, *(f"{label} lower" for label in labels))
         row = [
             f"{labels[0]} – {labels[1]}",
-            f"{found.statistic} {interval(measure.estimate, measure.low, measure.high)}",
+            _measure(found.statistic, found.interval),
             three_figures(found.p_corrected),
             " + ".join(map(str, found.sizes)),
             f"{words}: {found.reason}" if found.reason else words,
@@ -282,7 +287,7 @@ def _claim_view(claim: ClaimResult) -> ClaimView:
         [
             item.problem,
             item.question,
-            f"{item.statistic} {interval(item.interval.estimate, item.interval.low, item.interval.high)}",
+            _measure(item.statistic, item.interval),
             three_figures(item.p_value),
             " + ".join(map(str, item.sizes)),
             "yes" if item.expected else "no",

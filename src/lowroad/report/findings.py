@@ -165,7 +165,9 @@ def _pairs(view: View, group: Sequence[Asked]) -> list[str]:
         if (text := _sentence(view, each.answer)) is not None:
             place = f"{each.answer.problem} ({_effect(each.answer)})"
             sentences.setdefault(text, []).append(place)
-    return [f"{text[0].upper()}{text[1:]} in {listing(where)}." for text, where in sentences.items()]
+    return [
+        f"{text[0].upper()}{text[1:]} in {listing(where)}." for text, where in sentences.items()
+    ]
 
 
 def _sentence(view: View, found: Answer) -> str | None:
@@ -202,7 +204,9 @@ def _effect(found: Answer) -> str:
 def _ranking(view: View, title: str, problem: str, group: Sequence[Asked]) -> list[str]:
     """Many pairs of sets: how many others each set is lower than, or what is so of how many."""
     answers = [each.answer for each in group]
-    label = {n: view.results.label(WeightSet.of(n).source) for a in answers for n in (a.first, a.second)}
+    label = {
+        n: view.results.label(WeightSet.of(n).source) for a in answers for n in (a.first, a.second)
+    }
     compared = QUESTIONS[answers[0].question].compared == ("first", "second")
     if compared and not any(a.verdict in (Finding.YES, Finding.NO) for a in answers):
         wins = Counter(
@@ -224,7 +228,8 @@ def _ranking(view: View, title: str, problem: str, group: Sequence[Asked]) -> li
         if a.verdict not in (Finding.UNDECIDED, Finding.ALIKE):
             found.setdefault(words, []).append(f"{label[a.first]} and {label[a.second]}")
     parts = [
-        f"{words}: {len(pairs)} of {len(answers)} pairs" + (f" ({'; '.join(pairs)})" if len(pairs) <= 3 else "")
+        f"{len(pairs)} of {len(answers)} pairs {words}"
+        + (f" ({'; '.join(pairs)})" if len(pairs) <= 3 else "")
         for words, pairs in found.items()
     ]
     return [f"{title} in {problem}: {'; '.join(parts)}."] if parts else []

@@ -95,6 +95,7 @@ def _render(view: View, answers: Answers) -> str:
         provenance=_provenance(view),
         kept=tables.kept_table(view),
         settings=to_toml(results.config),
+        has_file=_has_file(view),
         missing=results.missing,
         missing_parts=text.missing_parts(view),
         damaged=results.damaged,
@@ -124,19 +125,28 @@ def _title(view: View) -> str:
     sources = [each for problem in results.problems for each in results.sources(problem)]
     labels = list(dict.fromkeys(map(results.label, sources)))
     who = text.listing(labels) if len(labels) <= _MOST_NAMED else f"{len(labels)} optimizers"
-    found = f"What {who} {'finds' if len(labels) == 1 else 'find'} in"
-    return f"{found} {text.listing(results.problems)}, and what lies between"
+    where = f" in {text.listing(results.problems)}" if _has_file(view) else ""
+    return f"What {who} {'finds' if len(labels) == 1 else 'find'}{where}, and what lies between"
+
+
+def _has_file(view: View) -> bool:
+    """Whether a study file names the problems, so that others can run the study again."""
+    return any(each.path != "python:object" for each in view.results.study.problems.values())
 
 
 def _facts(view: View) -> list[tuple[str, str]]:
     """What was run, as names and values."""
     results = view.results
     problems = [(name, text.problem_facts(view, name)) for name in results.problems]
-    facts = [*problems, *text.optimizers(view), ("Runs", text.runs_trained(view))]
+    facts = [*problems, *text.optimizers(view)]
+    if runs := text.runs_trained(view):
+        facts.append(("Runs", runs))
     splits = dict.fromkeys(split for problem in results.problems for split in view.splits(problem))
     behind = {split: text.paths_behind(view, split) for split in splits}
     if behind:
-        names = {f"on the {text.SPLIT_NAMES[split]} landscape": what for split, what in behind.items()}
+        names = {
+            f"on the {text.SPLIT_NAMES[split]} landscape": what for split, what in behind.items()
+        }
         facts += [("Paths", text.by_value(names)), ("Path finder", text.budgets(view))]
     return facts
 
@@ -153,4 +163,6 @@ def _prose(words: str) -> Markup:
     """Text whose names and equations are not broken at the end of a line."""
     kept = re.sub(r" (=|×|±) ", "\u00a0\\1\u00a0", str(words))
     whole = r'<span class="whole">\g<0></span>'
-    return Markup(re.sub(r"\(δ\xa0=\xa0[^ )]+\)|L-BFGS(-GSS)?|−?\d\.\d\de[-+]\d\d", whole, str(escape(kept))))
+    return Markup(
+        re.sub(r"\(δ\xa0=\xa0[^ )]+\)|L-BFGS(-GSS)?|−?\d\.\d\de[-+]\d\d", whole, str(escape(kept)))
+    )

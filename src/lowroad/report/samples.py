@@ -82,9 +82,7 @@ def _set_samples(view: View, problem: str, weights: WeightSet) -> SetSamples:
     )
 
 
-def _values(
-    view: View, problem: str, weights: WeightSet, split: str, runs: xr.Dataset
-) -> Numbers:
+def _values(view: View, problem: str, weights: WeightSet, split: str, runs: xr.Dataset) -> Numbers:
     """Values [n] on a split of the points of a set, NaN where they are not known."""
     selection = weights.selection or "train"
     if f"{split}_value" in runs and selection in (split, {"test": "validation"}.get(split)):
@@ -137,8 +135,12 @@ def _same_points(view: View, problem: str) -> dict[str, str]:
     for number, one in enumerate(sets):
         points = view.points(problem, one)[0]
         for other in sets[:number]:
-            if other.source == one.source and str(other) not in same and len(points):
-                if np.array_equal(points, view.points(problem, other)[0]):
-                    same[str(one)] = str(other)
-                    break
+            if (
+                other.source == one.source
+                and str(other) not in same
+                and len(points)
+                and np.array_equal(points, view.points(problem, other)[0])
+            ):
+                same[str(one)] = str(other)
+                break
     return same

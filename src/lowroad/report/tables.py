@@ -14,9 +14,10 @@ from lowroad.report.text import SPLIT_NAMES, listing, value_text
 from lowroad.report.views import Group, TableView
 
 if TYPE_CHECKING:
-    from lowroad.report.answers import Published
+    from lowroad.analysis import Published
     from lowroad.report.view import View
     from lowroad.study.labels import WeightSet
+    from lowroad.study.references import Facts
 
 __all__ = [
     "barrier_table",
@@ -52,9 +53,13 @@ def value_table(view: View, published: Published | None = None) -> TableView | N
     quantities = dict.fromkeys(facts.quantity for facts in view.results.facts.values())
     caption = (
         f"Lowest {listing(quantities)} of each kept run: mean and standard deviation over the n "
-        "runs, lowest and highest. “Train” is where the training value is lowest, and that value; "
-        "“test” where the test value is."
+        "runs, lowest and highest."
     )
+    if any(each.selection for name in view.results.problems for each in view.sets(name)):
+        caption += (
+            " “Train” is where the training value is lowest, and that value; “test” where the test "
+            "value is."
+        )
     header = ["Weights", "Mean", "Std. dev.", "Lowest", "Highest", "n"]
     if published:
         caption += f" Paper: mean in {published.reference}."
@@ -383,7 +388,7 @@ def _with_deviation(values: NDArray[np.float64]) -> str:
     return three_figures(mean) + ("" if np.isnan(deviation) else f" ± {three_figures(deviation)}")
 
 
-def _height_text(number: float, facts: Any) -> str:
+def _height_text(number: float, facts: Facts) -> str:
     """A height: with three figures, or as an energy's where the value has no lower bound."""
     return three_figures(number) if facts.lower_bound is not None else value_text(number, facts)
 

@@ -1,4 +1,4 @@
-"""Words and numbers of the report: lists, counts, intervals, settings, what stands behind a figure."""
+"""Words and numbers of the report: lists, counts, intervals, settings, what is behind a figure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lowroad.study.measurements import MEASUREMENTS
 
 if TYPE_CHECKING:
     from lowroad.report.view import View
-    from lowroad.study.results import ProblemFacts
+    from lowroad.study.references import Facts
 
 __all__ = [
     "SPLIT_NAMES",
@@ -70,7 +70,7 @@ def interval(estimate: float, low: float, high: float) -> str:
     return f"{three_figures(estimate)} [{ends}]"
 
 
-def value_text(number: float, facts: ProblemFacts) -> str:
+def value_text(number: float, facts: Facts) -> str:
     """A value of a problem: with three figures where it has a lower bound, else with seven.
 
     Energies differ in their last figures, and have no zero that a ratio could refer to.
@@ -144,7 +144,7 @@ def problem_facts(view: View, problem: str) -> str:
     samples = [
         f"{count:,} {SPLIT_NAMES.get(split, split)}"
         for split, count in facts.samples.items()
-        if count
+        if count > 1
     ]
     if samples:
         parts.append(f"{listing(samples)} samples")
@@ -165,7 +165,8 @@ def optimizers(view: View) -> list[tuple[str, str]]:
                 method, own = known[source].method, settings_text(chosen)
                 text = f"{method}: {own}" if own else method
             else:
-                text = f"{counted(view.runs(problem, source).sizes['run'], 'point')} from files"
+                given = view.runs(problem, source).sizes["run"]
+                text = f"{counted(given, 'solution')} given, none trained"
             sources.setdefault(label, {})[problem] = text
     for label, texts in sources.items():
         lines.append((label, by_value(texts)))
@@ -183,30 +184,34 @@ def budgets(view: View) -> str:
 
 
 def runs_trained(view: View) -> str:
-    """How many runs are stored and how many of them are kept."""
+    """How many runs are stored and how many of them are kept; empty where none was planned."""
     values = {}
     for problem in view.results.problems:
         parts: dict[str, list[str]] = {}
-        for source in view.results.sources(problem):
-            kept = view.runs(problem, source)["kept"].values
-            text = f"{counted(len(kept), 'run')}, {int(kept.sum())} kept"
+        for source in view.results.config.optimizers_of(problem):
+            stored = view.runs(problem, source).sizes["run"]
+            kept = view.runs(problem, source, kept=True).sizes["run"]
+            text = f"{counted(stored, 'run')}, {kept} kept"
             parts.setdefault(text, []).append(view.results.label(source))
         if len(parts) == 1:
             values[problem] = f"{next(iter(parts))}, of each optimizer"
-        else:
+        elif parts:
             values[problem] = "; ".join(f"{listing(who)}: {text}" for text, who in parts.items())
-    return by_value(values)
+    return by_value(values) if values else ""
 
 
 def runs_behind(view: View) -> str:
-    """How many kept runs stand behind a figure."""
+    """How many kept runs, or solutions that were given, stand behind a figure."""
     values = {}
     for problem in view.results.problems:
         counts: dict[int, list[str]] = {}
         for source in view.results.sources(problem):
-            kept = int(view.runs(problem, source)["kept"].values.sum())
+            kept = view.runs(problem, source, kept=True).sizes["run"]
             counts.setdefault(kept, []).append(view.results.label(source))
-        values[problem] = _of_each(counts, "kept run", "each optimizer")
+        if view.results.config.checkpoints_of(problem):
+            values[problem] = _of_each(counts, "solution", "each source")
+        else:
+            values[problem] = _of_each(counts, "kept run", "each optimizer")
     return by_value(values)
 
 
