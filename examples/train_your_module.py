@@ -49,7 +49,7 @@ def save(path: Path, step: int, module: nn.Module, optimizer: LBFGS) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--line-search", default="golden")
+    parser.add_argument("--line-search", default="golden_section")
     parser.add_argument("--checkpoint", type=Path)
     arguments = parser.parse_args()
 

@@ -172,7 +172,7 @@ def test_batch_norm():
     assert_alike(numbers)
 
 
-@pytest.mark.parametrize("search", ["golden", "strong_wolfe"])
+@pytest.mark.parametrize("search", ["golden_section", "strong_wolfe"])
 def test_the_torch_optimizer(search):
     def losses(device: torch.device) -> list[float]:
         images, labels = data(device)

@@ -11,7 +11,7 @@ from lowroad.landscapes import FunctionLandscape, Landscape
 from lowroad.optimizers import Backtracking, Brent, GoldenSection, HagerZhang, StrongWolfe
 
 SEARCHES = {
-    "golden": GoldenSection(),
+    "golden_section": GoldenSection(),
     "brent": Brent(),
     "strong_wolfe": StrongWolfe(),
     "hager_zhang": HagerZhang(),

@@ -320,7 +320,7 @@ def test_refuses_bad_settings(settings, message):
 def test_refuses_the_name_of_no_line_search():
     start = torch.zeros(2, dtype=torch.float64)
     with pytest.raises(ValueError, match='did you mean "golden_section"'):
-        lbfgs(FunctionLandscape(bowl, dimension=2), start, line_search="golden")
+        lbfgs(FunctionLandscape(bowl, dimension=2), start, line_search="golden_sectoin")
 
 
 def test_refuses_a_validation_that_is_no_landscape():

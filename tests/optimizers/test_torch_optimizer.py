@@ -27,7 +27,7 @@ from lowroad.outcome import Outcome
 from optimizers.small_problem import flat, loss_only, small_problem, usual
 
 SEARCHES = {
-    "golden": GoldenSection(),
+    "golden_section": GoldenSection(),
     "brent": Brent(),
     "strong_wolfe": StrongWolfe(),
     "hager_zhang": HagerZhang(),

@@ -50,7 +50,6 @@ def train(
     >>> [result.value < 1e-2 for result in found]
     [True, True]
     """
-
     numbers = list(range(seeds) if isinstance(seeds, int) else seeds)
     if not numbers:
         raise ValueError(f"expected at least one seed, got {seeds!r}")

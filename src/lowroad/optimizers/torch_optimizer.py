@@ -11,25 +11,13 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes import AffineSubspace, Evaluations
-from lowroad.optimizers.backtracking import Backtracking
-from lowroad.optimizers.brent import Brent
 from lowroad.optimizers.curvature import CurvatureMemory
-from lowroad.optimizers.golden_section import GoldenSection
-from lowroad.optimizers.hager_zhang import HagerZhang
-from lowroad.optimizers.line_search import LineFunction, LineSearch, check_line_search, described
+from lowroad.optimizers.line_search import LineFunction, LineSearch, described
+from lowroad.optimizers.line_searches import made_line_search
 from lowroad.optimizers.quasi_newton import Iterate, descend
-from lowroad.optimizers.strong_wolfe import StrongWolfe
 from lowroad.outcome import Outcome
 
 Closure = Callable[[], Any]
-
-LINE_SEARCHES: dict[str, Callable[[], LineSearch]] = {
-    "golden": GoldenSection,
-    "brent": Brent,
-    "strong_wolfe": StrongWolfe,
-    "hager_zhang": HagerZhang,
-    "backtracking": Backtracking,
-}
 
 
 class LBFGS(torch.optim.Optimizer):
@@ -58,8 +46,9 @@ class LBFGS(torch.optim.Optimizer):
 
     Args:
         params: dense float32 or float64 parameters, all of one type on one device.
-        line_search: `"golden"`, `"brent"`, `"strong_wolfe"`, `"hager_zhang"`, `"backtracking"`, or
-            a line search with its own settings, such as `GoldenSection(budget=10)`.
+        line_search: `"golden_section"`, `"brent"`, `"strong_wolfe"`, `"hager_zhang"`,
+            `"backtracking"`, or a line search with its own settings, such as
+            `GoldenSection(budget=10)`.
         history_size: the number of curvature pairs kept.
         tolerance_grad: a step does nothing once max_j |∂L/∂x_j| is at or below this.
 
@@ -85,11 +74,11 @@ class LBFGS(torch.optim.Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        line_search: str | LineSearch = "golden",
+        line_search: str | LineSearch = "golden_section",
         history_size: int = 10,
         tolerance_grad: float = 1e-9,
     ) -> None:
-        self.line_search = _line_search(line_search)
+        self.line_search = made_line_search(line_search)
         self.outcome: Outcome | None = None
         self._graph_in_trials = False
         CurvatureMemory(history_size)  # refuses a history below 1
@@ -305,15 +294,6 @@ class _ClosureObjective:
         if isinstance(self._loss, Tensor):
             return self._loss.new_tensor(value)
         return value
-
-
-def _line_search(given: str | LineSearch) -> LineSearch:
-    if not isinstance(given, str):
-        check_line_search(given)
-        return given
-    if given not in LINE_SEARCHES:
-        raise ValueError(f"expected a line search among {sorted(LINE_SEARCHES)}, got {given!r}")
-    return LINE_SEARCHES[given]()
 
 
 def _number(loss: Any) -> float:
