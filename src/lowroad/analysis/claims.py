@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
@@ -99,10 +100,17 @@ class Published:
 
 @dataclass(frozen=True)
 class Claims:
-    """What `[report] claims` of a study file names: claims and the numbers published with them."""
+    """What `[report] claims` of a study file names: claims, and what is published with them.
+
+    Attributes:
+        claims: The claims.
+        published: Numbers that are shown beside the study's own.
+        figures: Further figures of the report, `lowroad.report.figures.Figure` objects.
+    """
 
     claims: tuple[Claim, ...] = ()
     published: Published | None = None
+    figures: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         for claim in self.claims:

@@ -12,6 +12,7 @@ from lowroad.analysis.claims import Claim, Claims, Expectation, Published
 from lowroad.analysis.kernel_pca import KERNELS
 from lowroad.analysis.questions import MEDIUM_DELTA, SIGNIFICANCE, Finding
 from lowroad.paper.numbers import LOSSES, REFERENCE, WEIGHTS
+from lowroad.paper.surface import SURFACE
 
 __all__ = ["claims"]
 
@@ -163,4 +164,5 @@ claims = Claims(
             for problem, sets in WEIGHTS.items()
         },
     ),
+    figures=(SURFACE,),
 )

@@ -23,7 +23,6 @@ from lowroad.study.study_file import parse_study
 from lowroad.study.tasks import Task, canonical_json, digest_of
 from lowroad.study.worker import perform, provenance, task_arithmetic
 
-
 NAME = "problem"
 
 

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 from lowroad.plotting.style import drawing
-from lowroad.report.figures import FIGURES
+from lowroad.report.figures import figures_of
 from lowroad.report.view import View
 from lowroad.study.store import write_atomically
 
@@ -20,9 +20,8 @@ def save_figures(view: View, directory: Path, style: str = "screen") -> list[Pat
         ValueError: for a style that `lowroad.plotting.style.drawing` does not know.
     """
     written = []
-    own = () if view.claims is None else view.claims.figures
     with drawing(style):
-        for each in (*own, *FIGURES):
+        for each in figures_of(view):
             for name, figure in each.draw(view).items():
                 # Lay out once for both files: it takes most of the time.
                 figure.draw_without_rendering()

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from lowroad.report import tables, text
 from lowroad.report.answers import RULE, Answers, Matrix, answer, as_plain
-from lowroad.report.figures import FIGURES
+from lowroad.report.figures import figures_of
 from lowroad.report.files import save_figures
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView
@@ -114,7 +114,7 @@ def _choices(matrices: Sequence[Matrix]) -> dict[str, list[str]]:
 def _sections(view: View, charts: Charts) -> dict[str, list[FigureView]]:
     """The figures that have something to show, by the headings under which they stand."""
     sections: dict[str, list[FigureView]] = {}
-    for figure in FIGURES:
+    for figure in figures_of(view):
         for shown in figure.build(view, charts):
             sections.setdefault(shown.section, []).append(shown)
     return sections

@@ -16,6 +16,7 @@ from lowroad.report.figures import (
     sharpness,
 )
 from lowroad.report.figures.figure import Figure
+from lowroad.report.view import View
 
 FIGURES: tuple[Figure, ...] = (
     curves.FIGURE,
@@ -31,4 +32,10 @@ FIGURES: tuple[Figure, ...] = (
     sharpness.FIGURE,
 )
 
-__all__ = ["FIGURES", "Figure"]
+__all__ = ["FIGURES", "Figure", "figures_of"]
+
+
+def figures_of(view: View) -> tuple[Figure, ...]:
+    """All figures of a report: those of the study's claims, if it names any, come first."""
+    own: tuple[Figure, ...] = () if view.claims is None else view.claims.figures
+    return (*own, *FIGURES)

@@ -13,7 +13,7 @@ from lowroad.plotting.style import SetStyle, three_figures
 from lowroad.report.charts import matrix_chart, ridge_chart
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import barrier_table
-from lowroad.report.text import SPLIT_NAMES, budgets, listing, paths_behind
+from lowroad.report.text import SPLIT_NAMES, listing, paths_behind
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView, LegendEntry
 from lowroad.study.labels import SetPair, WeightSet
@@ -83,8 +83,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
             "find solutions of one connected region, as far as these paths can tell.",
             "Solutions of two optimizers that began at the same weights are marked and stand in a "
             "row of their own.",
-            f"Each path had {budgets(view)}; behind it: {paths_behind(view, split)}. “No path found” "
-            "means not found within this budget.",
+            f"Behind it: {paths_behind(view, split)}. A path that was not found was not found within "
+            "the budget of the path finder.",
         ]
         figures.append(
             FigureView(

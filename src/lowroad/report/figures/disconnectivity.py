@@ -14,7 +14,7 @@ from lowroad.plotting.barriers import tree_lines
 from lowroad.report.charts import MARK_SIZE, OUTLINE, layout, log_axis
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import tree_table
-from lowroad.report.text import SPLIT_NAMES, budgets, counted, listing, paths_behind
+from lowroad.report.text import SPLIT_NAMES, counted, listing, paths_behind
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView, legend_of
 
@@ -65,7 +65,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
             "lines join at the lowest value below which no chain of measured paths connects them. "
             "The paths are those within a weight set, so the sets stand apart.",
             "The levels are upper bounds and belong to a budget: more steps or more pairs can only "
-            f"lower them. Each path had {budgets(view)}; behind it: {paths_behind(view, split)}.",
+            f"lower them. Behind it: {paths_behind(view, split)}.",
         ]
         if alone:
             caption.append(f"Kept solutions without a path are not shown: {listing(alone)}.")

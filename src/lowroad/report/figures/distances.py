@@ -60,7 +60,7 @@ def _matrix(view: View, charts: Charts) -> FigureView | None:
     if not views:
         return None
     return FigureView(
-        "distance-matrix", "Solutions", "Distances between all sets",
+        "distance-matrix", "Where they lie", "Distances between all sets",
         [
             "Root-mean-square distance of a solution of one set from one of another; on the "
             "diagonal that of two solutions of the same set.",
@@ -106,10 +106,10 @@ def _detail(view: View, charts: Charts, pair: Pair) -> FigureView | None:
         )
     name = _name(pair)
     return FigureView(
-        f"distances-{name}", "Solutions", f"Distances of {first} and {second} vectors", caption,
+        f"distances-{name}", "Where they lie", f"Distances of {first} and {second} vectors", caption,
         views, [*legend_of(view.styles[str(each)] for each in pair),
                 LegendEntry("median", "ink", "bar"), LegendEntry("centroids", "ink", "", "dot")],
-        [f"distances-{name}"], distance_table(view, pair), navigation=f"{first} and {second}",
+        [f"distances-{name}"], distance_table(view, pair), navigation=f"Distances, {first}, {second}",
     )  # fmt: skip
 
 

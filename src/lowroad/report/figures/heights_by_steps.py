@@ -15,7 +15,7 @@ from lowroad.plotting.style import SetStyle, three_figures
 from lowroad.report.charts import MARK_SIZE, OUTLINE, layout, log_axis
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import step_table
-from lowroad.report.text import SPLIT_NAMES, budgets, listing, paths_behind
+from lowroad.report.text import SPLIT_NAMES, listing, paths_behind
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView, legend_of
 
@@ -68,7 +68,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 "them at the start of every pass over the data and at the end; between these steps "
                 "the lines only lead the eye. A curve that still falls at its end says that more "
                 "steps would lower the paths further.",
-                f"Behind it: {paths_behind(view, split)}, each with {budgets(view)}.",
+                f"Behind it: {paths_behind(view, split)}.",
             ]
             legend = legend_of((s for n, s in view.styles.items() if n in shown), lines=True)
             figures.append(

@@ -61,7 +61,7 @@ def _together(view: View, charts: Charts) -> FigureView | None:
     if not views:
         return None
     return FigureView(
-        "kernel-pca", "Solutions", "Kernel PCA of all sets",
+        "kernel-pca", "Where they lie", "Kernel PCA of all sets",
         [
             "First two components of kernel PCA of the solutions of all sets together, with the "
             "RBF kernel exp(−γ|x − y|²). In parentheses, a component’s fraction of the "
@@ -112,9 +112,9 @@ def _detail(view: View, charts: Charts, pair: Pair) -> FigureView | None:
     ]
     name = _name(pair)
     return FigureView(
-        f"kernel-pca-{name}", "Solutions", f"Kernel PCA of {first} and {second} vectors", caption,
+        f"kernel-pca-{name}", "Where they lie", f"Kernel PCA of {first} and {second} vectors", caption,
         views, legend_of(view.styles[str(each)] for each in pair), [f"kernel-pca-{name}"],
-        kernel_table(view, pair, labels), layout="pairs", navigation=f"{first} and {second}",
+        kernel_table(view, pair, labels), layout="pairs", navigation=f"Kernel PCA, {first}, {second}",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from lowroad.plotting.style import shorter
 from lowroad.report.charts import ridge_chart
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import height_table
-from lowroad.report.text import SPLIT_NAMES, budgets, listing, outcome_counts, paths_behind
+from lowroad.report.text import SPLIT_NAMES, listing, outcome_counts, paths_behind
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView, LegendEntry, legend_of
 
@@ -71,8 +71,8 @@ def _build(view: View, charts: Charts, split: str) -> FigureView | None:
         "landscape: each mark is a path, the bar the median, the hollow triangle the median of the "
         "straight lines between the same ends; a histogram stands above the marks where there are "
         "eight or more.",
-        f"Each path had {budgets(view)}. A height is an upper bound that belongs to its budget: it "
-        "falls as long as one goes on optimizing.",
+        "A height is an upper bound that belongs to the budget of the path finder, stated at the "
+        "top: it falls as long as one goes on optimizing.",
         f"Behind it: {paths_behind(view, split)}. Paths that share a run are not independent.",
     ]
     if ends:

@@ -70,7 +70,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
     ]
     return [
         FigureView(
-            "sharpness", "Solutions", "Sharpness of the solutions", caption, views,
+            "sharpness", "Where they lie", "Sharpness of the solutions", caption, views,
             [LegendEntry("median", "ink", "bar")], ["sharpness"], sharpness_table(view),
             layout="pairs",
         )
