@@ -1,3 +1,5 @@
+__version__: str
+
 from . import analysis as analysis
 from . import paper as paper
 from . import plotting as plotting

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from lowroad.problems.checkpoints import read_checkpoint
 from lowroad.connect.results import Curve, write_results
 from lowroad.connect.variants import aligned, with_interpolated_statistics
 from lowroad.landscapes import BatchNormLandscape, Landscape, NetworkLandscape
@@ -26,6 +25,7 @@ from lowroad.paths import (
     StringFinder,
 )
 from lowroad.paths.finder import Callback, check_ends
+from lowroad.problems.checkpoints import read_checkpoint
 
 FINDERS: dict[str, type[PathFinder]] = {
     "fourier": FourierPathFinder,

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import torch
 
-from lowroad.problems.checkpoints import Checkpoint
 from lowroad.landscapes import NetworkLandscape, PermutationSpec, weight_matching
 from lowroad.paths import FoundPath
+from lowroad.problems.checkpoints import Checkpoint
 
 
 def aligned(landscape: NetworkLandscape, first: Checkpoint, second: Checkpoint) -> Checkpoint:

@@ -11,6 +11,7 @@ from typing import Any
 from lowroad.execution.clusters import ClusterError, Workers
 from lowroad.execution.events import Event, Function, OnEvent, one_line
 
+
 def execute(tasks: Iterable[Any], function: Function, workers: Workers, on_event: OnEvent) -> None:
     """Call ``function`` with every task; a task that fails does not stop the others.
 

@@ -40,7 +40,7 @@ def finder_class(name: str) -> type[PathFinder]:
         return FINDERS[name]
     others = {each.name: each for each in entry_points(group="lowroad.path_finders")}
     if name in others:
-        return others[name].load()  # type: ignore[no-any-return]
+        return others[name].load()
     known = [*FINDERS, *others]
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f'; did you mean "{close[0]}"?' if close else ""

@@ -41,6 +41,7 @@ def convergence_curves(
 
     Args:
         curves: Results of `heights_by_step` by panel and by set.
+        styles: Looks of the sets; assigned in their order where they are not given.
     """
     looks = styles or set_styles(name for sets in curves.values() for name in sets)
     with drawing():
@@ -81,6 +82,7 @@ def disconnectivity_graphs(
 
     Args:
         trees: Results of `merge_tree` by panel (a network) and by weight set, or any other name.
+        styles: Looks of the sets; assigned in their order where they are not given.
 
     Source: Becker & Karplus 1997, Fig. 2; Wales 2003, Section 5.1.
 

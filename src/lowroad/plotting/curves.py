@@ -47,8 +47,8 @@ def training_curves(
 ) -> Figure:
     """Training and held-out values along training, one panel for each name.
 
-    All runs are thin lines; the run whose lowest training value is the median one is thick, with its
-    minima marked. The value axis is logarithmic where the values want it, and shared.
+    All runs are thin lines; the run whose lowest training value is the median one is thick, with
+    its minima marked. The value axis is logarithmic where the values want it, and shared.
 
     Args:
         panels: Tables of runs with `train_values` and, where there is one, `test_values` or

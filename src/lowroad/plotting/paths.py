@@ -137,7 +137,7 @@ def sample_rows(
     styles: Mapping[str, SetStyle] | None = None,
     log: bool | None = None,
 ) -> Figure:
-    """Samples of named sets as rows, one panel for each name (Figs. 4, 5, S2 and S3).
+    r"""Samples of named sets as rows, one panel for each name (Figs. 4, 5, S2 and S3).
 
     Each set has a row: its points, its median as a bar, a histogram once there are eight numbers,
     and a hollow mark at the median of the numbers of `straight`.
@@ -153,7 +153,7 @@ def sample_rows(
 
     >>> figure = sample_rows({"one problem": {"Adam": [0.1, 0.2], "SGD": [0.3]}}, "path height")
     >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    ['SGD\\nn = 1', 'Adam\\nn = 2']
+    ['SGD\nn = 1', 'Adam\nn = 2']
     """
     looks = styles or set_styles(name for sets in samples.values() for name in sets)
     with drawing():

@@ -81,7 +81,7 @@ def set_styles(
     """Looks for named sets, in their order.
 
     What stands before a "/" in a name is its source, which gives colour and marker; what stands
-    behind it ("train", "test", "last") gives dash and hatch. Test sets are drawn in lighter colours.
+    behind it ("train", "test", "last") gives dash and hatch. Test sets have lighter colours.
 
     Args:
         names: The sets.

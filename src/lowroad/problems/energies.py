@@ -34,7 +34,12 @@ def energy_problem(
         landscape: the energy, test surface or fitness (negated).
         start: a function that draws a start from a generator, or the lowest and the highest corner
             of a box in which starts are equally likely.
-        metrics, align, same, quantity, unit, lower_bound: as for `Problem`.
+        metrics: as for `Problem`, like all that follow.
+        align: removes symmetries before two solutions are connected.
+        same: whether two solutions are one up to symmetry.
+        quantity: what a value is.
+        unit: its unit.
+        lower_bound: the number that no value is below.
 
     Raises:
         TypeError, ValueError: as `Problem`; when the box has other corners than the landscape has

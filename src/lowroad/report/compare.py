@@ -146,7 +146,7 @@ def _config(names: list[str], seed: int, sections: Mapping[str, Mapping[str, Any
 
 def _points(name: str, given: Points, problem: Problem) -> Tensor:
     if isinstance(given, Sequence) and given and isinstance(given[0], OptimizationResult):
-        given = [result.point for result in given]  # type: ignore[union-attr]
+        given = [result.point for result in given]
     if isinstance(given, Sequence):
         if not given:
             raise ValueError(f"{name}: expected at least one point, got none")

@@ -71,7 +71,7 @@ class View:
     def _once(self, key: Hashable, compute: Callable[[], T]) -> T:
         if key not in self._cache:
             self._cache[key] = compute()
-        return self._cache[key]  # type: ignore[no-any-return]
+        return self._cache[key]
 
     @cached_property
     def styles(self) -> dict[str, SetStyle]:
@@ -241,7 +241,9 @@ class View:
         sets = self.sets(problem)
         named = self.results.config.report.pairs
         if named:
-            found = [tuple(each) for names in named for each in like_with_like(names, sets)]
+            found = [
+                (each.first, each.second) for names in named for each in like_with_like(names, sets)
+            ]
         else:
             found = [
                 (one, two)
@@ -250,7 +252,7 @@ class View:
                 if one.source != two.source
                 and (one.selection == two.selection or "" in (one.selection, two.selection))
             ][:MOST_PAIRS]
-        return list(dict.fromkeys(found))  # type: ignore[arg-type]
+        return list(dict.fromkeys(found))
 
     @property
     def all_pairs(self) -> list[Pair]:

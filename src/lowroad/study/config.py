@@ -71,7 +71,7 @@ class OpenSettings(Settings):
     @property
     def own(self) -> dict[str, Any]:
         """The settings of what is named, by name."""
-        return plain_value(self.model_extra)  # type: ignore[no-any-return]
+        return plain_value(self.model_extra)
 
 
 class OptimizerSettings(OpenSettings):

@@ -64,6 +64,7 @@ class Facts:
         metrics: names of its metrics.
         validation, aligns, merges: whether it has a validation landscape, an alignment, and a test
             for solutions that are the same.
+        network: whether the training landscape is a network's.
         value_seconds, gradient_seconds: rough times of one evaluation of the training landscape.
     """
 
@@ -80,6 +81,7 @@ class Facts:
     validation: bool = False
     aligns: bool = False
     merges: bool = False
+    network: bool = False
     value_seconds: float = 0.0
     gradient_seconds: float = 0.0
 

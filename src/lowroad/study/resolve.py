@@ -211,6 +211,7 @@ def examine(problem: Any, name: str, seed: int) -> Facts:
     """
     import torch
 
+    from lowroad.landscapes import NetworkLandscape
     from lowroad.optimizers.result import check_start
 
     generator = torch.Generator().manual_seed(derived_seed(seed, name, INITIAL, 0))
@@ -238,6 +239,7 @@ def examine(problem: Any, name: str, seed: int) -> Facts:
         validation=problem.validation is not None,
         aligns=problem.align is not None,
         merges=problem.same is not None,
+        network=isinstance(landscape, NetworkLandscape),
         value_seconds=middle - began,
         gradient_seconds=end - middle,
     )
@@ -351,7 +353,9 @@ def _misfits(study: Study) -> Iterable[str]:
         settings = study.config.settings(name)
         if settings.paths.align and not facts.aligns:
             yield f"paths.align: the problem {name} has no alignment"
-        if settings.sharpness.runs:
+        if settings.sharpness.runs and not facts.network:
+            yield f"sharpness.runs: {name} is not a network on data, whose Hessian can be measured"
+        elif settings.sharpness.runs:
             from lowroad.analysis.sharpness import require_curvlinops
 
             require_curvlinops()

@@ -217,9 +217,9 @@ def stacked(
         name for record in records for name in record.attributes if name not in _NOT_IN_TABLES
     )
     for name in numbers:
-        values = [record.attributes.get(name, np.nan) for record in records]
-        if all(isinstance(value, str | int | float) for value in values):
-            columns[name] = (row, np.array(values))
+        found = [record.attributes.get(name, np.nan) for record in records]
+        if all(isinstance(value, str | int | float) for value in found):
+            columns[name] = (row, np.array(found))
     if not records:
         return xr.Dataset(coords={row: (row, np.empty(0, dtype=np.int64))})
     return xr.Dataset(columns, coords={**coordinates, **axes})

@@ -60,7 +60,7 @@ class SnapshotFile:
             return None
         if version != __version__ or snapshot.get("iteration", snapshot.get("epoch", 0)) > most:
             return None
-        return moved(snapshot, device)  # type: ignore[no-any-return]
+        return moved(snapshot, device)
 
     def note(self, progress: Progress) -> None:
         """Write a snapshot when the last one is old enough.

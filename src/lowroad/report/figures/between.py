@@ -15,7 +15,7 @@ from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import barrier_table
 from lowroad.report.text import SPLIT_NAMES, listing, paths_behind
 from lowroad.report.view import View
-from lowroad.report.views import Charts, FigureView, LegendEntry
+from lowroad.report.views import Charts, ChartView, FigureView, LegendEntry
 from lowroad.study.labels import SetPair, WeightSet
 
 Samples = dict[str, NDArray[np.float64]]
@@ -83,8 +83,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
             "find solutions of one connected region, as far as these paths can tell.",
             "Solutions of two optimizers that began at the same weights are marked and stand in a "
             "row of their own.",
-            f"Behind it: {paths_behind(view, split)}. A path that was not found was not found within "
-            "the budget of the path finder.",
+            f"Behind it: {paths_behind(view, split)}. A path that was not found was not found "
+            "within the budget of the path finder.",
         ]
         figures.append(
             FigureView(
@@ -96,16 +96,16 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 [LegendEntry("median", "ink", "bar")],
                 [f"barriers-between-{split}"],
                 barrier_table(view, split),
-            )  # fmt: skip
+            )
         )
     return figures
 
 
 def _matrices(
     view: View, charts: Charts, problem: str, split: str, pairs: list[SetPair]
-) -> list[object]:
+) -> list[ChartView]:
     """Median barriers of all sets of a selection with each other, as heat maps."""
-    charted = []
+    charted: list[ChartView] = []
     for selection in view.selections(problem):
         sets = [each for each in view.sets(problem) if each.selection == selection]
         values = np.full((len(sets), len(sets)), np.nan)
@@ -122,7 +122,7 @@ def _matrices(
             title = f"{problem}, {selection} sets" if selection else problem
             text = f"Median barriers within and between {listing(names)} in {problem}."
             charted.append(charts.add(chart, f"{title}: median barriers", text))
-    return list(charted)
+    return charted
 
 
 def _named(first: WeightSet, second: WeightSet) -> tuple[WeightSet, WeightSet | None]:

@@ -73,12 +73,12 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                     name = f"{view.results.label(source)} on {problem}"
                     rises.append(f"{shorter(float(np.nanmedian(found)))} of {name}")
     caption = [
-        "Training values (solid) and held-out values (dashed). All kept runs are thin; the run with "
-        "the median lowest training value is thick, with its lowest values marked. The value axis "
-        "is shared by all panels of a problem.",
-        "A step is an epoch, or an iteration of an optimizer that has no epochs: compare optimizers "
-        "by passes over the training data, where a value and a gradient count as one pass each, or "
-        "by seconds.",
+        "Training values (solid) and held-out values (dashed). All kept runs are thin; the run "
+        "with the median lowest training value is thick, with its lowest values marked. The value "
+        "axis is shared by all panels of a problem.",
+        "A step is an epoch, or an iteration of an optimizer that has no epochs: compare "
+        "optimizers by passes over the training data, where a value and a gradient count as one "
+        "pass each, or by seconds.",
     ]
     if rises:
         caption.append(

@@ -80,7 +80,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 legend,
                 [f"disconnectivity-{split}"],
                 tree_table(view, split),
-            )  # fmt: skip
+            )
         )
     return figures
 

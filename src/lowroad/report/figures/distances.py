@@ -106,10 +106,12 @@ def _detail(view: View, charts: Charts, pair: Pair) -> FigureView | None:
         )
     name = _name(pair)
     return FigureView(
-        f"distances-{name}", "Where they lie", f"Distances of {first} and {second} vectors", caption,
+        f"distances-{name}", "Where they lie", f"Distances of {first} and {second} vectors",
+        caption,
         views, [*legend_of(view.styles[str(each)] for each in pair),
                 LegendEntry("median", "ink", "bar"), LegendEntry("centroids", "ink", "", "dot")],
-        [f"distances-{name}"], distance_table(view, pair), navigation=f"Distances, {first}, {second}",
+        [f"distances-{name}"], distance_table(view, pair),
+        navigation=f"Distances, {first}, {second}",
     )  # fmt: skip
 
 

@@ -64,8 +64,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
         FigureView(
             "finders", "Paths", "Path finders on the same pairs",
             [
-                "Each mark is a pair of solutions that every finder has connected; all their weight "
-                "sets together. A finder’s cost is what its search evaluated, a value and a "
+                "Each mark is a pair of solutions that every finder has connected; all their "
+                "weight sets together. A finder’s cost is what its search evaluated, a value and a "
                 "gradient counting as one pass over the data each.",
                 "Heights of different finders may be measured on different grids: compare finders "
                 "whose `points` are the same.",

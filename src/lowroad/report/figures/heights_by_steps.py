@@ -81,7 +81,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                     legend,
                     [f"heights-by-steps-{split}"],
                     step_table(view, split),
-                )  # fmt: skip
+                )
             )
     return figures
 

@@ -112,9 +112,11 @@ def _detail(view: View, charts: Charts, pair: Pair) -> FigureView | None:
     ]
     name = _name(pair)
     return FigureView(
-        f"kernel-pca-{name}", "Where they lie", f"Kernel PCA of {first} and {second} vectors", caption,
+        f"kernel-pca-{name}", "Where they lie", f"Kernel PCA of {first} and {second} vectors",
+        caption,
         views, legend_of(view.styles[str(each)] for each in pair), [f"kernel-pca-{name}"],
-        kernel_table(view, pair, labels), layout="pairs", navigation=f"Kernel PCA, {first}, {second}",
+        kernel_table(view, pair, labels), layout="pairs",
+        navigation=f"Kernel PCA, {first}, {second}",
     )  # fmt: skip
 
 

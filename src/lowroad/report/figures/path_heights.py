@@ -67,18 +67,18 @@ def _build(view: View, charts: Charts, split: str) -> FigureView | None:
     if not views:
         return None
     caption = [
-        f"The highest value on each path between two solutions of a set, on the {SPLIT_NAMES[split]} "
-        "landscape: each mark is a path, the bar the median, the hollow triangle the median of the "
-        "straight lines between the same ends; a histogram stands above the marks where there are "
-        "eight or more.",
+        "The highest value on each path between two solutions of a set, on the "
+        f"{SPLIT_NAMES[split]} landscape: each mark is a path, the bar the median, the hollow "
+        "triangle the median of the straight lines between the same ends; a histogram stands above "
+        "the marks where there are eight or more.",
         "A height is an upper bound that belongs to the budget of the path finder, stated at the "
         "top: it falls as long as one goes on optimizing.",
         f"Behind it: {paths_behind(view, split)}. Paths that share a run are not independent.",
     ]
     if ends:
         caption.append(
-            "A path that is nowhere higher than at one of its ends has that solution’s own value as "
-            f"its height, and no barrier: {listing(ends)}."
+            "A path that is nowhere higher than at one of its ends has that solution’s own value "
+            f"as its height, and no barrier: {listing(ends)}."
         )
     caption.append(f"How the searches ended: {outcome_counts(outcomes)}.")
     legend = [

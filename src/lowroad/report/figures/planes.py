@@ -75,11 +75,11 @@ def build(view: View, charts: Charts) -> list[FigureView]:
     caption = [
         "The training value on the plane through two solutions and the highest point of the path "
         "between them, for the first measured pair of each set; all surfaces of a problem have one "
-        "colour scale. The red line is the path projected on the plane; it touches the plane at its "
-        "ends and its peak, and under the pointer is how far it is from the plane elsewhere.",
+        "colour scale. The red line is the path projected on the plane; it touches the plane at "
+        "its ends and its peak, and under the pointer is how far it is from the plane elsewhere.",
         f"Values are means over {by_value(samples)}, so they differ a little from those of the "
-        "whole training set, and are cut off flat far above the path. A well narrower than the grid "
-        "is not seen. Drag to turn, scroll or pinch to come nearer; u and v are distances of "
+        "whole training set, and are cut off flat far above the path. A well narrower than the "
+        "grid is not seen. Drag to turn, scroll or pinch to come nearer; u and v are distances of "
         "weights.",
         "A set is missing where the path’s highest point is one of its ends, which span no plane.",
     ]
@@ -145,7 +145,8 @@ def _chart(plane: xr.Dataset, low: float, top: float, log: bool, quantity: str) 
             "xaxis": {"title": {"text": "u"}, "nticks": 5},
             "yaxis": {"title": {"text": "v"}, "nticks": 5},
             "zaxis": axis, "aspectmode": "manual", "aspectratio": {"x": 1.2, "y": 1.2, "z": 0.8},
-            "camera": {"eye": {"x": 1.1, "y": -1.35, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.15}},
+            "camera": {"eye": {"x": 1.1, "y": -1.35, "z": 1.0},
+                       "center": {"x": 0, "y": 0, "z": -0.15}},
         },
     )  # fmt: skip
     return figure

@@ -60,8 +60,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
         return []
     caption = [
         "Largest eigenvalue and trace of the Hessian of the training landscape at the kept "
-        "solutions: the larger, the sharper. Test sets are points of lowest test value, measured on "
-        "the training landscape too, where they need not be minima.",
+        "solutions: the larger, the sharper. Test sets are points of lowest test value, measured "
+        "on the training landscape too, where they need not be minima.",
         "Curvature in the coordinates of the weights: it changes when a layer’s weights are scaled "
         "up and another’s down, though the network stays the same. And the cross-entropy’s "
         "curvature vanishes with the cross-entropy itself, so of two points the one of much lower "

@@ -101,8 +101,9 @@ def run(task: Task, context: Context) -> xr.Dataset:
 
     Variables: ``profile`` [t], values along the path; ``projection`` [t, axis] and ``distance``
     [t], where its points are on the plane through its ends and its peak (NaN where there is none);
-    ``totals`` and ``heights`` [step], what the finder saw; ``peak_point`` [parameter]. Numbers are attributes: ``height`` (Eq. 5), ``barrier``
-    (above the higher end), ``length``, ``straight_height``, ``straight_length``, and so on.
+    ``totals`` and ``heights`` [step], what the finder saw; ``peak_point`` [parameter]. Numbers are
+    attributes: ``height`` (Eq. 5), ``barrier`` (above the higher end), ``length``,
+    ``straight_height``, ``straight_length``, and so on.
     """
     import torch
 

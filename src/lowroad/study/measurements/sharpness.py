@@ -53,11 +53,14 @@ def run(task: Task, context: Context) -> xr.Dataset:
     import torch
 
     from lowroad.analysis import sharpness
+    from lowroad.landscapes import NetworkLandscape
 
     settings = task.settings
+    landscape = context.problem.train.first(settings["samples"])
+    assert isinstance(landscape, NetworkLandscape)
     seed = derived_seed(task.study_seed, task.problem.label, "sharpness", *task.labels.values())
     found = sharpness(
-        context.problem.train.first(settings["samples"]),
+        landscape,
         context.point(0, WeightSet.of(str(task.labels["set"])).selection),
         eigenvalues=settings["eigenvalues"],
         samples=settings["vectors"],
