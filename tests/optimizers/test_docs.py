@@ -16,7 +16,7 @@ EXAMPLE = ROOT / "examples" / "train_your_module.py"
 
 def test_the_code_of_the_page_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "optimizers.md").read_text(), re.S)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "docs/optimizers.md", "exec"), names)
