@@ -29,7 +29,7 @@ def train(
     Args:
         problem: a `lowroad.Problem`.
         method: the optimizer: "sgd", "lbfgs", a class with the interface of torch.optim.Optimizer
-            or a function, or the import path of one, as in `lowroad.optimize`.
+            or a function, or the import path of one, as in `lowroad.optimizers.optimize`.
         seeds: how many runs, or which ones.
         seed: the seed of all runs together.
         name: what the problem is called; seeds are derived from it.
