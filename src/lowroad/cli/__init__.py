@@ -9,6 +9,7 @@ import typer
 from lowroad.cli.connect_command import connect
 from lowroad.cli.data_command import data
 from lowroad.cli.directory_commands import export, report, status, verify
+from lowroad.cli.new_command import new
 from lowroad.cli.run_command import run
 
 __all__ = ["app", "main"]
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, status, verify, report, export, data, connect):
+for command in (new, run, status, verify, report, export, data, connect):
     app.command()(command)
 
 
