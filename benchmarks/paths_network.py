@@ -79,7 +79,7 @@ def main() -> None:
             epochs=arguments.epochs,
         )
         ends.append(found.point)
-        print(f"end {seed}: training loss {found.height:.4f}", flush=True)
+        print(f"end {seed}: training loss {found.value:.4f}", flush=True)
 
     g = torch.Generator().manual_seed(2)
     bend = 0.05 * torch.randn(10, landscape.dimension, generator=g)

@@ -40,7 +40,7 @@ def main() -> None:
             epochs=arguments.epochs,
         )
         ends.append(found.point)
-        print(f"end {seed}: training loss {found.height:.3e}", flush=True)
+        print(f"end {seed}: training loss {found.value:.3e}", flush=True)
     line = lowroad.StraightLine(refinements=0).find(landscape, *ends)
     print(f"straight line: height {line.height:.4f}, length {line.length:.1f}", flush=True)
     for smoothness in DECADES:

@@ -92,9 +92,11 @@ class BatchNormLandscape(NetworkLandscape):
 
     def _sums_and_gradients(self) -> tuple[Tensor, Tensor]:
         norms = _norms_of(self.module)
-        pulls = [torch.zeros(2, n.num_features, device=self.device).double() for n in norms]
+        statistics_gradients = [
+            torch.zeros(2, n.num_features, device=self.device).double() for n in norms
+        ]
 
-        def pull(k: int, norm: _BatchNorm, x: Tensor, y: Tensor) -> None:
+        def add_gradients(k: int, norm: _BatchNorm, x: Tensor, y: Tensor) -> None:
             """Add to ∂L/∂s_k, from y = (x − mean) / √(variance + ε) · weight + bias."""
             mean = norm.get_buffer("running_mean")
             deviation = (norm.get_buffer("running_var") + norm.eps).sqrt()
@@ -103,18 +105,19 @@ class BatchNormLandscape(NetworkLandscape):
 
             def collect(by_output: Tensor) -> None:
                 by_output = _by_channel(by_output)
-                pulls[k][0] -= (by_output * scale).sum(0, dtype=torch.float64)
+                statistics_gradients[k][0] -= (by_output * scale).sum(0, dtype=torch.float64)
                 by_deviation = (by_output * centred * scale).sum(0, dtype=torch.float64)
-                pulls[k][1] -= by_deviation / (2 * deviation**2)
+                statistics_gradients[k][1] -= by_deviation / (2 * deviation**2)
 
             if y.requires_grad:
                 y.register_hook(collect)
 
-        with _hooked(norms, pull):
+        with _hooked(norms, add_gradients):
             value, total = super()._sums_and_gradients()
 
         fractions = [
-            p / n.get_buffer("num_batches_tracked") for p, n in zip(pulls, norms, strict=True)
+            p / n.get_buffer("num_batches_tracked")
+            for p, n in zip(statistics_gradients, norms, strict=True)
         ]
         terms: list[Tensor] = []
 

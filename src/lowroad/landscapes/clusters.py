@@ -47,8 +47,8 @@ class LennardJones(Landscape):
         self.check_points(points)
         values, inverse_squares, differences = self._pairs(points)
         sixth = inverse_squares**3
-        pulls = (24 * sixth - 48 * sixth**2) * inverse_squares
-        along = pulls[:, :, None] * differences
+        factors = (24 * sixth - 48 * sixth**2) * inverse_squares
+        along = factors[:, :, None] * differences
         gradients = torch.zeros(len(points), self.atoms, 3, dtype=self.dtype)
         gradients.index_add_(1, self._first, along)
         gradients.index_add_(1, self._second, -along)

@@ -169,14 +169,14 @@ class _ImageConvolution(torch.autograd.Function):
         return nn.functional.conv2d(saved, weight, bias, padding=ctx.padding)
 
     @staticmethod
-    def backward(ctx: Any, pull: Tensor) -> tuple[None, Tensor, Tensor, None]:
+    def backward(ctx: Any, output_gradients: Tensor) -> tuple[None, Tensor, Tensor, None]:
         (images,) = ctx.saved_tensors
         height, width = ctx.shape[2:]
         padded = nn.functional.pad(images, [ctx.padding] * 4)
         patches = padded.unfold(2, height, 1).unfold(3, width, 1)  # [n, c, h', w', kh, kw]
         rows = patches.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3)
-        by_weight = (pull.flatten(2) @ rows.transpose(1, 2)).sum(0).view(ctx.shape)
-        return None, by_weight, pull.sum((0, 2, 3)), None
+        by_weight = (output_gradients.flatten(2) @ rows.transpose(1, 2)).sum(0).view(ctx.shape)
+        return None, by_weight, output_gradients.sum((0, 2, 3)), None
 
 
 class AveragePool(nn.Module):
