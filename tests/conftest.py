@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from lowroad import mnist as mnist_module
-from lowroad import mnist_sources
+from lowroad.paper import mnist as mnist_module
+from lowroad.paper import mnist_sources
 from lowroad.paper.mnist import Mnist, load_mnist
 from mnist_stand_in import idx, make_arrays
 
