@@ -79,6 +79,7 @@ class ClaimView:
     """A claim as the page shows it."""
 
     number: int
+    published: bool
     statement: str
     measured: str
     verdict: str
@@ -302,7 +303,9 @@ def _claim_view(claim: ClaimResult) -> ClaimView:
         ["Problem", "Comparison", "Measured", "p", "n", says, "Verdict"],
         [Group("", rows)],
     )
-    return ClaimView(claim.number, claim.statement, _measured(claim), claim.verdict.value, table)
+    return ClaimView(
+        claim.number, claim.published, claim.statement, _measured(claim), claim.verdict.value, table
+    )
 
 
 def _measured(claim: ClaimResult) -> str:
