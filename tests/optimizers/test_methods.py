@@ -133,7 +133,7 @@ def register(monkeypatch, **paths):
         importlib.metadata.EntryPoint(name, path, "lowroad.optimizers")
         for name, path in paths.items()
     ]
-    monkeypatch.setattr("lowroad.optimizers.method.entry_points", lambda group: found)
+    monkeypatch.setitem(optimize.__globals__, "entry_points", lambda group: found)
 
 
 def test_settings_and_their_defaults():
@@ -208,6 +208,9 @@ def test_refuses_before_any_work(method, settings, message):
 def test_every_wrong_setting_has_its_line():
     with pytest.raises(ValueError, match="epochs") as caught:
         check_settings("sgd", {"epochs": -1, "learning_rate": 0, "mometum": 0.9})
+    assert len(str(caught.value).splitlines()) == 3
+    with pytest.raises(ValueError, match="epochs") as caught:
+        check_settings("torch.optim.Adam", {"epochs": 0, "options": {"beats": 1, "l": 2}})
     assert len(str(caught.value).splitlines()) == 3
 
 

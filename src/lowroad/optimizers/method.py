@@ -178,12 +178,9 @@ def check_settings(method: Method, settings: Mapping[str, Any]) -> None:
     known = settings_of(method, settings)
     if isinstance(found, str | type):
         lines = list(_unknown(shown, settings, known))
-        wrong = [
-            f"{name}: expected {expected}, got {value!r:.60}"
-            for name, value in settings.items()
-            if name in known and (expected := _wrong(name, value))
-        ]
-        lines += wrong or _misfits(found, settings)
+        wrong = {name: _wrong(name, value) for name, value in settings.items() if name in known}
+        lines += [f"{n}: expected {w}, got {settings[n]!r:.60}" for n, w in wrong.items() if w]
+        lines += _misfits(found, {name: settings[name] for name, w in wrong.items() if not w})
     else:
         lines = list(_missing(found, shown, settings))
         if not _takes_anything(found):
