@@ -62,7 +62,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 views += _matrices(view, charts, problem, split, pairs)
             for pair in pairs:
                 samples = _samples(view, problem, split, pair)
-                label = view.quantity(problem, "barrier, ")
+                label = f"barrier ({view.quantity(problem)})"
                 log = view.wants_log(problem, [v[v > 0] for v in samples.values()]) and all(
                     (v > 0).all() for v in samples.values()
                 )

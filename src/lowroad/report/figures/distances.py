@@ -18,14 +18,21 @@ from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import distance_table
 from lowroad.report.text import interval, listing, runs_behind
 from lowroad.report.view import Pair, View
-from lowroad.report.views import Charts, ChartView, FigureView, LegendEntry, legend_of
+from lowroad.report.views import (
+    Charts,
+    ChartView,
+    FigureView,
+    Group,
+    LegendEntry,
+    TableView,
+    legend_of,
+)
 from lowroad.study.labels import WeightSet
 
 
 def build(view: View, charts: Charts) -> list[FigureView]:
-    """A matrix for all sets where there are more than two sources; then each pair in detail."""
-    figures = [_matrix(view, charts)]
-    figures += [_detail(view, charts, pair) for pair in view.all_pairs]
+    """A matrix for all sets where there are more than two sources; then a choice of pairs."""
+    figures = [_matrix(view, charts), _detail(view, charts)]
     return [figure for figure in figures if figure is not None]
 
 
@@ -70,31 +77,34 @@ def _matrix(view: View, charts: Charts) -> FigureView | None:
     )  # fmt: skip
 
 
-def _detail(view: View, charts: Charts, pair: Pair) -> FigureView | None:
-    views, separations = [], []
-    for problem in view.results.problems:
-        table = view.distances(problem, pair) if _both(view, problem, pair) else None
-        if table is None:
-            continue
-        samples = samples_of(table, "distance")
-        medians = [
-            f"{view.styles[name].label} {shorter(float(np.median(values)))}"
-            for name, values in samples.items()
-        ]
-        text = f"Median distances in {problem}: {listing(medians)}."
-        middle, error = float(table["relative"]), float(table["relative_error"])
-        if np.isfinite(middle):
-            ends = np.sqrt(np.maximum([middle - 1.96 * error, middle + 1.96 * error], 0))
-            ratio = float(np.sqrt(max(middle, 0.0)))
-            separations.append(f"{interval(ratio, *map(float, ends))} in {problem}")
-        views.append(charts.add(_chart(view, table), problem, text))
+def _detail(view: View, charts: Charts) -> FigureView | None:
+    views, separations, tables, shown = [], [], {}, dict[str, None]()
+    for pair in view.all_pairs:
+        names = pair_label(view, pair)
+        for problem in view.results.problems:
+            table = view.distances(problem, pair) if _both(view, problem, pair) else None
+            if table is None:
+                continue
+            samples = samples_of(table, "distance")
+            shown |= dict.fromkeys(samples)
+            medians = [
+                f"{view.styles[name].label} {shorter(float(np.median(values)))}"
+                for name, values in samples.items()
+            ]
+            text = f"Median distances in {problem}: {listing(medians)}."
+            middle, error = float(table["relative"]), float(table["relative_error"])
+            if np.isfinite(middle):
+                ends = np.sqrt(np.maximum([middle - 1.96 * error, middle + 1.96 * error], 0))
+                ratio = float(np.sqrt(max(middle, 0.0)))
+                separations.append(f"{interval(ratio, *map(float, ends))} for {names} in {problem}")
+            views.append(charts.add(_chart(view, table), problem, text, group=names))
+            tables[names] = distance_table(view, pair)
     if not views:
         return None
-    first, second = map(view.label, pair)
     caption = [
-        f"Distance of every {first} and {second} vector from the common origin, the mean of the "
-        "two sets’ centroids. Each mark is one vector, the bar the median. The dotted line is the "
-        "centroids’ distance from the origin, the same for both.",
+        "Distance of every vector of two sets from their common origin, the mean of the two sets’ "
+        "centroids. Each mark is one vector, the bar the median. The dotted line is the centroids’ "
+        "distance from the origin, the same for both.",
         "A centroid of n vectors keeps 1/n of their variance as noise, so with few runs the dotted "
         "line lies far out even if the sets share one centre.",
     ]
@@ -104,15 +114,31 @@ def _detail(view: View, charts: Charts, pair: Pair) -> FigureView | None:
             f"is {listing(separations)} (95% jackknife intervals). Runs of two optimizers with one "
             "seed began at the same weights; such pairs are left out of it."
         )
-    name = _name(pair)
     return FigureView(
-        f"distances-{name}", "Where they lie", f"Distances of {first} and {second} vectors",
-        caption,
-        views, [*legend_of(view.styles[str(each)] for each in pair),
+        "distances", "Where they lie", "Distances of two sets from their common origin", caption,
+        views, [*legend_of(view.styles[name] for name in shown),
                 LegendEntry("median", "ink", "bar"), LegendEntry("centroids", "ink", "", "dot")],
-        [f"distances-{name}"], distance_table(view, pair),
-        navigation=f"Distances, {first}, {second}",
+        [f"distances-{_name(pair)}" for pair in view.all_pairs], joined_table(tables),
     )  # fmt: skip
+
+
+def pair_label(view: View, pair: Pair) -> str:
+    """Two sets by their names for people."""
+    return " and ".join(map(view.label, pair))
+
+
+def joined_table(tables: Mapping[str, TableView | None]) -> TableView | None:
+    """Tables of several pairs as one, the pairs' names in its headings."""
+    filled = {name: table for name, table in tables.items() if table is not None}
+    if not filled:
+        return None
+    first = next(iter(filled.values()))
+    groups = [
+        Group(f"{name}, {group.heading}" if group.heading else name, group.rows)
+        for name, table in filled.items()
+        for group in table.groups
+    ]
+    return TableView("All pairs", first.caption, first.header, groups)
 
 
 def _chart(view: View, table: xr.Dataset) -> go.Figure | None:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure as PrintFigure
 
 from lowroad.plotting import kernel_projections
-from lowroad.plotting.style import scientific, shorter
+from lowroad.plotting.style import shorter
 from lowroad.report.charts import kernels_chart, projection_chart
+from lowroad.report.figures.distances import joined_table, pair_label
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import kernel_table
-from lowroad.report.text import by_value, listing, runs_behind
+from lowroad.report.text import listing, runs_behind
 from lowroad.report.view import OTHER_GAMMA, Pair, View, other_gamma
 from lowroad.report.views import Charts, ChartView, FigureView, legend_of
 from lowroad.study.labels import WeightSet
@@ -30,9 +31,8 @@ def kernel_labels(view: View) -> dict[str, str]:
 
 
 def build(view: View, charts: Charts) -> list[FigureView]:
-    """All sets of a selection together where there are more than two; then each pair."""
-    figures = [_together(view, charts)]
-    figures += [_detail(view, charts, pair) for pair in view.all_pairs]
+    """All sets of a selection together where there are more than two; then a choice of pairs."""
+    figures = [_together(view, charts), _detail(view, charts)]
     return [figure for figure in figures if figure is not None]
 
 
@@ -72,51 +72,51 @@ def _together(view: View, charts: Charts) -> FigureView | None:
     )  # fmt: skip
 
 
-def _detail(view: View, charts: Charts, pair: Pair) -> FigureView | None:
-    views, gammas = [], {}
+def _detail(view: View, charts: Charts) -> FigureView | None:
+    views, tables, shown = [], {}, dict[str, None]()
     labels = kernel_labels(view)
-    for problem in view.results.problems:
-        if not set(pair) <= set(view.sets(problem)):
-            continue
-        table = view.projection(problem, pair, "rbf")
-        if table is None:
-            continue
-        gammas[problem] = f"γ = {scientific(float(table.attrs['gamma']))}"
-        area = shorter(float(table["auc"].values[0]))
-        text = f"Area under the ROC curve of the first component in {problem}: {area}."
-        chart = projection_chart(table, view.styles)
-        views.append(charts.add(chart, f"{problem}, RBF, area {area}", text))
-        others = {
-            label: found
-            for kernel, label in labels.items()
-            if kernel != "rbf" and (found := view.projection(problem, pair, kernel)) is not None
-        }
-        areas = [f"{n} {shorter(float(t['auc'].values[0]))}" for n, t in others.items()]
-        text = f"Areas of the first component in {problem}: {listing(areas)}."
-        chart = kernels_chart(others, view.styles)
-        views.append(charts.add(chart, f"{problem}, other kernels", text))
+    for pair in view.all_pairs:
+        names = pair_label(view, pair)
+        for problem in view.results.problems:
+            if not set(pair) <= set(view.sets(problem)):
+                continue
+            table = view.projection(problem, pair, "rbf")
+            if table is None:
+                continue
+            shown |= dict.fromkeys(map(str, pair))
+            area = shorter(float(table["auc"].values[0]))
+            text = f"Area under the ROC curve of the first component in {problem}: {area}."
+            chart = projection_chart(table, view.styles)
+            views.append(charts.add(chart, f"{problem}, RBF, area {area}", text, group=names))
+            others = {
+                label: found
+                for kernel, label in labels.items()
+                if kernel != "rbf" and (found := view.projection(problem, pair, kernel)) is not None
+            }
+            areas = [f"{n} {shorter(float(t['auc'].values[0]))}" for n, t in others.items()]
+            text = f"Areas of the first component in {problem}: {listing(areas)}."
+            chart = kernels_chart(others, view.styles)
+            views.append(charts.add(chart, f"{problem}, other kernels", text, group=names))
+            tables[names] = kernel_table(view, pair, labels)
     if not views:
         return None
-    first, second = map(view.label, pair)
     rule = view.results.config.analysis.gamma
     how = {"median": "by the median heuristic", "1/D": "as 1/D"}.get(str(rule), "as given")
     caption = [
-        f"First two components of kernel PCA of the joined {first} and {second} vectors with the "
-        f"RBF kernel exp(−γ|x − y|²), γ {how}: {by_value(gammas)}; beside it the RBF kernel with "
-        "the other rule for γ, the polynomial kernel (γ x·y + 1)³, the sigmoid kernel "
-        "tanh(γ x·y + 1) and the linear kernel, which is ordinary PCA.",
+        "First two components of kernel PCA of the joined vectors of two sets with the RBF kernel "
+        f"exp(−γ|x − y|²), γ {how}; beside it the RBF kernel with the other rule for γ, the "
+        "polynomial kernel (γ x·y + 1)³, the sigmoid kernel tanh(γ x·y + 1) and the linear kernel, "
+        "which is ordinary PCA.",
         "“Area” is that under the ROC curve of the first component: 0.5 where it does not tell the "
         "two sets apart, 1 where it separates them perfectly. With few runs high areas come by "
         "chance too.",
         f"Behind it: {runs_behind(view)}.",
     ]
-    name = _name(pair)
     return FigureView(
-        f"kernel-pca-{name}", "Where they lie", f"Kernel PCA of {first} and {second} vectors",
-        caption,
-        views, legend_of(view.styles[str(each)] for each in pair), [f"kernel-pca-{name}"],
-        kernel_table(view, pair, labels), layout="pairs",
-        navigation=f"Kernel PCA, {first}, {second}",
+        "kernel-pca-pairs", "Where they lie", "Kernel PCA of two sets", caption, views,
+        legend_of(view.styles[name] for name in shown),
+        [f"kernel-pca-{_name(pair)}" for pair in view.all_pairs], joined_table(tables),
+        layout="pairs",
     )  # fmt: skip
 
 
