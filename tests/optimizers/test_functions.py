@@ -12,7 +12,7 @@ from lowroad.landscapes import Evaluations, FunctionLandscape
 from lowroad.optimizers import lbfgs, sgd
 from lowroad.optimizers.function import NOT_RESUMABLE, minimize_by_function
 from lowroad.outcome import Outcome
-from optimizers.optimizer_cases import gradient_descent, network_problem, seeded
+from optimizers.optimizer_cases import assert_same, gradient_descent, network_problem, seeded
 
 
 def bowl():
@@ -125,6 +125,24 @@ def test_without_a_state_there_are_no_snapshots():
 
     run(function, callback=lambda progress: told.append(progress.snapshot()) and None)
     assert told == [None]
+
+
+def test_a_snapshot_is_that_of_its_report_whenever_it_is_taken():
+    def drawing(problem, start, generator, report, steps, resume=None):
+        first, point = resume or (1, start)
+        for step in range(first, steps + 1):
+            point = point + torch.randn(2, generator=generator) + torch.randn(2)
+            report(step, point, state=[step + 1, point])
+            point.mul_(1.0)
+        torch.randn(3, generator=generator)
+        return point + 1
+
+    told = []
+    run(drawing, options={"steps": 3}, callback=lambda progress: told.append(progress) and None)
+    whole = run(drawing, options={"steps": 6})
+    for progress in told:
+        resumed = run(drawing, options={"steps": 6}, resume=progress.snapshot())
+        assert_same(resumed, whole)
 
 
 def test_refuses_a_snapshot_of_another_function():

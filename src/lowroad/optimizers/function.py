@@ -173,8 +173,10 @@ class _Run:
         validation = self._note(int(step), point)
         if self._callback is None:
             return
-        value = self.record.values[-1]
-        if self._callback(Progress(int(step), value, validation, self._snapshot)):
+        snapshot = self._snapshot()  # as it is now: the function goes on drawing numbers
+        if self._callback(
+            Progress(int(step), self.record.values[-1], validation, lambda: snapshot)
+        ):
             raise Stopped
 
     def end_at(self, point: Tensor) -> None:
@@ -194,7 +196,7 @@ class _Run:
             "optimizer": self._name,
             "epoch": self.record.steps[-1],
             "point": self.record.last_point,
-            "state": copy.deepcopy(self.state),
+            "state": self.state,
             "record": self.record.state(),
             "evaluations": vars(self.evaluations).copy(),
             "generator": self._generator.get_state(),
