@@ -74,6 +74,16 @@ def test_sgd_and_lbfgs_by_name_are_the_functions():
     assert_same(optimize("lbfgs", problem, start, seeded(), settings=settings), direct)
 
 
+@pytest.mark.parametrize("name", LINE_SEARCHES)
+def test_lbfgs_takes_a_line_search_by_name(name):
+    problem = network_problem()
+    start = problem.start(seeded(1))
+    by_name = lbfgs(problem.train, start, line_search=name, iterations=8)
+    assert_same(
+        by_name, lbfgs(problem.train, start, line_search=LINE_SEARCHES[name](), iterations=8)
+    )
+
+
 def test_early_stopping_selects_on_the_validation_landscape():
     problem = bowl_problem()
     problem.test = FunctionLandscape(lambda x: (x - 1).square().sum(1), 2)
