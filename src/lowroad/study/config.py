@@ -176,10 +176,14 @@ class SharpnessSettings(Settings):
 
 
 class MetricSettings(Settings):
-    """The problem's metrics at all kept solutions, and along paths where that is asked for."""
+    """The problem's metrics at all kept solutions, and along paths where that is asked for.
+
+    `gradient_norm` measures |∇L| of the training landscape at the kept solutions.
+    """
 
     solutions: bool = True
     along_paths: bool = False
+    gradient_norm: bool = False
 
 
 def _gamma(value: Any) -> float | str:
