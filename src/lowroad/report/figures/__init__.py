@@ -8,6 +8,7 @@ from lowroad.report.figures import (
     disconnectivity,
     distances,
     finders,
+    gradient_norms,
     heights_by_steps,
     kernel_pca,
     metrics,
@@ -21,6 +22,7 @@ from lowroad.report.view import View
 FIGURES: tuple[Figure, ...] = (
     curves.FIGURE,
     metrics.FIGURE,
+    gradient_norms.FIGURE,
     path_heights.FIGURE,
     between.FIGURE,
     heights_by_steps.FIGURE,
