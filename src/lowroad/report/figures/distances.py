@@ -138,7 +138,8 @@ def joined_table(tables: Mapping[str, TableView | None]) -> TableView | None:
         for name, table in filled.items()
         for group in table.groups
     ]
-    return TableView(f"{first.name.partition(' ')[0]} of all pairs", first.caption, first.header, groups)
+    name = f"{first.name.partition(' ')[0]} of all pairs"
+    return TableView(name, first.caption, first.header, groups)
 
 
 def _chart(view: View, table: xr.Dataset) -> go.Figure | None:
