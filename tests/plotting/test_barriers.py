@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lowroad.analysis import heights_by_step, merge_tree
-from lowroad.plotting import disconnectivity_graphs, height_courses, sharpness_histograms
-from lowroad.plotting.barriers import median_course, tree_lines
+from lowroad.plotting import convergence_curves, disconnectivity_graphs
+from lowroad.plotting.barriers import median_curve, tree_lines
 
 
 def test_branches_begin_at_the_minima_and_join_at_the_levels():
@@ -42,7 +42,7 @@ def test_branches_never_cross():
 def test_disconnectivity_graphs_show_each_set_in_its_colour_on_a_log_axis():
     tree = merge_tree([1e-6, 1e-3], [(0, 1)], [0.5])
     single = merge_tree([0.2], [], [])
-    figure = disconnectivity_graphs({"FCP": {"sgd_train": tree, "lbfgs_train": single}, "LSTM": {}})
+    figure = disconnectivity_graphs({"FCP": {"sgd/train": tree, "lbfgs/train": single}, "LSTM": {}})
     panel, empty = figure.axes
     assert panel.get_yscale() == "log"
     assert [line.get_color() for line in panel.lines] == ["#D55E00"] * 2 + ["#0072B2"] * 2
@@ -52,11 +52,11 @@ def test_disconnectivity_graphs_show_each_set_in_its_colour_on_a_log_axis():
     figure.savefig(io.BytesIO())
 
 
-def test_courses_have_a_line_for_each_path_and_a_median():
+def test_curves_have_a_line_for_each_path_and_a_median():
     curves = heights_by_step([([0, 5], [8.0, 4.0]), ([0, 5], [6.0, 1.0]), ([0, 5], [7.0, 3.0])])
-    assert median_course(curves).tolist() == [7.0, 3.0]
-    figure = height_courses(
-        {"FCP": {"sgd_train": curves}, "LSTM": {"sgd_train": heights_by_step([])}}
+    assert median_curve(curves).tolist() == [7.0, 3.0]
+    figure = convergence_curves(
+        {"FCP": {"sgd/train": curves}, "LSTM": {"sgd/train": heights_by_step([])}}
     )
     panel, empty = figure.axes
     assert [line.get_ydata().tolist() for line in panel.lines] == [[8, 4], [6, 1], [7, 3], [7, 3]]
@@ -68,13 +68,4 @@ def test_courses_have_a_line_for_each_path_and_a_median():
 @pytest.mark.filterwarnings("error")
 def test_medians_pass_over_what_is_not_known():
     curves = heights_by_step([([0, 1], [np.nan, 4.0]), ([0, 1], [np.inf, np.nan])])
-    np.testing.assert_array_equal(median_course(curves), [np.nan, 4.0])
-
-
-def test_sharpness_has_two_panels_a_network():
-    figure = sharpness_histograms(
-        {"FCP": {"sgd_train": [3.0, 4.0], "lbfgs_train": [40.0]}},
-        {"FCP": {"sgd_train": [9.0, 8.0], "lbfgs_train": [90.0]}},
-    )
-    assert [panel.get_xlabel() for panel in figure.axes] == ["largest eigenvalue", "trace"]
-    assert all(panel.get_xscale() == "log" for panel in figure.axes)
+    np.testing.assert_array_equal(median_curve(curves), [np.nan, 4.0])

@@ -1,48 +1,42 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.figure import Figure
 
-from lowroad.analysis import centroid_distances, kernel_pca
+from lowroad.analysis import kernel_pca
 from lowroad.plotting import (
     SurfacePath,
     SurfacePaths,
-    distance_histograms,
     kernel_projections,
-    loss_curves,
-    path_height_histograms,
     path_profiles,
+    sample_rows,
+    set_styles,
     surface_paths,
+    training_curves,
 )
-from lowroad.plotting.style import WEIGHT_STYLES
 
 
-@dataclass(frozen=True)
-class Run:
-    steps: np.ndarray
-    train_heights: np.ndarray
-    test_heights: np.ndarray
-    train_height: float
-    test_height: float
-    train_step: int
-    test_step: int
-
-
-def run(scale: float) -> Run:
-    return Run(
-        steps=np.arange(4),
-        train_heights=scale * np.array([1.0, 0.1, 0.01, 0.001]),
-        test_heights=scale * np.array([1.0, 0.3, 0.2, 0.4]),
-        train_height=scale * 0.001,
-        test_height=scale * 0.2,
-        train_step=3,
-        test_step=2,
+def runs(*scales: float) -> xr.Dataset:
+    train = np.outer(scales, [1.0, 0.1, 0.01, 0.001])
+    test = np.outer(scales, [1.0, 0.3, 0.2, 0.4])
+    return xr.Dataset(
+        {
+            "train_values": (("run", "step"), train),
+            "test_values": (("run", "step"), test),
+            "evaluations": (("run", "step"), np.tile([1.0, 3.0, 5.0, 7.0], (len(scales), 1))),
+            "train_value": ("run", train.min(axis=1)),
+        },
+        coords={"step": [0, 1, 2, 3]},
     )
+
+
+STYLES = set_styles(["sgd/train", "sgd/test", "lbfgs/train"])
+SPLITS = {"train": STYLES["sgd/train"], "test": STYLES["sgd/test"]}
 
 
 def drawn(figure: Figure) -> bytes:
@@ -60,31 +54,31 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_curves_mark_the_minima_of_the_run_in_the_middle():
-    runs = {"FCP": {"sgd": [run(3.0), run(1.0), run(2.0)], "lbfgs": [run(0.5)]}, "LSTM": {}}
-    figure = loss_curves(runs)
-    assert titles(figure) == [
-        "FCP, SGD",
-        "FCP, L-BFGS-GSS",
-        "LSTM, SGD",
-        "LSTM, L-BFGS-GSS",
-    ]
+    panels = {"FCP, SGD": runs(3.0, 1.0, 2.0), "FCP, other": runs(0.5)}
+    figure = training_curves(panels, dict.fromkeys(panels, SPLITS))
+    assert titles(figure) == list(panels)
     panel = figure.axes[0]
     assert panel.get_yscale() == "log"
     marks = [line for line in panel.lines if line.get_marker() not in ("None", None)]
     places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in marks]
     assert places == [(3, pytest.approx(0.002)), (2, pytest.approx(0.4))]
-    colors = [line.get_color() for line in marks]
-    assert colors == [WEIGHT_STYLES["sgd_train"].color, WEIGHT_STYLES["sgd_test"].color]
+    assert [line.get_color() for line in marks] == [style.color for style in SPLITS.values()]
     assert len(panel.lines) == 3 * 2 + 2 + 2  # all runs thin, one thick, two minima
     assert panel.get_ylim() == figure.axes[1].get_ylim()
-    assert texts(figure) == ["no finished run"] * 2
     assert drawn(figure)
 
 
-def test_curves_without_any_finite_loss_say_so():
-    broken = Run(np.arange(2), np.full(2, np.nan), np.full(2, np.nan), np.nan, np.nan, 0, 0)
-    assert texts(loss_curves({"FCP": {"sgd": [broken]}})) == ["no finite loss", "no finished run"]
-    assert drawn(loss_curves({}))
+def test_curves_against_passes_over_the_data():
+    figure = training_curves({"a": runs(1.0)}, {"a": SPLITS}, "energy", "evaluations")
+    (panel,) = figure.axes
+    assert panel.lines[0].get_xdata().tolist() == [1.0, 3.0, 5.0, 7.0]
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("passes over the training data", "energy")
+
+
+def test_curves_without_any_finite_value_say_so():
+    broken = runs(np.nan)
+    assert texts(training_curves({"a": broken}, {"a": SPLITS})) == ["no finite value"]
+    assert drawn(training_curves({}, {}))
 
 
 def surface() -> SurfacePaths:
@@ -114,18 +108,19 @@ def test_surface_of_wrong_shape_is_refused():
         SurfacePaths(good.x, good.y, good.heights, good.straight, good.paths * 4)
 
 
-def test_path_heights_show_points_and_bars():
+def test_rows_show_points_and_bars():
     generator = np.random.default_rng(0)
     heights = {
-        "FCP": {"sgd_train": generator.lognormal(-2, 0.2, 30), "lbfgs_train": [0.5, 0.6]},
-        "LSTM": {"sgd_train": [], "lbfgs_train": [np.nan]},
+        "FCP": {"sgd/train": generator.lognormal(-2, 0.2, 30), "lbfgs/train": [0.5, 0.6]},
+        "LSTM": {"sgd/train": [], "lbfgs/train": [np.nan]},
     }
-    straight = {"FCP": {"sgd_train": [3.0] * 30, "lbfgs_train": [8.0, 9.0]}}
-    figure = path_height_histograms(heights, straight)
+    straight = {"FCP": {"sgd/train": [3.0] * 30, "lbfgs/train": [8.0, 9.0]}}
+    figure = sample_rows(heights, "path height", straight)
     panel, empty = figure.axes
     assert titles(figure) == ["FCP", "LSTM"]
     labels = [label.get_text() for label in panel.get_yticklabels()]
-    assert labels == ["BFGS train\nn = 2", "SGD train\nn = 30"]
+    assert labels == ["lbfgs/train\nn = 2", "sgd/train\nn = 30"]
+    assert panel.get_xlabel() == "path height (log scale)"
     assert len(panel.patches) == 1  # bars for thirty paths, none for two
     points = [line for line in panel.lines if line.get_marker() in ("o", "s")]
     assert sorted(len(line.get_xdata()) for line in points) == [2, 30]
@@ -135,24 +130,13 @@ def test_path_heights_show_points_and_bars():
     assert texts(figure) == ["nothing measured yet"]
     assert not empty.lines
     assert drawn(figure)
-    assert drawn(path_height_histograms({}))
+    assert drawn(sample_rows({}, "path height"))
 
 
 @pytest.fixture
 def vectors() -> dict[str, np.ndarray]:
     generator = np.random.default_rng(1)
-    return {"sgd_test": generator.normal(size=(9, 5)), "lbfgs_train": generator.normal(size=(4, 5))}
-
-
-def test_distances_and_their_centroids(vectors):
-    table = centroid_distances(*vectors.values(), tuple(vectors))
-    figure = distance_histograms({"FCP": table, "LeNet": None})
-    panel = figure.axes[0]
-    dotted = [line for line in panel.lines if line.get_linestyle() == ":"]
-    assert [line.get_xdata()[0] for line in dotted] == [table["separation"].item() / 2]
-    assert panel.get_xlim()[0] == 0
-    assert texts(figure) == ["nothing measured yet"]
-    assert drawn(figure)
+    return {"sgd/test": generator.normal(size=(9, 5)), "lbfgs/train": generator.normal(size=(4, 5))}
 
 
 def test_projections_show_each_set_with_its_mark(vectors):
@@ -161,9 +145,9 @@ def test_projections_show_each_set_with_its_mark(vectors):
     first, second = figure.axes[0].lines
     np.testing.assert_array_equal(first.get_xdata(), table["projection"].values[:9, 0])
     np.testing.assert_array_equal(second.get_ydata(), table["projection"].values[9:, 1])
-    assert (first.get_marker(), second.get_marker()) == ("^", "s")
-    share = f"{table['explained'].values[0]:.0%}"
-    assert figure.axes[0].get_xlabel() == f"component 1 ({share})"
+    assert (first.get_marker(), second.get_marker()) == ("o", "s")
+    fraction = f"{table['explained'].values[0]:.0%}"
+    assert figure.axes[0].get_xlabel() == f"component 1 ({fraction})"
     assert drawn(figure)
     assert drawn(kernel_projections({}, columns=4))
 
@@ -172,7 +156,7 @@ def test_nothing_is_left_in_the_global_state(vectors):
     import matplotlib.pyplot as plt
 
     before = dict(matplotlib.rcParams)
-    drawn(loss_curves({"FCP": {"sgd": [run(1.0)]}}))
+    drawn(training_curves({"a": runs(1.0)}, {"a": SPLITS}))
     drawn(kernel_projections({"FCP": kernel_pca(vectors)}))
     assert dict(matplotlib.rcParams) == before
     assert plt.get_fignums() == []

@@ -8,39 +8,49 @@ from matplotlib.colors import to_rgb
 
 from lowroad.plotting.style import (
     LINE_COLORS,
+    SOURCE_COLORS,
     STRAIGHT_COLOR,
-    WEIGHT_STYLES,
     drawing,
     scientific,
+    set_styles,
     shorter,
     three_figures,
 )
 
-OKABE_ITO = {
-    "#000000",
-    "#E69F00",
-    "#56B4E9",
-    "#009E73",
-    "#F0E442",
-    "#0072B2",
-    "#D55E00",
-    "#CC79A7",
-}
+# https://jfly.uni-koeln.de/color: what the palette's authors chose for every kind of vision
+OKABE_ITO = {"#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"}
+SETS = [f"{source}/{kind}" for source in "abcdefgh" for kind in ("train", "test")]
 
 
-def test_colours_are_okabe_and_itos_and_differ():
-    colors = [style.color for style in WEIGHT_STYLES.values()]
-    assert len(set(colors)) == 4
-    assert set(colors) | set(LINE_COLORS) | {STRAIGHT_COLOR} <= OKABE_ITO
+def test_the_first_six_colours_are_okabe_and_itos_and_all_differ():
+    assert set(SOURCE_COLORS[:6]) == OKABE_ITO
+    assert set(LINE_COLORS) | {STRAIGHT_COLOR} <= OKABE_ITO
+    assert len(set(SOURCE_COLORS)) == 8
 
 
-def test_weight_sets_differ_without_colour():
-    for attribute in ("marker", "symbol", "hatch"):
-        assert len({getattr(style, attribute) for style in WEIGHT_STYLES.values()}) == 4
-    # In grey, the training sets are darker than the test sets of the same optimizer.
-    grey = {name: math.fsum(to_rgb(style.color)) for name, style in WEIGHT_STYLES.items()}
-    assert grey["sgd_train"] < grey["sgd_test"]
-    assert grey["lbfgs_train"] < grey["lbfgs_test"]
+def test_sets_differ_with_and_without_colour():
+    styles = set_styles(SETS).values()
+    assert len({style.color for style in styles}) == 16
+    assert len({(style.marker, style.dash) for style in styles}) == 16
+    assert len({(style.symbol, style.hatch) for style in styles}) == 16
+
+
+def test_test_sets_are_lighter_than_their_training_sets():
+    styles = set_styles(SETS)
+    grey = {name: math.fsum(to_rgb(style.color)) for name, style in styles.items()}
+    for source in "abcdefgh":
+        assert grey[f"{source}/train"] < grey[f"{source}/test"]
+
+
+def test_colours_follow_the_order_of_the_sources_and_not_their_names():
+    first, second = set_styles(["z/train", "a/train"]).values()
+    assert (first.color, second.color) == SOURCE_COLORS[:2]
+    assert set_styles(["only"], {"only": "my runs"})["only"].label == "my runs"
+
+
+def test_a_ninth_source_is_refused():
+    with pytest.raises(ValueError, match=r"at most 8 sources .* got 9.*in several figures"):
+        set_styles([*SETS, "i/train"])
 
 
 def test_settings_come_back():
