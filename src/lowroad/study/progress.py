@@ -193,12 +193,17 @@ class LiveDisplay:
         if progress.failed:
             counts += f", {progress.failed} failed"
         bar = Table.grid(padding=(0, 2))
+        for _ in range(3):
+            bar.add_column(no_wrap=True, overflow="ellipsis")
+        wide = self._console.width >= 90
         bar.add_row(
-            ProgressBar(total=progress.total, completed=progress.done, width=30),
+            ProgressBar(total=progress.total, completed=progress.done, width=30 if wide else 10),
             counts,
             f"{clock(progress.seconds)} gone{_time_left(progress)}",
         )
         table = Table.grid(padding=(0, 2))
+        for _ in range(4):
+            table.add_column(no_wrap=True, overflow="ellipsis")
         for running in list(progress.running.values()):
             begun = math.isfinite(running.value)
             table.add_row(
