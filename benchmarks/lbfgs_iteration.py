@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import lowroad
-from lowroad import models
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.golden_section import GoldenSection
 from lowroad.optimizers.line_search import LineFunction
+from lowroad.paper import networks
 
 
 def naive_iterations(module: nn.Module, inputs: Tensor, targets: Tensor) -> Iterator[float]:
@@ -62,9 +62,9 @@ def of_plain_layers(module: nn.Module) -> nn.Module:
     """Return the module with PyTorch's own layers in place of this package's."""
     plain = copy.deepcopy(module)
     for name, layer in module.named_children():
-        if isinstance(layer, models.AveragePool):
+        if isinstance(layer, networks.AveragePool):
             setattr(plain, name, nn.AvgPool2d(2))
-        elif isinstance(layer, models.ImageConvolution):
+        elif isinstance(layer, networks.ImageConvolution):
             convolution = nn.Conv2d(
                 layer.in_channels, layer.out_channels, layer.kernel_size, padding=layer.padding
             )
@@ -105,7 +105,7 @@ def compare(name: str, images: int, iterations: int) -> None:
     """Print the two medians and their ratio for one network."""
     train = lowroad.paper.load_mnist().train
     inputs, labels = train.images[:images], train.labels[:images]
-    model = models.MODELS[name]
+    model = networks.MODELS[name]
     module = model(generator=torch.Generator().manual_seed(0))
     targets = inputs if name == "Autoencoder" else labels
     landscape = lowroad.NetworkLandscape(module, inputs, targets, model.loss)
@@ -121,7 +121,7 @@ def compare(name: str, images: int, iterations: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", nargs="+", default=list(models.MODELS))
+    parser.add_argument("--networks", nargs="+", default=list(networks.MODELS))
     parser.add_argument("--images", type=int, default=60000)
     parser.add_argument("--iterations", type=int, default=5)
     arguments = parser.parse_args()

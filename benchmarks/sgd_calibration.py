@@ -19,7 +19,7 @@ import torch
 from docs_page import write_between
 
 import lowroad
-from lowroad import models
+from lowroad.paper import networks
 from lowroad.paper.numbers import LOSSES, WEIGHTS
 from lowroad.study.store import write_atomically
 
@@ -31,7 +31,7 @@ COLUMNS = ("train", "test", "deviation")  # after every epoch
 def run(name: str, seed: int, learning_rate: float, path: Path) -> None:
     """Train one network and write its curves and its weights' deviations after every epoch."""
     mnist = lowroad.paper.load_mnist()
-    model = models.MODELS[name]
+    model = networks.MODELS[name]
     train, test = (
         lowroad.NetworkLandscape(
             model(generator=torch.Generator().manual_seed(seed)),
@@ -105,7 +105,7 @@ def table(store: Path, networks: list[str], learning_rate: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", nargs="+", default=list(models.MODELS))
+    parser.add_argument("--networks", nargs="+", default=list(networks.MODELS))
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=0.1)
     parser.add_argument("--store", type=Path, default=Path(__file__).with_suffix(""))
@@ -123,7 +123,7 @@ def main() -> None:
         for name in arguments.networks:
             if not paths[name][seed].exists():
                 run(name, seed, arguments.learning_rate, paths[name][seed])
-    text = table(arguments.store, list(models.MODELS), arguments.learning_rate)
+    text = table(arguments.store, list(networks.MODELS), arguments.learning_rate)
     print(text)
     if arguments.write:
         write_between("reproduction.md", "sgd_calibration", text)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import lowroad
-from lowroad import models
+from lowroad.paper import networks
 
 BATCH = 64
 # multiply–adds an image of one forward pass; a step costs three times as many
@@ -50,7 +50,7 @@ def timed(work: Callable[[], object]) -> float:
 def compare(name: str, images: int, members: int, repetitions: int, rate: float) -> None:
     """Print one network's line."""
     part = lowroad.paper.load_mnist().subset(images, 10, seed=0).train
-    model = models.MODELS[name]
+    model = networks.MODELS[name]
     module = model(generator=torch.Generator().manual_seed(0))
     targets = part.images if name == "Autoencoder" else part.labels
     loss_function = F.mse_loss if name == "Autoencoder" else F.cross_entropy
@@ -93,7 +93,7 @@ def compare(name: str, images: int, members: int, repetitions: int, rate: float)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", nargs="+", default=list(models.MODELS))
+    parser.add_argument("--networks", nargs="+", default=list(networks.MODELS))
     parser.add_argument("--images", type=int, default=6400)
     parser.add_argument("--members", type=int, default=16)
     parser.add_argument("--repetitions", type=int, default=5)

@@ -14,20 +14,20 @@ import argparse
 import torch
 
 import lowroad
-from lowroad import models
+from lowroad.paper import networks
 
 DECADES = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", choices=models.MODELS, default="FCP")
+    parser.add_argument("--network", choices=networks.MODELS, default="FCP")
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--full", action="store_true")
     arguments = parser.parse_args()
     part = lowroad.paper.load_mnist().subset(arguments.images, 10, seed=0).train
-    model = models.MODELS[arguments.network]
+    model = networks.MODELS[arguments.network]
     targets = part.images if arguments.network == "Autoencoder" else part.labels
     ends = []
     for seed in (0, 1):

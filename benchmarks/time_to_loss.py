@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import lowroad
-from lowroad import models
 from lowroad.optimizers import LineSearch
+from lowroad.paper import networks
 
 
 def seconds_here(
@@ -92,7 +92,7 @@ def main() -> None:
     for name in arguments.networks or ["FCP", "LeNet"]:
         rows: dict[str, list[float]] = defaultdict(list)
         for seed in range(arguments.seeds):
-            module = models.MODELS[name](generator=torch.Generator().manual_seed(seed))
+            module = networks.MODELS[name](generator=torch.Generator().manual_seed(seed))
             landscape = lowroad.NetworkLandscape(module, part.images, part.labels, "cross_entropy")
             for title, search in (
                 ("golden section", lowroad.GoldenSection()),

@@ -13,9 +13,9 @@ from torch import nn
 import fake_device
 import lowroad
 from fake_device import ELSEWHERE, PretendDevice
-from lowroad import models
 from lowroad.analysis import plane_through
 from lowroad.landscapes import network
+from lowroad.paper import networks
 
 CPU = torch.device("cpu")
 
@@ -40,7 +40,7 @@ def data(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
 
 def landscape_of(name: str, device: torch.device) -> lowroad.NetworkLandscape:
     images, labels = data(device)
-    module = models.MODELS[name](generator=seeded(1)).to(device)
+    module = networks.MODELS[name](generator=seeded(1)).to(device)
     targets = images if name == "Autoencoder" else labels
     return lowroad.NetworkLandscape(module, images, targets, module.loss)
 
@@ -111,7 +111,7 @@ def test_lbfgs_with_every_line_search(search):
     assert_alike(value)
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", networks.MODELS)
 def test_networks(name):
     def numbers(device: torch.device) -> list[float]:
         landscape = landscape_of(name, device)
@@ -176,7 +176,7 @@ def test_batch_norm():
 def test_the_torch_optimizer(search):
     def losses(device: torch.device) -> list[float]:
         images, labels = data(device)
-        module = models.FCP(generator=seeded(1)).to(device)
+        module = networks.FCP(generator=seeded(1)).to(device)
         optimizer = lowroad.LBFGS(module.parameters(), line_search=search)
         return [
             float(optimizer.step(lambda: nn.functional.cross_entropy(module(images), labels)))

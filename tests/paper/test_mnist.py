@@ -8,7 +8,7 @@ import hashlib
 import pytest
 import torch
 
-from lowroad import mnist_sources
+from lowroad.paper import mnist_sources
 from lowroad.paper.mnist import Images, Mnist, MnistError, load_mnist, locate_mnist
 from mnist_stand_in import check, put
 

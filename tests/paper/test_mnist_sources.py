@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowroad import mnist as mnist_module
-from lowroad import mnist_sources
+from lowroad.paper import mnist as mnist_module
+from lowroad.paper import mnist_sources
 from lowroad.paper.mnist import MnistError, load_mnist, locate_mnist
 from mnist_stand_in import check, put
 

@@ -9,7 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from lowroad.paper.networks import FCP, LSTM, MODELS, Autoencoder, AveragePool, ImageConvolution, LeNet
+from lowroad.paper.networks import (
+    FCP,
+    LSTM,
+    MODELS,
+    Autoencoder,
+    AveragePool,
+    ImageConvolution,
+    LeNet,
+)
 
 # The D column of Table 1 in Yu & Morozov 2026.
 DIMENSIONS = {"FCP": 42_200, "LeNet": 61_706, "LSTM": 15_456, "Autoencoder": 52_224}

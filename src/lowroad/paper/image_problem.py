@@ -39,7 +39,7 @@ def problem(
             has.
         MnistError: when the data cannot be had.
     """
-    if network not in MODELS:
+    if network not in tuple(MODELS):
         raise ValueError(f"network: expected one of {', '.join(MODELS)}, got {network!r}")
     for name, number in (("train", train_images), ("test", test_images)):
         most, everything = CLASS_BALANCED[name]

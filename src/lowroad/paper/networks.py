@@ -6,12 +6,13 @@ the concatenation of its flattened parameters in the order of ``module.parameter
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+
+from lowroad.problems import seeded_from
 
 __all__ = ["FCP", "LSTM", "MODELS", "Autoencoder", "LeNet"]
 
@@ -26,21 +27,9 @@ def _activation(name: str) -> type[nn.Module]:
     return _ACTIVATIONS[name]
 
 
-@contextmanager
-def _initial_weights_from(generator: torch.Generator | None) -> Iterator[None]:
-    """Let the layers made inside draw PyTorch's default initial weights from ``generator``.
-
-    Layers can draw from PyTorch's global CPU generator only, so that one is seeded from
-    ``generator`` and put back afterwards. The layers are made on the CPU: other devices draw
-    other numbers.
-    """
-    if generator is None:
-        yield
-        return
-    seed = torch.randint(2**62, (), generator=generator, device=generator.device).item()
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(int(seed))
-        yield
+def _initial_weights_from(generator: torch.Generator | None) -> AbstractContextManager[None]:
+    """Let the layers made inside draw from ``generator``, or from PyTorch's global one if None."""
+    return nullcontext() if generator is None else seeded_from(generator)
 
 
 class FCP(nn.Sequential):

@@ -2,7 +2,6 @@
 
 from lowroad.problems.checkpoints import read_checkpoint, read_point, read_solution
 from lowroad.problems.energies import (
-    align_atoms,
     atoms_problem,
     energy_problem,
     lennard_jones,
@@ -15,7 +14,6 @@ __all__ = [
     "Metric",
     "Problem",
     "accuracy",
-    "align_atoms",
     "atoms_problem",
     "energy_problem",
     "error_rate",

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from lowroad.landscapes import AseLandscape, Landscape, LennardJones, MullerBrown
+from lowroad.landscapes import AseLandscape, Landscape, LennardJones, MullerBrown, aligned
 from lowroad.problems.problem import Metric, Problem, Start
 
-TURNS = 60  # trial rotations of an alignment
 SAME_VALUE, SAME_PLACE = 1e-6, 1e-2  # relative values and distances per atom of one solution
+APART = 0.7  # least distance of two atoms at a start, in σ
 
 
 def energy_problem(
@@ -42,30 +40,17 @@ def energy_problem(
         lower_bound: the number that no value is below.
 
     Raises:
-        TypeError, ValueError: as `Problem`; when the box has other corners than the landscape has
-            components.
+        TypeError: as `Problem`; when the start is neither a function nor two corners.
+        ValueError: as `Problem`; when the corners do not fit the landscape or are
+            in the wrong order.
 
     >>> from lowroad.landscapes import AnaPot
     >>> problem = energy_problem(AnaPot(), ([-2.0, -2.0], [3.0, 5.0]))
     >>> problem.start(torch.Generator().manual_seed(0)).shape
     torch.Size([2])
     """
-    if not callable(start):
-        low, high = (
-            torch.as_tensor(corner, dtype=landscape.dtype, device=landscape.device)
-            for corner in start
-        )
-        if low.shape != (landscape.dimension,) or high.shape != low.shape or not (low < high).all():
-            raise ValueError(
-                f"start: expected two corners of {landscape.dimension} numbers each, the lower "
-                f"ones first, got {list(low.shape)} and {list(high.shape)}"
-            )
-
-        def drawn(generator: torch.Generator) -> Tensor:
-            part = torch.rand(landscape.dimension, dtype=torch.float64, generator=generator)
-            return low + part.to(low) * (high - low)
-
-        start = drawn
+    if isinstance(landscape, Landscape) and not callable(start):
+        start = _box(landscape, start)
     return Problem(
         train=landscape,
         start=start,
@@ -76,6 +61,35 @@ def energy_problem(
         unit=unit,
         lower_bound=lower_bound,
     )
+
+
+def _box(landscape: Landscape, corners: Any) -> Start:
+    """Starts that are equally likely between two corners."""
+    if not (isinstance(corners, Sequence) and len(corners) == 2):
+        raise TypeError(
+            "start: expected a function of a generator or the two corners of a box, got "
+            f"{type(corners).__name__}"
+        )
+    low, high = (
+        torch.as_tensor(corner, dtype=landscape.dtype, device=landscape.device)
+        for corner in corners
+    )
+    if low.shape != (landscape.dimension,) or high.shape != low.shape:
+        raise ValueError(
+            f"start: expected two corners of {landscape.dimension} numbers each, got "
+            f"{list(low.shape)} and {list(high.shape)}"
+        )
+    if not ((low < high) & torch.isfinite(high - low)).all():
+        raise ValueError(
+            "start: expected finite corners, the lower numbers first, got "
+            f"{low.tolist()} and {high.tolist()}"
+        )
+
+    def start(generator: torch.Generator) -> Tensor:
+        part = torch.rand(len(low), dtype=torch.float64, generator=generator)
+        return low + part.to(low) * (high - low)
+
+    return start
 
 
 def mueller_brown() -> Problem:
@@ -95,10 +109,10 @@ def lennard_jones(atoms: int = 13, radius: float | None = None) -> Problem:
 
     Args:
         atoms: how many.
-        radius: the ball's; by default half the atoms' own volume more than they fill.
+        radius: of the ball, in σ; 0.9 ∛atoms when not given.
 
     Raises:
-        ValueError: for fewer than two atoms.
+        ValueError: for fewer than two atoms, or a ball that is too small for them.
 
     >>> problem = lennard_jones(3)
     >>> x = problem.start(torch.Generator().manual_seed(0))
@@ -106,17 +120,20 @@ def lennard_jones(atoms: int = 13, radius: float | None = None) -> Problem:
     >>> problem.same(x, turned)
     True
     """
-    if atoms < 2:
-        raise ValueError(f"expected at least two atoms, got {atoms}")
     landscape = LennardJones(atoms)
-    size = 0.9 * atoms ** (1 / 3) if radius is None else radius
+    size, least = 0.9 * atoms ** (1 / 3) if radius is None else radius, 0.6 * atoms ** (1 / 3)
+    if not least <= size < float("inf"):
+        raise ValueError(
+            f"radius: expected at least {least:.3g} for {atoms} atoms, a fifth of which they fill "
+            f"when they are {APART} apart, got {radius}"
+        )
 
     def start(generator: torch.Generator) -> Tensor:
-        # the atoms are kept apart, so that no two begin on the wall between them
+        # the atoms are kept apart: energies and forces of two that nearly coincide are huge
         places: list[Tensor] = []
         while len(places) < atoms:
             place = (2 * torch.rand(3, dtype=torch.float64, generator=generator) - 1) * size
-            near = any(float((place - other).norm()) < 0.7 for other in places)
+            near = any(float((place - other).norm()) < APART for other in places)
             if float(place.norm()) <= size and not near:
                 places.append(place)
         return torch.stack(places).reshape(-1).to(landscape.dtype)
@@ -124,7 +141,7 @@ def lennard_jones(atoms: int = 13, radius: float | None = None) -> Problem:
     return energy_problem(
         landscape,
         start,
-        align=lambda x, reference, generator: align_atoms(x, reference, generator),
+        align=lambda point, reference, generator: aligned(reference, point, generator),
         same=lambda x, y: same_atoms(landscape, x, y),
         unit="ε",
     )
@@ -143,8 +160,15 @@ def atoms_problem(
 
     Raises:
         ModuleNotFoundError: when ASE is not installed.
-        ValueError: as `AseLandscape`.
+        TypeError: when `atoms` is not an `ase.Atoms`.
+        ValueError: as `AseLandscape`; when `rattle` is not positive.
     """
+    from ase import Atoms
+
+    if not isinstance(atoms, Atoms):
+        raise TypeError(f"atoms: expected an ase.Atoms, got {type(atoms).__name__}")
+    if not 0 < rattle < float("inf"):
+        raise ValueError(f"rattle: expected a positive standard deviation in Å, got {rattle}")
     if calculator is not None:
         atoms = atoms.copy()
         atoms.calc = calculator
@@ -158,56 +182,10 @@ def atoms_problem(
     return energy_problem(landscape, start, unit=unit)
 
 
-def align_atoms(
-    point: Tensor, reference: Tensor, generator: torch.Generator, turns: int = TURNS
-) -> Tensor:
-    """Turn, reflect, shift and renumber equal atoms so that they lie near a reference.
-
-    From random rotations, the assignment of atoms that minimizes the sum of squared distances and
-    the best rotation for it (Kabsch 1976) alternate until nothing changes; the nearest result wins.
-
-    Args:
-        point: positions [3 n].
-        reference: positions [3 n].
-        generator: draws the rotations.
-        turns: how many.
-
-    Returns:
-        The aligned positions [3 n].
-    """
-    x, y = (p.detach().double().cpu().numpy().reshape(-1, 3) for p in (point, reference))
-    centre = y.mean(axis=0)
-    x, y = x - x.mean(axis=0), y - centre
-    best, nearest = x, np.inf
-    for turn in range(turns):
-        matrix = np.eye(3)
-        if turn:
-            normal = torch.randn(3, 3, dtype=torch.float64, generator=generator).numpy()
-            matrix = np.linalg.qr(normal)[0]  # rotations and reflections
-        moved = x @ matrix
-        order = None
-        for _ in range(50):
-            cost = ((moved[:, None] - y[None]) ** 2).sum(axis=2)
-            rows = linear_sum_assignment(cost.T)[1]
-            if order is not None and np.array_equal(rows, order):
-                break
-            order = rows
-            u, _, v = np.linalg.svd(x[order].T @ y)
-            moved = x @ (u @ v)
-        assert order is not None
-        away = float(((moved[order] - y) ** 2).sum())
-        if away < nearest:
-            best, nearest = moved[order], away
-        if nearest < 1e-12 * len(y):
-            break
-    return torch.from_numpy((best + centre).reshape(-1)).to(point)
-
-
 def same_atoms(landscape: Landscape, one: Tensor, two: Tensor) -> bool:
     """Whether two clusters are the same but for symmetry: alike in value, and once aligned."""
     first, second = landscape.value(one), landscape.value(two)
     if abs(first - second) > SAME_VALUE * max(abs(first), abs(second), 1e-12):
         return False
-    aligned = align_atoms(two, one, torch.Generator().manual_seed(0))
-    away = float((aligned - one + (one - aligned).view(-1, 3).mean(0).repeat(len(one) // 3)).norm())
-    return away <= SAME_PLACE * (len(one) / 3) ** 0.5
+    moved = aligned(one, two, torch.Generator().manual_seed(0))
+    return float((moved - one).norm()) <= SAME_PLACE * (len(one) / 3) ** 0.5

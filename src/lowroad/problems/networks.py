@@ -48,7 +48,8 @@ def network_problem(
         device: where network and data are.
 
     Raises:
-        TypeError: when `module` is not a function that makes a module, or data are not pairs.
+        TypeError: when `module` is not a function that makes a module, data are not pairs of
+            tensors, or `metrics` is a string.
         ValueError: as `NetworkLandscape` and `Problem`.
 
     >>> inputs, targets = torch.randn(20, 3), torch.randint(0, 2, (20,))
@@ -84,7 +85,7 @@ def network_problem(
         start=start,
         test=landscapes.get("test"),
         validation=landscapes.get("validation"),
-        metrics=metrics if isinstance(metrics, Mapping) else _named_metrics(metrics),
+        metrics=metrics if isinstance(metrics, Mapping) else _named_metrics(metrics, landscapes),
         quantity=quantity,
         lower_bound=lower_bound,
     )
@@ -108,7 +109,11 @@ def _landscape(module: nn.Module, name: str, data: Any, loss: Any, device: str) 
 
 @contextmanager
 def seeded_from(generator: torch.Generator) -> Iterator[None]:
-    """Seed PyTorch's global CPU generator from `generator` for a while, and put it back."""
+    """Seed PyTorch's global CPU generator from `generator` for a while, and put it back.
+
+    Layers draw their initial weights from that generator only. They are made on the CPU: other
+    devices draw other numbers.
+    """
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)
@@ -123,11 +128,21 @@ def _made(module: Callable[[], nn.Module], generator: torch.Generator) -> nn.Mod
     return made.eval()
 
 
-def _named_metrics(names: Sequence[str]) -> dict[str, Metric]:
+def _named_metrics(
+    names: Sequence[str], landscapes: Mapping[str, NetworkLandscape]
+) -> dict[str, Metric]:
     known: dict[str, Metric] = {"error": error_rate, "accuracy": accuracy}
+    if isinstance(names, str):
+        raise TypeError(f"metrics: expected a list of names, such as [{names!r}], got a string")
     for name in names:
         if name not in known:
             raise ValueError(f"metrics: expected names among {', '.join(known)}, got {name!r}")
+        for split, landscape in landscapes.items():
+            if landscape.targets.is_floating_point():
+                raise ValueError(
+                    f"metrics: {name!r} needs class numbers as targets, got {split} targets of "
+                    f"{landscape.targets.dtype}"
+                )
     return {name: known[name] for name in names}
 
 

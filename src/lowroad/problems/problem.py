@@ -36,7 +36,7 @@ class Problem:
 
     Raises:
         TypeError: when something is not a landscape or not a function.
-        ValueError: when the landscapes' points differ.
+        ValueError: when the landscapes' points differ, or the lower bound is not a finite number.
 
     >>> from lowroad.landscapes import MullerBrown
     >>> surface = MullerBrown()
@@ -75,12 +75,27 @@ class Problem:
                     f"components of {expected[1]} on {expected[2]}, got {own[0]} of {own[1]} on "
                     f"{own[2]}"
                 )
-        functions = {"start": self.start, "align": self.align, "same": self.same, **self.metrics}
+        if not isinstance(self.metrics, Mapping):
+            raise TypeError(
+                "metrics: expected functions of (landscape, point) by name, such as "
+                f'{{"error": error_rate}}, got {type(self.metrics).__name__}'
+            )
+        optional = {"align": self.align, "same": self.same}
+        functions = {
+            "start": self.start,
+            **{name: each for name, each in optional.items() if each is not None},
+            **{f"metrics[{name!r}]": metric for name, metric in self.metrics.items()},
+        }
         for name, function in functions.items():
-            if function is not None and not callable(function):
+            if not callable(function):
                 raise TypeError(f"{name}: expected a function, got {type(function).__name__}")
-        if self.lower_bound is not None and not math.isfinite(self.lower_bound):
-            raise ValueError(f"lower_bound: expected a finite number, got {self.lower_bound}")
+        for name in ("quantity", "unit"):
+            if not isinstance(getattr(self, name), str):
+                got = type(getattr(self, name)).__name__
+                raise TypeError(f"{name}: expected a string, got {got}")
+        bound = self.lower_bound
+        if bound is not None and not (isinstance(bound, int | float) and math.isfinite(bound)):
+            raise ValueError(f"lower_bound: expected a finite number or None, got {bound!r}")
         if "value" in self.metrics:
             raise ValueError('metrics: "value" is the landscape\'s own; choose another name')
 

@@ -1,0 +1,9 @@
+from . import networks as networks
+from .image_problem import problem as problem
+from .mnist import load_mnist as load_mnist
+from .networks import FCP as FCP
+from .networks import LSTM as LSTM
+from .networks import MODELS as MODELS
+from .networks import Autoencoder as Autoencoder
+from .networks import LeNet as LeNet
+from .paper_claims import claims as claims
