@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import lowroad
 from lowroad.cli import app
-from lowroad.connect import load_landscape, make_finder, read_point
+from lowroad.connect import load_landscape, parse_finder, read_point
 from lowroad.connect.results import Curve, write_results
 from lowroad.landscapes import MullerBrown, NetworkLandscape
 from lowroad.paths import FourierPathFinder, StringFinder
@@ -157,19 +157,19 @@ def test_landscapes_by_name(folder):
 
 
 def test_finders_by_name():
-    made = make_finder("fourier", ["terms=5", "objective=max_flux", "batch_size=None"])
+    made = parse_finder("fourier", ["terms=5", "objective=max_flux", "batch_size=None"])
     assert made == FourierPathFinder(terms=5, objective="max_flux")
-    assert make_finder("string") == StringFinder()
-    with pytest.raises(ValueError, match="did you mean steps"):
-        make_finder("fourier", ["step=5"])
-    with pytest.raises(ValueError, match="among fourier"):
-        make_finder("furier")
+    assert parse_finder("string") == StringFinder()
+    with pytest.raises(ValueError, match="did you mean .steps."):
+        parse_finder("fourier", ["step=5"])
+    with pytest.raises(ValueError, match="did you mean .fourier."):
+        parse_finder("furier")
     with pytest.raises(ValueError, match="key=value"):
-        make_finder("fourier", ["steps"])
+        parse_finder("fourier", ["steps"])
     with pytest.raises(ValueError, match="at least 3 points"):
-        make_finder("fourier", ["points=2"])
-    with pytest.raises(ValueError, match="cannot take steps=many"):
-        make_finder("fourier", ["steps=many"])
+        parse_finder("fourier", ["points=2"])
+    with pytest.raises(ValueError, match="^steps: expected steps to be a whole number, got .many."):
+        parse_finder("fourier", ["steps=many"])
 
 
 def test_the_command(folder, monkeypatch):

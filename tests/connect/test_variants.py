@@ -17,11 +17,11 @@ from torch.optim.swa_utils import update_bn
 from typer.testing import CliRunner
 
 from lowroad.cli import app
-from lowroad.connect import connect, make_finder
+from lowroad.connect import connect, parse_finder
 from lowroad.landscapes import BatchNormLandscape, MullerBrown, NetworkLandscape
 
 POINTS = 11
-LINE = make_finder("line", [f"points={POINTS}"])
+LINE = parse_finder("straight", [f"points={POINTS}"])
 
 
 def plain():
@@ -95,7 +95,7 @@ def test_raw_and_aligned_side_by_side(folder):
     _, second = trained(plain, folder)
     curves = connect(
         folder / "1.pt", folder / "2.pt", plain_landscape(),
-        make_finder("fourier", [f"points={POINTS}", "steps=20"]), folder / "out", align=True,
+        parse_finder("fourier", [f"points={POINTS}", "steps=20"]), folder / "out", align=True,
     )  # fmt: skip
     assert [c.key for c in curves] == ["straight_", "aligned_straight_", "", "aligned_"]
     numbers, stored = read(folder / "out")
@@ -144,7 +144,7 @@ def test_both_from_the_command_line(folder, monkeypatch):
     result = CliRunner().invoke(
         app,
         ["connect", "1.pt", "2.pt", "--landscape", "test_variants:normalized_landscape",
-         "--align", "--reestimate-batch-norm", "--finder", "line", "--out", "here"],
+         "--align", "--reestimate-batch-norm", "--finder", "straight", "--out", "here"],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     numbers, stored = read(folder / "here")

@@ -40,10 +40,10 @@ def connect(
 ) -> None:
     """Find a low path between two checkpoints (.pt, .npy, .safetensors) of your own model."""
     with readable_errors():
-        from lowroad.connect import connect, load_landscape, make_finder, table
+        from lowroad.connect import connect, load_landscape, parse_finder, table
 
         try:
-            chosen = make_finder(finder, assignments or [])
+            chosen = parse_finder(finder, assignments or [])
             curves = connect(
                 first,
                 second,

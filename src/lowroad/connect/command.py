@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -15,26 +13,10 @@ import torch
 from lowroad.connect.results import Curve, write_results
 from lowroad.connect.variants import aligned, with_interpolated_statistics
 from lowroad.landscapes import BatchNormLandscape, Landscape, NetworkLandscape
-from lowroad.paths import (
-    BezierPathFinder,
-    ElasticBandFinder,
-    FourierPathFinder,
-    PathFinder,
-    PolygonalChainFinder,
-    StraightLine,
-    StringFinder,
-)
+from lowroad.paths import PathFinder, StraightLine
 from lowroad.paths.finder import Callback, check_ends
+from lowroad.paths.registry import make_finder
 from lowroad.problems.checkpoints import read_checkpoint
-
-FINDERS: dict[str, type[PathFinder]] = {
-    "fourier": FourierPathFinder,
-    "bezier": BezierPathFinder,
-    "chain": PolygonalChainFinder,
-    "band": ElasticBandFinder,
-    "string": StringFinder,
-    "line": StraightLine,
-}
 
 
 def load_landscape(name: str) -> Landscape:
@@ -67,35 +49,28 @@ def load_landscape(name: str) -> Landscape:
     return landscape
 
 
-def make_finder(name: str, settings: Sequence[str] = ()) -> PathFinder:
-    """Return a finder by its short name, with settings `key=value`.
+def parse_finder(name: str, assignments: Sequence[str] = ()) -> PathFinder:
+    """Return a path finder by its name, with settings `key=value`.
 
     Raises:
         ValueError: for an unknown name or setting (the nearest known one is named) or a bad value.
 
-    >>> make_finder("fourier", ["steps=300", "objective=max_flux"]).steps
+    >>> parse_finder("fourier", ["steps=300", "objective=max_flux"]).steps
     300
     """
-    if name not in FINDERS:
-        raise ValueError(f"expected a finder among {', '.join(FINDERS)}, got {name!r}")
-    known = [field.name for field in dataclasses.fields(FINDERS[name])]
-    values = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
+    settings = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
         if not equals:
-            raise ValueError(f"expected a setting as key=value, got {setting!r}")
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
-            raise ValueError(f"the finder {name} has no setting {key!r}{hint}")
+            raise ValueError(f"expected a setting as key=value, got {assignment!r}")
         try:
-            values[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            values[key] = text
+            settings[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            settings[key] = text
     try:
-        return FINDERS[name](**values)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the finder {name} cannot take {', '.join(settings)}: {error}") from error
+        return make_finder(name, settings)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 def connect(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import re
 import tomllib
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from dask.utils import parse_bytes
 
 from lowroad.execution.clusters import Slurm
+from lowroad.nearest import nearest
 
 NEEDED = ("cores", "memory", "walltime")
 TEXT, COUNT, LIST, TABLE = "a text", "a number from 1 to 9999", "a list of texts", "a table"
@@ -87,9 +87,7 @@ def _check(name: str, value: Any) -> None:
     if name == "processes":
         raise ValueError("[job] processes: leave it out, there is one for each of the cores")
     if kind is None:
-        near = difflib.get_close_matches(name, ENTRIES, n=1)
-        advice = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(ENTRIES)}"
-        raise ValueError(f"[job] does not know {name}: {advice}")
+        raise ValueError(f"[job] has no setting {name}{nearest(name, ENTRIES)}")
     right = {
         TEXT: isinstance(value, str) and bool(value) and "\n" not in value,
         COUNT: type(value) is int and 0 < value < 10_000,

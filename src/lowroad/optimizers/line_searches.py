@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from lowroad.nearest import nearest
 from lowroad.optimizers.backtracking import Backtracking
 from lowroad.optimizers.brent import Brent
 from lowroad.optimizers.golden_section import GoldenSection
@@ -40,10 +40,8 @@ def made_line_search(
         check_line_search(search)
         return search
     if search not in LINE_SEARCHES:
-        close = difflib.get_close_matches(search, LINE_SEARCHES, n=1, cutoff=0.5)
-        hint = f'; did you mean "{close[0]}"?' if close else ""
         raise ValueError(
-            f'line_search: expected one of {", ".join(LINE_SEARCHES)}, got "{search}"{hint}'
+            f'line_search: there is no line search "{search}"{nearest(search, LINE_SEARCHES)}'
         )
     return LINE_SEARCHES[search](**(options or {}))
 

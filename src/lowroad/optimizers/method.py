@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from lowroad.importing import ImportPathError, import_object
 from lowroad.landscapes import Landscape
+from lowroad.nearest import nearest
 from lowroad.optimizers.function import check_function, minimize_by_function
 from lowroad.optimizers.lbfgs import Tolerance, lbfgs
 from lowroad.optimizers.line_searches import line_search_options, made_line_search
@@ -202,7 +202,7 @@ def _found(method: Method) -> str | type | Callable[..., Any]:
     elif isinstance(method, str):
         registered = {each.name: each for each in entry_points(group="lowroad.optimizers")}
         if method not in registered:
-            hint = _hint(method, [*_BUILT_IN, *registered], "known: ")
+            hint = nearest(method, [*_BUILT_IN, *registered])
             raise ValueError(
                 f'method: there is no optimizer "{method}"{hint}. Others are named by an import '
                 'path such as "torch.optim.Adam" or "module:function"'
@@ -229,18 +229,10 @@ def _takes_anything(function: Callable[..., Any]) -> bool:
     return inspect.Parameter.VAR_KEYWORD in kinds
 
 
-def _hint(name: str, known: Iterable[str], otherwise: str) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return (
-        f'; did you mean "{close[0]}"?' if close else f"; {otherwise}{', '.join(names) or 'none'}"
-    )
-
-
 def _unknown(method: str, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Iterable[str]:
     for name in settings:
         if name not in known:
-            yield f"{name}: {method} has no such setting{_hint(name, known, 'it has ')}"
+            yield f"{name}: {method} has no such setting{nearest(name, known)}"
 
 
 def _missing(
@@ -333,7 +325,7 @@ def _unknown_options(optimizer: type, options: Mapping[str, Any]) -> list[str]:
         return []
     known = list(parameters)[1:]
     return [
-        f"options.{name}: {optimizer.__name__} has no such option{_hint(name, known, 'it has ')}"
+        f"options.{name}: {optimizer.__name__} has no such option{nearest(name, known)}"
         for name in options
         if name not in known
     ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from importlib.metadata import entry_points
 from typing import Any
 
+from lowroad.nearest import nearest
 from lowroad.paths.bezier import BezierPathFinder
 from lowroad.paths.elastic_band import ElasticBandFinder
 from lowroad.paths.finder import PathFinder
@@ -41,10 +41,8 @@ def finder_class(name: str) -> type[PathFinder]:
     others = {each.name: each for each in entry_points(group="lowroad.path_finders")}
     if name in others:
         return others[name].load()
-    known = [*FINDERS, *others]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    hint = f'; did you mean "{close[0]}"?' if close else ""
-    raise ValueError(f'finder: expected one of {", ".join(known)}, got "{name}"{hint}')
+    hint = nearest(name, [*FINDERS, *others])
+    raise ValueError(f'finder: there is no path finder "{name}"{hint}')
 
 
 def finder_settings(name: str) -> dict[str, Any]:
@@ -68,12 +66,11 @@ def make_finder(name: str, settings: Mapping[str, Any]) -> PathFinder:
     3
     """
     known = finder_settings(name)
-    lines = []
-    for key in settings:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-            hint = f'did you mean "{close[0]}"?' if close else f"it has {', '.join(known)}"
-            lines.append(f"{key}: the {name} path finder has no such setting; {hint}")
+    lines = [
+        f"{key}: the {name} path finder has no such setting{nearest(key, known)}"
+        for key in settings
+        if key not in known
+    ]
     if lines:
         raise ValueError("\n".join(lines))
     try:

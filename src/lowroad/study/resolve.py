@@ -7,7 +7,6 @@ neither PyTorch nor the study's own modules.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import inspect
 import json
@@ -21,6 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from lowroad.nearest import nearest
 from lowroad.seeds import derived_seed
 from lowroad.study.config import StudyConfig
 from lowroad.study.labels import SetPair, WeightSet
@@ -373,15 +373,6 @@ def _misfits(study: Study) -> Iterable[str]:
                     f"optimizers.{optimizer}.batch_size: expected at most "
                     f"{facts.samples['train']}, the training samples of {name}, got {size}"
                 )
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the nearest known name, or at all of them."""
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f'; did you mean "{close[0]}"?'
-    return f"; known: {', '.join(names)}" if names else "; it has none"
 
 
 def _is_user_error(error: Exception, folder: Path | None) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from lowroad.nearest import nearest
+
 
 def setting_errors(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line for each problem, with the nearest known name of `model` for a slip."""
@@ -34,10 +36,10 @@ def _describe(detail: Any, model: type[BaseModel]) -> Iterable[str]:
             expected = expected.replace(start, "expected " + ("to " if "String" in start else ""))
         for theirs, ours in _WORDS.items():
             expected = re.sub(theirs, ours, expected)
-        nearest = ""
+        hint = ""
         if kind == "literal_error" and isinstance(came, str):
-            nearest = _nearest(came, re.findall("'(.+?)'", str(detail["ctx"]["expected"])))
-        yield f"{place or 'study'}: {expected}, got {shown(came)}{nearest}"
+            hint = nearest(came, re.findall("'(.+?)'", str(detail["ctx"]["expected"])))
+        yield f"{place or 'study'}: {expected}, got {shown(came)}{hint}"
 
 
 _WORDS = {
@@ -73,12 +75,6 @@ def printable(text: str) -> str:
     )
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    spelled = {each.lower(): each for each in known}
-    close = difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.6)
-    return f'; did you mean "{spelled[close[0]]}"?' if close else ""
-
-
 def _suggest(loc: Sequence[int | str], model: type[BaseModel]) -> str:
     """The nearest known name: the same name elsewhere, a similar one here, or one elsewhere."""
     parts = [str(part) for part in loc]
@@ -90,11 +86,11 @@ def _suggest(loc: Sequence[int | str], model: type[BaseModel]) -> str:
     homes = {last: f"{parent}.{last}" if parent else last for parent, last in reversed(places)}
     if name in homes:
         return f'; did you mean "{homes[name]}"?'
-    if near := _nearest(name, known):
-        return near
+    if "did you mean" in (hint := nearest(name, known)):
+        return hint
     if close := difflib.get_close_matches(name, homes, n=1, cutoff=0.6):
         return f'; did you mean "{homes[close[0]]}"?'
-    return f"; known here: {', '.join(known)}" if known else ""
+    return hint if known else ""
 
 
 def _places(model: type[BaseModel], parent: str) -> Iterable[tuple[str, str]]:
