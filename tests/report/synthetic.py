@@ -1,192 +1,236 @@
-"""Made-up results of a study, with plausible numbers and real shapes but short vectors."""
+"""Made-up results of a study, with plausible numbers and short vectors, for any weight sets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
 
-from lowroad.study.results import (
-    WEIGHT_SETS,
-    PathResult,
-    PlaneResult,
-    SharpnessResult,
-    StudyResults,
-    TrainingResult,
-)
+from lowroad.study.labels import WeightSet
+from lowroad.study.measurements import MEASUREMENTS
+from lowroad.study.plan import Plan
+from lowroad.study.references import Facts, ProblemReference
+from lowroad.study.resolve import Study
+from lowroad.study.results import StudyResults
+from lowroad.study.store import Store
 from lowroad.study.study_file import parse_study
 
-DIMENSION = 400
-LOWEST = {"sgd": (5e-3, 8e-2), "lbfgs": (2e-6, 9e-2)}
-LENGTHS = {"sgd_train": 0.14, "sgd_test": 0.10, "lbfgs_train": 0.23, "lbfgs_test": 0.12}
-HEIGHTS = {"sgd_train": 0.12, "sgd_test": 0.11, "lbfgs_train": 0.4, "lbfgs_test": 0.25}
+DIMENSION = 60
+LABELS = {"sgd": "SGD", "lbfgs": "L-BFGS-GSS"}
+
+
+class MadeResults(StudyResults):
+    """Results whose tables and points are given."""
+
+    given: dict[tuple[str, str], xr.Dataset]
+    vectors: dict[tuple[str, str], NDArray[np.float64]]
+
+    def table(self, measurement: str, problem: str) -> xr.Dataset:
+        row = MEASUREMENTS[measurement].row
+        empty = xr.Dataset(coords={row: (row, np.empty(0, dtype=np.int64))})
+        return self.given.get((measurement, problem), empty)
+
+    def points(self, problem: str, weights: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        runs = self.table("training", problem)
+        if not runs.sizes["run"]:
+            return np.empty((0, DIMENSION)), np.empty(0, dtype=np.int64)
+        name = WeightSet.of(str(weights))
+        own = (runs["source"].values == name.source) & runs["kept"].values
+        seeds = runs["seed"].values[own]
+        return self.vectors[problem, str(name)][: len(seeds)], seeds
 
 
 def make_results(
-    networks: Sequence[str] = ("FCP", "LeNet", "Autoencoder", "LSTM"),
-    seeds: int = 6,
-    keep: int = 4,
-    pairs: int = 5,
-    steps: int = 40,
-    gamma: str | float = "1/D",
-) -> StudyResults:
-    """A complete study's results."""
+    problems: Sequence[str] = ("FCP", "LSTM"),
+    optimizers: Sequence[str] = ("sgd", "lbfgs"),
+    *,
+    seeds: int = 8,
+    keep: int = 6,
+    pairs: int = 6,
+    steps: int = 20,
+    test: bool = True,
+    between: bool = True,
+    lower_bound: float | None = 0.0,
+    quantity: str = "loss",
+    claims: str | None = None,
+    missing: int = 0,
+    damaged: tuple[str, ...] = (),
+    without: Sequence[str] = (),
+) -> MadeResults:
+    """A study's results; later optimizers reach lower training values and have longer vectors."""
     config = parse_study(
         {
             "name": "synthetic",
-            "networks": list(networks),
-            "data": {"train": 5000, "test": 2000},
-            "train": {"seeds": seeds, "keep": keep, "sgd": {"epochs": steps}},
-            "paths": {"pairs": pairs},
-            "planes": {"pairs": 1, "resolution": 11, "images": 1000},
-            "sharpness": {"runs": 3, "images": 1000, "eigenvalues": 2},
-            "analysis": {"gamma": gamma},
-            "network": {"LeNet": {"train": {"lbfgs": {"iterations": 60}}}},
+            "problems": {name: {"from": "made:problem"} for name in problems},
+            "optimizers": {
+                name: {"method": "sgd", "epochs": steps, "label": LABELS.get(name, name)}
+                for name in optimizers
+            },
+            "train": {"seeds": seeds, "keep": keep},
+            "paths": {
+                "pairs": pairs,
+                "between": [list(p) for p in combinations(optimizers, 2)] if between else [],
+            },
+            "report": {"claims": claims} if claims else {},
         }
     )
+    splits = ("train", "test") if test else ("train",)
+    facts = Facts(
+        DIMENSION, "float64", 1.0, 1.0, quantity, "", lower_bound, splits,
+        {"train": 5000, "test": 2000} if test else {"train": 1}, ("error rate",) if test else (),
+    )  # fmt: skip
+    study = Study(
+        config, None,
+        {name: ProblemReference(name, "made:problem", "{}", "1") for name in problems},
+        dict.fromkeys(problems, facts), {},
+    )  # fmt: skip
+    provenance = {"versions": "lowroad 0.1.0", "machine": "desk, Linux x86_64"}
+    results = MadeResults(
+        study, Plan(study), Store(Path("nowhere")), [], {}, missing, provenance, damaged
+    )
+    results.given, results.vectors = {}, {}
     generator = np.random.default_rng(42)
-    trainings = [
-        make_training(network, optimizer, seed, steps, generator)
-        for network in networks
-        for optimizer in ("sgd", "lbfgs")
-        for seed in range(seeds)
-    ]
-    results = StudyResults(
-        config=config,
-        trainings=trainings,
-        paths=[],
-        missing=0,
-        provenance={
-            "versions": "lowroad 0.1.0, torch 2.13.0, numpy 2.4.6, python 3.11.2",
-            "machine": "desk, Linux x86_64",
-            "computed": "2026-11-01T10:00:00+00:00 to 2026-11-01T10:09:00+00:00",
+    for problem in problems:
+        results.given["training", problem] = _runs(optimizers, seeds, keep, steps, test, generator)
+        for number, weights in enumerate(results.sets(problem)):
+            scale = 0.1 + 0.05 * number
+            results.vectors[problem, str(weights)] = generator.normal(0, scale, (keep, DIMENSION))
+        results.given["path", problem] = _paths(results, problem, pairs, splits, steps, generator)
+        results.given["metric", problem] = _metrics(results, problem, splits, generator)
+        results.given["sharpness", problem] = _sharpness(results, problem, generator)
+        for name in without:
+            results.given.pop((name, problem))
+    return results
+
+
+def _runs(
+    optimizers: Sequence[str], seeds: int, keep: int, steps: int, test: bool, generator: Any
+) -> xr.Dataset:
+    number = len(optimizers) * seeds
+    rank = np.repeat(np.arange(len(optimizers)), seeds)
+    progress = np.linspace(0, 1, steps + 1)
+    lowest = 1e-2 * 0.1**rank * generator.uniform(0.8, 1.3, number)
+    lowest = np.concatenate([np.sort(part) for part in np.split(lowest, len(optimizers))])
+    train = 2.3 * (lowest[:, None] / 2.3) ** progress
+    columns: dict[str, Any] = {"train": train}
+    if test:
+        turn = 1 + (0.4 + rank[:, None]) * np.maximum(progress - 0.5, 0)
+        dip = generator.uniform(0.05, 0.08, number)[:, None] + 0.01 * rank[:, None]
+        columns["test"] = 2.3 * (dip / 2.3) ** np.minimum(progress * 2, 1) * turn
+    table = xr.Dataset(
+        {f"{name}_values": (("run", "step"), values) for name, values in columns.items()}
+        | {f"{name}_value": ("run", values.min(axis=1)) for name, values in columns.items()}
+        | {f"{name}_step": ("run", values.argmin(axis=1)) for name, values in columns.items()}
+        | {
+            "evaluations": (("run", "step"), np.tile(4.0 * np.arange(steps + 1), (number, 1))),
+            "elapsed": (("run", "step"), np.tile(0.1 * np.arange(steps + 1), (number, 1))),
+            "last_step": ("run", np.full(number, steps)),
+            "outcome": ("run", np.full(number, "budget spent")),
+        },
+        coords={
+            "step": np.arange(steps + 1),
+            "source": ("run", np.repeat(list(optimizers), seeds)),
+            "seed": ("run", np.tile(np.arange(seeds), len(optimizers))),
+            "kept": ("run", np.tile(np.arange(seeds) < keep, len(optimizers))),
         },
     )
-    for network in networks:
-        for weights in WEIGHT_SETS:
-            kept = sorted(run.seed for run in results.kept(network, weights.partition("_")[0]))
-            for landscape in ("train", "test"):
-                results.paths.extend(
-                    make_path(network, weights, landscape, pair, generator, plane=number == 0)
-                    for number, pair in enumerate(list(combinations(kept, 2))[:pairs])
-                )
-    sharpness = [
-        make_sharpness(network, weights, run.seed, generator)
-        for network in networks
-        for weights in WEIGHT_SETS
-        for run in results.kept(network, weights.partition("_")[0])[:3]
+    return table
+
+
+def _paths(
+    results: MadeResults,
+    problem: str,
+    pairs: int,
+    splits: Sequence[str],
+    steps: int,
+    generator: Any,
+) -> xr.Dataset:
+    keep = results.config.settings(problem).train.keep
+    within = list(combinations(range(keep), 2))
+    across = [(a, b) for a in range(keep) for b in range(keep)]
+    rows = [
+        (str(sets.first), str(sets.second), *pair, split)
+        for sets in results.study.set_pairs(problem)
+        for pair in (within if sets.first == sets.second else across)[:pairs]
+        for split in splits
     ]
-    return replace(results, sharpness=tuple(sharpness))
+    first, second, one, two, split = (np.array(column) for column in zip(*rows, strict=True))
+    names = [str(each) for each in results.sets(problem)]
+    ranks = [names.index(a) + names.index(b) for a, b in zip(first, second, strict=True)]
+    scale = 0.1 * (1 + np.array(ranks))
+    height = scale * generator.lognormal(0, 0.15, len(rows))
+    t, path_steps = np.linspace(0, 1, 11), np.arange(0, 10 * steps + 1, 10)
+    ends = 0.2 * height
+    return xr.Dataset(
+        {
+            "profile": (("path", "t"), height[:, None] * (0.2 + 0.8 * np.sin(np.pi * t) ** 2)),
+            "heights": (("path", "step"), np.geomspace(10 * height, height, len(path_steps)).T),
+            "totals": (("path", "step"), np.geomspace(50 * height, 5 * height, len(path_steps)).T),
+            "height": ("path", height),
+            "straight_height": ("path", 10 * height),
+            "barrier": ("path", height - ends),
+            "start_value": ("path", ends),
+            "end_value": ("path", ends),
+            "length": ("path", np.full(len(rows), 38.0)),
+            "straight_length": ("path", np.full(len(rows), 12.0)),
+            "converged": ("path", np.zeros(len(rows), dtype=int)),
+            "outcome": ("path", np.full(len(rows), "budget spent")),
+            "values_evaluated": ("path", np.full(len(rows), 51.0)),
+            "gradients_evaluated": ("path", np.full(len(rows), 5100.0)),
+            "seconds": ("path", np.full(len(rows), 2.0)),
+        },
+        coords={
+            "t": t,
+            "step": path_steps,
+            "first": ("path", first), "second": ("path", second),
+            "seed_1": ("path", one.astype(int)), "seed_2": ("path", two.astype(int)),
+            "split": ("path", split), "finder": ("path", np.full(len(rows), "fourier")),
+            "same_start": ("path", (one == two) & (first != second)),
+        },
+    )  # fmt: skip
 
 
-def make_sharpness(
-    network: str, weights: str, seed: int, generator: np.random.Generator
-) -> SharpnessResult:
-    """A minimum that is sharper where L-BFGS found it."""
-    largest = (40.0 if weights.startswith("lbfgs") else 8.0) * generator.lognormal(0, 0.2)
-    return SharpnessResult(
-        network=network,
-        weights=weights,
-        seed=seed,
-        eigenvalues=np.array([largest, largest / 2]),
-        trace=6 * largest,
-        trace_error=0.1 * largest,
-        products=55,
-        seconds=3.0,
+def _kept(results: MadeResults, problem: str) -> list[tuple[str, int]]:
+    keep = results.config.settings(problem).train.keep
+    return [(str(each), seed) for each in results.sets(problem) for seed in range(keep)]
+
+
+def _metrics(
+    results: MadeResults, problem: str, splits: Sequence[str], generator: Any
+) -> xr.Dataset:
+    rows = [(name, seed, split) for name, seed in _kept(results, problem) for split in splits]
+    names, seeds, parts = (np.array(column) for column in zip(*rows, strict=True))
+    numbers = {name: 0.03 + 0.001 * generator.random(len(rows)) for name in ("error rate", "value")}
+    return xr.Dataset(
+        {name: ("point", values) for name, values in numbers.items()},
+        coords={"set": ("point", names), "seed": ("point", seeds), "split": ("point", parts)},
     )
 
 
-def make_training(
-    network: str, optimizer: str, seed: int, steps: int, generator: np.random.Generator
-) -> TrainingResult:
-    """A run whose test loss turns round, except that of the autoencoder."""
-    lowest, lowest_test = (number * generator.uniform(0.8, 1.3) for number in LOWEST[optimizer])
-    progress = np.linspace(0, 1, steps + 1)
-    train = 2.3 * (lowest / 2.3) ** progress * generator.uniform(0.95, 1.05, steps + 1)
-    test = 2.3 * (lowest_test / 2.3) ** np.minimum(progress * 2, 1)
-    if network != "Autoencoder":
-        test *= 1 + (3 if optimizer == "lbfgs" else 0.4) * np.maximum(progress - 0.5, 0) * 2
-    points = {
-        side: generator.normal(
-            generator.uniform(-2e-3, 2e-3), LENGTHS[f"{optimizer}_{side}"], DIMENSION
-        ).astype(np.float32)
-        for side in ("train", "test")
+def _sharpness(results: MadeResults, problem: str, generator: Any) -> xr.Dataset:
+    rows = [(name, seed) for name, seed in _kept(results, problem) if seed < 3]
+    names, seeds = (np.array(column) for column in zip(*rows, strict=True))
+    largest = 8.0 * generator.lognormal(0, 0.2, len(rows))
+    return xr.Dataset(
+        {
+            "eigenvalues": (("point", "rank"), np.stack([largest, largest / 2], axis=1)),
+            "trace": ("point", 6 * largest),
+            "trace_error": ("point", 0.1 * largest),
+            "products": ("point", np.full(len(rows), 55)),
+        },
+        coords={"set": ("point", names), "seed": ("point", seeds)},
+    )
+
+
+def change(results: MadeResults, measurement: str, problem: str, **columns: Any) -> None:
+    """Replace columns of a table, each by a function of its values."""
+    table = results.given[measurement, problem]
+    new: Mapping[str, Any] = {
+        name: (table[name].dims, function(table[name].values)) for name, function in columns.items()
     }
-    return TrainingResult(
-        network=network,
-        optimizer=optimizer,
-        seed=seed,
-        steps=np.arange(steps + 1),
-        train_heights=train,
-        test_heights=test,
-        train_point=points["train"],
-        test_point=points["test"],
-        train_height=float(train.min()),
-        test_height=float(test.min()),
-        train_step=int(train.argmin()),
-        test_step=int(test.argmin()),
-        train_point_accuracy=np.nan if network == "Autoencoder" else 0.97 + 0.001 * seed,
-        test_point_accuracy=np.nan if network == "Autoencoder" else 0.975 + 0.001 * seed,
-        outcome="budget spent",
-        heights_evaluated=6.0 * steps,
-        gradients_evaluated=1.0 * steps,
-        seconds=3.5,
-    )
-
-
-def make_path(
-    network: str,
-    weights: str,
-    landscape: str,
-    seeds: tuple[int, int],
-    generator: np.random.Generator,
-    plane: bool,
-) -> PathResult:
-    """A path with one hump, on request with a plane through a bowl's rim."""
-    height = HEIGHTS[weights] * generator.lognormal(0, 0.15) * (1.2 if landscape == "test" else 1)
-    t = np.linspace(0, 1, 51)
-    return PathResult(
-        network=network,
-        weights=weights,
-        landscape=landscape,
-        seeds=seeds,
-        t=t,
-        profile=height * (0.2 + 0.8 * np.sin(np.pi * t) ** 2),
-        height=height,
-        straight_height=height * generator.uniform(8, 14),
-        length=38.0,
-        straight_length=12.0,
-        history_steps=np.arange(101),
-        history_totals=np.linspace(50, 5, 101),
-        history_heights=np.geomspace(10 * height, height, 101),
-        peak_point=np.zeros(DIMENSION, dtype=np.float32),
-        outcome="budget spent",
-        heights_evaluated=51.0,
-        gradients_evaluated=5100.0,
-        seconds=2.0,
-        plane=make_plane(t, height) if plane and landscape == "train" else None,
-    )
-
-
-def make_plane(t: np.ndarray, height: float) -> PlaneResult:
-    """Two wells at distance 12, and a path that bulges by 5 to its peak between them."""
-    u, v = np.linspace(-3, 15, 11), np.linspace(-3, 8, 11)
-
-    def heights(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return height * (0.2 + np.sin(np.pi * x / 12) ** 2 * (0.8 + 0.1 * (y - 5) ** 2))
-
-    corners = np.array([[0.0, 0.0], [12.0, 0.0], [6.0, 5.0]])
-    places = np.stack([12 * t, 5 * np.sin(np.pi * t)], axis=1)
-    return PlaneResult(
-        images=1000,
-        u=u,
-        v=v,
-        heights=heights(u[None, :], v[:, None]),
-        corners=corners,
-        corner_heights=heights(*corners.T),
-        places=places,
-        distances=np.abs(np.sin(2 * np.pi * t)),
-        below=heights(*places.T),
-    )
+    results.given[measurement, problem] = table.assign(new)

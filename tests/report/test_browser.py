@@ -27,12 +27,14 @@ UNDRAWN = """() => [...document.querySelectorAll(".chart")].filter((chart) => {
   const box = chart.getBoundingClientRect();
   const scene = chart.querySelector(".gl-container canvas");
   if (scene && !scene.getContext("webgl").isContextLost()) return box.height < 100;
-  const marks = chart.querySelectorAll(".scatterlayer path, .contourlayer path, .points path");
+  const marks = chart.querySelectorAll(
+    ".scatterlayer path, .contourlayer path, .points path, .heatmaplayer image");
+  if (!chart.offsetParent) return false;
   return box.height < 100 || !chart.querySelector("svg.main-svg") || marks.length === 0;
 }).map((chart) => chart.id)"""
 
 OVERFLOWING = """() => {
-  const boxes = document.querySelectorAll(".scroll, pre, .verdict, h1, h2, h3, h4, .legend");
+  const boxes = document.querySelectorAll("pre, .verdict, h1, h2, h3, h4, .legend, .chooser");
   return [...boxes].filter((box) => box.offsetParent && box.scrollWidth > box.clientWidth + 1)
     .map((box) => box.className + ": " + box.textContent.trim().slice(0, 60));
 }"""
@@ -66,12 +68,13 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Report of a study with as many runs as the paper's, and long curves."""
+    """Report of a study with twelve weight sets, many runs and long curves."""
     directory = tmp_path_factory.mktemp("large")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lowroad.report.page.save_figures", lambda *_: [])
+        optimizers = ("sgd", "momentum", "adam", "rmsprop", "lbfgs", "sam")
         write_report(
-            make_results(seeds=50, keep=48, pairs=48, steps=400, gamma="median"), directory
+            make_results(("mlp",), optimizers, seeds=30, keep=24, pairs=24, steps=400), directory
         )
     return directory
 
@@ -88,15 +91,17 @@ def opened(browser: Any, directory: Path, device: dict[str, Any]) -> Any:
     page.on("pageerror", lambda error: messages.append(str(error)))
     page.on("requestfailed", lambda request: messages.append(f"asked for {request.url}"))
     page.goto((directory / "report.html").as_uri())
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    for name in ("beforeprint", "afterprint"):
+        page.evaluate(f"window.dispatchEvent(new Event('{name}'))")
     page.wait_for_function(f"({UNDRAWN})().length === 0", timeout=120_000, polling=500)
     assert messages == []
     return page
 
 
 def _of_driver(message: str) -> bool:
-    """Whether a message is the software renderer's on its own speed."""
-    return "GL Driver Message" in message or "willReadFrequently" in message
+    """Whether a message is a renderer's on its own speed."""
+    known = ("GL Driver Message", "willReadFrequently", "auto-margin redraws")
+    return any(words in message for words in known)
 
 
 @pytest.mark.parametrize(("study", "device"), [("written", PHONE), ("large", DESKTOP)])
@@ -120,6 +125,35 @@ def test_charts_are_drawn_when_they_come_near(browser, written):
     assert last.locator("svg.main-svg").count() == 0
     last.scroll_into_view_if_needed()
     last.locator("svg.main-svg").first.wait_for(state="attached", timeout=30_000)
+    context.close()
+
+
+def test_readers_choose_what_they_compare(browser, large):
+    context = browser.new_context(offline=True, **DESKTOP)
+    page = context.new_page()
+    page.goto((large / "report.html").as_uri())
+    shown = "#questions .option:not([hidden]) caption"
+    assert page.locator(shown).all_text_contents() == ["Training loss, mlp"]
+    page.locator("#questions select[data-key=question]").select_option("Vector lengths")
+    assert page.locator(shown).all_text_contents() == ["Vector lengths, mlp"]
+    context.close()
+
+
+def test_on_paper_nothing_is_folded_and_no_buttons_lie_over_data(browser, written, tmp_path):
+    context = browser.new_context(offline=True, color_scheme="dark", **DESKTOP)
+    page = context.new_page()
+    page.goto((written / "report.html").as_uri())
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("details:not([open])").count() == 0
+    hidden = page.locator(".modebar-container").evaluate_all(
+        "boxes => boxes.every((box) => getComputedStyle(box).display === 'none')"
+    )
+    assert hidden
+    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert back == "rgb(255, 255, 255)"
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0
     context.close()
 
 

@@ -55,7 +55,9 @@ def build(view: View, charts: Charts) -> list[FigureView]:
             for source, runs in panels.items():
                 chart = _chart(runs, styles[source], against, shared, view.quantity(problem))
                 label = view.results.label(source)
-                lowest = shorter(float(np.nanmedian(runs["train_value"].values)))
+                values = runs["train_value"].values
+                finite = values[np.isfinite(values)]
+                lowest = shorter(float(np.median(finite)) if len(finite) else float("nan"))
                 text = (
                     f"Curves of {runs.sizes['run']} runs of {label} on {problem}; median of the "
                     f"lowest training values: {lowest}."
