@@ -60,7 +60,7 @@ def run(
 ) -> None:
     """Run a study, or go on with it, and write its report."""
     with readable_errors():
-        from lowroad.study.study_file import overridden, read_study
+        from lowroad.study.study_file import StudyFileError, overridden, read_study
 
         config = read_study(study, assignments or [])
         for line in overridden(config, assignments or []):
@@ -80,7 +80,10 @@ def run(
             return
         if directory.exists() and not directory.is_dir():
             fail(f"{directory}: expected a directory, got a file", WRONG_USAGE)
-        _run(config, directory, folder, where, part or (0, 1), device)
+        try:
+            _run(config, directory, folder, where, part or (0, 1), device)
+        except StudyFileError as error:
+            raise StudyFileError([f"{study}: {line}" for line in error.problems]) from None
         if part is None:
             bring_the_report_up_to_date(directory)
 

@@ -105,10 +105,9 @@ def aligned(
     for attempt in range(tries):
         turned = there
         if attempt:
-            turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=there.dtype))[0]
-            turned = there @ turn
-            if not reflect and torch.det(turn) < 0:
-                turned = -turned
+            q, r = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=there.dtype))
+            turn = q * r.diagonal().sign()  # equally likely only so (Mezzadri 2007)
+            turned = there @ (-turn if not reflect and torch.det(turn) < 0 else turn)
         distance = torch.inf
         for _ in range(50):
             if permute:

@@ -204,7 +204,7 @@ def _found(method: Method) -> str | type | Callable[..., Any]:
         if method not in registered:
             hint = nearest(method, [*_BUILT_IN, *registered])
             raise ValueError(
-                f'method: there is no optimizer "{method}"{hint}. Others are named by an import '
+                f'method: there is no optimizer "{method}"{hint} Others are named by an import '
                 'path such as "torch.optim.Adam" or "module:function"'
             )
         found = registered[method].load()

@@ -124,8 +124,8 @@ def lennard_jones(atoms: int = 13, radius: float | None = None) -> Problem:
     size, least = 0.9 * atoms ** (1 / 3) if radius is None else radius, 0.6 * atoms ** (1 / 3)
     if not least <= size < float("inf"):
         raise ValueError(
-            f"radius: expected at least {least:.3g} for {atoms} atoms, a fifth of which they fill "
-            f"when they are {APART} apart, got {radius}"
+            f"radius: expected at least {least:.3g}, so that {atoms} atoms find places {APART} "
+            f"apart, got {radius}"
         )
 
     def start(generator: torch.Generator) -> Tensor:
@@ -183,9 +183,40 @@ def atoms_problem(
 
 
 def same_atoms(landscape: Landscape, one: Tensor, two: Tensor) -> bool:
-    """Whether two clusters are the same but for symmetry: alike in value, and once aligned."""
+    """Whether two clusters of equal atoms are the same up to shifts, rotations, mirrors, order.
+
+    Their values agree to `SAME_VALUE`, and a motion brings the atoms to within `SAME_PLACE` (root
+    mean square). Motions are tried that bring any two atoms of one to two chosen atoms of the
+    other, which finds the motion between equal clusters in at most 2 n (n − 1) trials.
+    """
     first, second = landscape.value(one), landscape.value(two)
-    if abs(first - second) > SAME_VALUE * max(abs(first), abs(second), 1e-12):
+    if not abs(first - second) <= SAME_VALUE * max(abs(first), abs(second), 1e-12):
         return False
-    moved = aligned(one, two, torch.Generator().manual_seed(0))
-    return float((moved - one).norm()) <= SAME_PLACE * (len(one) / 3) ** 0.5
+    x, y = (point.view(-1, 3) - point.view(-1, 3).mean(0) for point in (one, two))
+    radii = y.norm(dim=1)
+    a = int(x.norm(dim=1).argmax())
+    b = int(torch.linalg.cross(x[a].expand_as(x), x).norm(dim=1).argmax())
+    sides = torch.stack([x[a].norm(), x[b].norm(), (x[a] - x[b]).norm()])
+    unused = torch.Generator()  # one try draws nothing
+    for i in range(len(y)):
+        for j in range(len(y)):
+            others = torch.stack([radii[i], radii[j], (y[i] - y[j]).norm()])
+            if i == j or float((others - sides).abs().max()) > 5 * SAME_PLACE:
+                continue
+            for mirror in (1.0, -1.0):
+                turn = _axes(y[i], y[j], mirror).T @ _axes(x[a], x[b], 1.0)
+                moved = aligned(x.reshape(-1), (y @ turn).reshape(-1), unused, tries=1)
+                if float((moved.view(-1, 3) - x).norm()) <= SAME_PLACE * len(x) ** 0.5:
+                    return True
+    return False
+
+
+def _axes(p: Tensor, q: Tensor, mirror: float) -> Tensor:
+    """Orthonormal rows [3, 3]: along p, across it towards q, and across both."""
+    along = p / p.norm()
+    across = q - (q @ along) * along
+    if float(across.norm()) < 1e-6 * float(p.norm()):  # on one line: any direction across it
+        axis = torch.eye(3, dtype=p.dtype)[int(along.abs().argmin())]
+        across = axis - (axis @ along) * along
+    across = across / across.norm()
+    return torch.stack([along, across, mirror * torch.linalg.cross(along, across)])

@@ -22,7 +22,7 @@ from typing import Any
 
 from lowroad.nearest import nearest
 from lowroad.seeds import derived_seed
-from lowroad.study.config import StudyConfig
+from lowroad.study.config import CheckpointSettings, StudyConfig
 from lowroad.study.labels import SetPair, WeightSet
 from lowroad.study.references import (
     Facts,
@@ -179,7 +179,7 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
             else:
                 facts[name] = examine(make_problem(problems[name], folder), name, config.seed)
         except StudyFileError as error:
-            found += [f"problems.{name}: {line}" for line in error.problems]
+            found += [f"problems.{name}.{line}" for line in error.problems]
         except Exception as error:
             if _is_user_error(error, folder):
                 error.add_note(f"raised while the problem {name} of the study was made")
@@ -194,6 +194,13 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
             found.append(
                 f"checkpoints.{name}.files: no file matches {table.files!r} in {folder or '.'}"
             )
+        if table.problem in facts:
+            before = () if known is None else known.files.get(name, ())
+            new = [file for file in files[name] if file not in before]
+            reference = problems[table.problem]
+            found += [
+                f"checkpoints.{name}: {line}" for line in _unfit(new, table, reference, folder)
+            ]
     if found:
         raise StudyFileError(list(dict.fromkeys(found)))
     study = Study(config, folder, problems, facts, codes, files)
@@ -345,6 +352,22 @@ def _files(patterns: Any, folder: Path | None) -> tuple[CheckpointFile, ...]:
         if path.is_file()
     }
     return tuple(CheckpointFile(str(by_digest[d].absolute()), d) for d in sorted(by_digest))
+
+
+def _unfit(
+    files: Iterable[CheckpointFile],
+    table: CheckpointSettings,
+    reference: ProblemReference,
+    folder: Path | None,
+) -> Iterable[str]:
+    """What is wrong with files of checkpoints that do not fit their problem."""
+    from lowroad.problems import read_solution
+
+    for file in files:
+        try:
+            read_solution(make_problem(reference, folder), Path(file.path), table.key)
+        except (ValueError, OSError) as error:
+            yield _first_line(error)
 
 
 def _misfits(study: Study) -> Iterable[str]:
