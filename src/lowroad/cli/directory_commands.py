@@ -15,7 +15,7 @@ from lowroad.cli.messages import FAILED, WRONG_USAGE, fail, readable_errors, stu
 
 # Everything heavy is imported where it is used: `lowroad --help` shall answer at once.
 if TYPE_CHECKING:
-    from lowroad.study.resolve import Study
+    from lowroad.study.resolved import Study
     from lowroad.study.results import StudyResults
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A study's directory.")]

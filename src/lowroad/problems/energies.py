@@ -195,7 +195,9 @@ def same_atoms(landscape: Landscape, one: Tensor, two: Tensor) -> bool:
     x, y = (point.view(-1, 3) - point.view(-1, 3).mean(0) for point in (one, two))
     radii = y.norm(dim=1)
     a = int(x.norm(dim=1).argmax())
-    b = int(torch.linalg.cross(x[a].expand_as(x), x).norm(dim=1).argmax())
+    areas = torch.linalg.cross(x[a].expand_as(x), x).norm(dim=1)
+    areas[a] = -1.0
+    b = int(areas.argmax())
     sides = torch.stack([x[a].norm(), x[b].norm(), (x[a] - x[b]).norm()])
     unused = torch.Generator()  # one try draws nothing
     for i in range(len(y)):

@@ -15,7 +15,8 @@ from lowroad.optimizers import OptimizationResult
 from lowroad.problems import Problem
 from lowroad.study.config import StudyConfig
 from lowroad.study.references import ProblemReference
-from lowroad.study.resolve import CheckpointFile, Study, examine
+from lowroad.study.resolve import examine
+from lowroad.study.resolved import CheckpointFile, Study
 from lowroad.study.results import StudyResults, gather
 from lowroad.study.schedule import Schedule
 from lowroad.study.store import Record, Store, content_digest

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from lowroad.study.labels import SetPair
-from lowroad.study.resolve import Study
+from lowroad.study.resolved import Study
 from lowroad.study.tasks import Task
 
 Stage = tuple[str, str]

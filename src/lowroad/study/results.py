@@ -18,7 +18,7 @@ from lowroad.study.measurements import MEASUREMENTS, Measurement
 from lowroad.study.measurements.measurement import point_name
 from lowroad.study.plan import Plan
 from lowroad.study.references import Facts
-from lowroad.study.resolve import Study, load_study
+from lowroad.study.resolved import Study, load_study
 from lowroad.study.schedule import Candidate, Schedule
 from lowroad.study.store import PROVENANCE, DamagedRecordError, Record, Store
 from lowroad.study.study_file import read_study

@@ -15,7 +15,8 @@ from lowroad.execution.executor import execute
 from lowroad.study.config import StudyConfig
 from lowroad.study.heartbeat import Heartbeat
 from lowroad.study.progress import RunProgress
-from lowroad.study.resolve import Study, load_study, resolve_study
+from lowroad.study.resolve import resolve_study
+from lowroad.study.resolved import Study, load_study
 from lowroad.study.schedule import Schedule
 from lowroad.study.store import FULL, Store, write_atomically
 from lowroad.study.study_file import StudyFileError, differences, read_study, to_toml

@@ -13,7 +13,7 @@ from lowroad.study.measurements.checkpoint import checkpoint_tasks
 from lowroad.study.measurements.distinct import distinct_task
 from lowroad.study.measurements.training import run_tasks
 from lowroad.study.plan import Plan, Stage
-from lowroad.study.resolve import Study
+from lowroad.study.resolved import Study
 from lowroad.study.store import DamagedRecordError, Store
 from lowroad.study.tasks import Task
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from lowroad.study.heartbeat import alive
 from lowroad.study.index import Index, read_index
 from lowroad.study.progress import seconds_of_missing
-from lowroad.study.resolve import Study
+from lowroad.study.resolved import Study
 from lowroad.study.schedule import Schedule
 from lowroad.study.store import Store
 from lowroad.study.tasks import Task

@@ -15,7 +15,7 @@ from lowroad.study.measurements.measurement import (
     no_tasks,
     point_name,
 )
-from lowroad.study.resolve import INITIAL
+from lowroad.study.resolved import INITIAL
 from lowroad.study.tasks import Task
 
 if TYPE_CHECKING:

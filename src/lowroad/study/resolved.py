@@ -1,0 +1,131 @@
+"""A study with everything that its file names, as it is kept in ``DIR/problems.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from lowroad.study.config import StudyConfig
+from lowroad.study.labels import SetPair, WeightSet
+from lowroad.study.references import Facts, ProblemReference
+
+INITIAL = "initial weights"
+"""The use of random numbers that a run's start is drawn for."""
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A file of weights.
+
+    Attributes:
+        path: where it is.
+        digest: SHA-256 of its content.
+    """
+
+    path: str
+    digest: str
+
+    @property
+    def seed(self) -> int:
+        """The number that stands where a training run has its seed."""
+        return int(self.digest[:6], 16)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with everything that its file names.
+
+    Attributes:
+        config: the settings, with all defaults.
+        folder: where the study's own modules are; None for a study without any.
+        problems: the problems by name.
+        facts: what is known of them.
+        codes: version or digest of the source of each optimizer's method, by the method's path.
+        files: the files of each table of checkpoints.
+    """
+
+    config: StudyConfig
+    folder: Path | None
+    problems: dict[str, ProblemReference]
+    facts: dict[str, Facts]
+    codes: dict[str, str]
+    files: dict[str, tuple[CheckpointFile, ...]] = field(default_factory=dict)
+
+    def selections(self, problem: str) -> tuple[str, ...]:
+        """How points of runs of a problem are chosen."""
+        facts = self.facts[problem]
+        return self.config.selections(problem, facts.splits, facts.validation)
+
+    def sets(self, problem: str) -> tuple[WeightSet, ...]:
+        """All weight sets of a problem."""
+        facts = self.facts[problem]
+        return self.config.sets(problem, facts.splits, facts.validation)
+
+    def set_pairs(self, problem: str) -> tuple[SetPair, ...]:
+        """Pairs of weight sets of a problem that paths connect."""
+        return self.config.set_pairs(problem, self.sets(problem))
+
+    def splits(self, problem: str) -> tuple[str, ...]:
+        """The splits on whose landscapes the problem's paths are measured."""
+        return tuple(
+            split
+            for split in self.config.settings(problem).paths.splits
+            if split in self.facts[problem].splits
+        )
+
+    def grid(self, problem: str, optimizer: str) -> list[dict[str, Any]]:
+        """All combinations of an optimizer's settings; one where it has no grid."""
+        return combinations(self.config.settings(problem).optimizers[optimizer].own)
+
+    def as_json(self) -> bytes:
+        """What `load_study` reads beside the study file."""
+        content = {
+            "folder": None if self.folder is None else str(self.folder),
+            "problems": {name: asdict(each) for name, each in self.problems.items()},
+            "facts": {name: asdict(each) for name, each in self.facts.items()},
+            "codes": self.codes,
+            "files": {name: [asdict(f) for f in each] for name, each in self.files.items()},
+        }
+        return json.dumps(content, indent=1).encode()
+
+
+def load_study(config: StudyConfig, content: bytes) -> Study:
+    """Return the study that was run with a configuration.
+
+    Raises:
+        ValueError: when the content is not what `Study.as_json` wrote.
+    """
+    try:
+        raw = json.loads(content)
+        return Study(
+            config,
+            None if raw["folder"] is None else Path(raw["folder"]),
+            {name: ProblemReference(**each) for name, each in raw["problems"].items()},
+            {name: Facts.from_json(each) for name, each in raw["facts"].items()},
+            raw["codes"],
+            {n: tuple(CheckpointFile(**f) for f in each) for n, each in raw["files"].items()},
+        )
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a list of a study's problems: {error!r}") from None
+
+
+def combinations(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Settings with each `{grid = [...]}` replaced by its values, in every combination.
+
+    >>> combinations({"lr": {"grid": [1, 2]}, "epochs": 3})
+    [{'lr': 1, 'epochs': 3}, {'lr': 2, 'epochs': 3}]
+    """
+    names, choices = list(settings), [_choices(value) for value in settings.values()]
+    return [dict(zip(names, values, strict=True)) for values in product(*choices)]
+
+
+def _choices(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        if set(value) == {"grid"} and isinstance(value["grid"], list) and value["grid"]:
+            return value["grid"]
+        return combinations(value)
+    return [value]
