@@ -113,11 +113,11 @@ def _choices(matrices: Sequence[Matrix]) -> dict[str, list[str]]:
 
 def _sections(view: View, charts: Charts) -> dict[str, list[FigureView]]:
     """The figures that have something to show, by the headings under which they stand."""
-    sections: dict[str, list[FigureView]] = {}
+    sections: dict[str, list[FigureView]] = {"Training": []}  # which comes first
     for figure in figures_of(view):
         for shown in figure.build(view, charts):
             sections.setdefault(shown.section, []).append(shown)
-    return sections
+    return {name: figures for name, figures in sections.items() if figures}
 
 
 def _title(view: View) -> str:
@@ -161,7 +161,7 @@ def _provenance(view: View) -> list[tuple[str, str]]:
 
 def _prose(words: str) -> Markup:
     """Text whose names and equations are not broken at the end of a line."""
-    kept = re.sub(r" (=|×|±) ", "\u00a0\\1\u00a0", str(words))
+    kept = re.sub(r" (=|×|±|<) ", "\u00a0\\1\u00a0", str(words))
     whole = r'<span class="whole">\g<0></span>'
     return Markup(
         re.sub(r"\(δ\xa0=\xa0[^ )]+\)|L-BFGS(-GSS)?|−?\d\.\d\de[-+]\d\d", whole, str(escape(kept)))

@@ -19,6 +19,7 @@ from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView, LegendEntry
 
 _MOST_POINTS = 300
+_MOST_DECADES = 5
 _GROUPS = {"step": "by steps", "evaluations": "by passes over the data", "elapsed": "by seconds"}
 
 
@@ -53,7 +54,9 @@ def build(view: View, charts: Charts) -> list[FigureView]:
             styles = {source: _styles(view, problem, source) for source in panels}
             shared = _shared_axis(view, problem, panels, styles)
             for source, runs in panels.items():
-                chart = _chart(runs, styles[source], against, shared, view.quantity(problem))
+                own = {source: runs}
+                axis = _shared_axis(view, problem, own, styles) if _is_long(shared) else shared
+                chart = _chart(runs, styles[source], against, axis, view.quantity(problem))
                 label = view.results.label(source)
                 values = runs["train_value"].values
                 finite = values[np.isfinite(values)]
@@ -77,7 +80,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
     caption = [
         "Training values (solid) and held-out values (dashed). All kept runs are thin; the run "
         "with the median lowest training value is thick, with its lowest values marked. The value "
-        "axis is shared by all panels of a problem.",
+        "axis is shared by all panels of a problem, unless it would span more than five decades.",
         "A step is an epoch, or an iteration of an optimizer that has no epochs: compare "
         "optimizers by passes over the training data, where a value and a gradient count as one "
         "pass each, or by seconds.",
@@ -109,6 +112,13 @@ def _shared_axis(
         return {}
     margin = 0.05 * float(joined.max() - joined.min()) or 1.0
     return {"range": [float(joined.min()) - margin, float(joined.max()) + margin]}
+
+
+def _is_long(axis: Mapping[str, object]) -> bool:
+    """Whether a log axis spans so much that curves on a part of it look flat."""
+    ends = axis.get("range")
+    log = axis.get("type") == "log" and isinstance(ends, list)
+    return log and float(np.ptp(ends)) > _MOST_DECADES
 
 
 def _chart(

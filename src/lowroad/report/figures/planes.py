@@ -21,6 +21,7 @@ from lowroad.report.views import Charts, FigureView, LegendEntry
 COLORS = "Viridis"
 PATH_COLOR = "#FF4D4D"
 _MOST = 12  # surfaces on the page
+_DECADES = 1e3  # that a logarithmic colour scale spans at most
 
 
 def _planes(view: View, problem: str) -> list[xr.Dataset]:
@@ -48,6 +49,8 @@ def _scale(view: View, problem: str, planes: list[xr.Dataset]) -> tuple[float, f
     top = min(float(values.max()), float(np.nanmax(corners)) + 2 * float(np.ptp(corners)))
     positive = values[values > 0] if log else values
     low = float(positive.min()) if len(positive) else 0.0
+    if log:  # the deep wells of one set must not take all colours from the others
+        low = max(low, top / _DECADES)
     return low, max(top, low * 1.01 if log else low + 1e-300), log
 
 
@@ -78,9 +81,9 @@ def build(view: View, charts: Charts) -> list[FigureView]:
         "colour scale. The red line is the path projected on the plane; it touches the plane at "
         "its ends and its peak, and under the pointer is how far it is from the plane elsewhere.",
         f"Values are means over {by_value(samples)}, so they differ a little from those of the "
-        "whole training set, and are cut off flat far above the path. A well narrower than the "
-        "grid is not seen. Drag to turn, scroll or pinch to come nearer; u and v are distances of "
-        "weights.",
+        "whole training set. They are cut off flat far above the path and, on a log scale, a "
+        "thousandth below that. A well narrower than the grid is not seen. Drag to turn, scroll or "
+        "pinch to come nearer; u and v are distances of weights.",
         "A set is missing where the path’s highest point is one of its ends, which span no plane.",
     ]
     legend = [
