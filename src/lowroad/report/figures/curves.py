@@ -117,8 +117,9 @@ def _shared_axis(
 def _is_long(axis: Mapping[str, object]) -> bool:
     """Whether a log axis spans so much that curves on a part of it look flat."""
     ends = axis.get("range")
-    log = axis.get("type") == "log" and isinstance(ends, list)
-    return log and float(np.ptp(ends)) > _MOST_DECADES
+    if axis.get("type") != "log" or not isinstance(ends, list):
+        return False
+    return bool(np.ptp(ends) > _MOST_DECADES)
 
 
 def _chart(
