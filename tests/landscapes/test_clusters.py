@@ -85,6 +85,22 @@ def test_aligned_undoes_motions(mirror):
     assert torch.allclose(back, start, atol=1e-8)
 
 
+def test_aligned_finds_any_rotation_and_mirror_image():
+    # seven atoms anywhere: no symmetry brings a mirror image back by a rotation
+    g = torch.Generator().manual_seed(0)
+    start = torch.randn(7, 3, generator=g, dtype=torch.float64)
+    start = start - start.mean(0)
+    for _ in range(10):
+        q, r = torch.linalg.qr(torch.randn(3, 3, generator=g, dtype=torch.float64))
+        turn = q * r.diagonal().sign()
+        moved = (start @ turn)[torch.randperm(7, generator=g)].reshape(-1)
+        back = aligned(start.reshape(-1), moved, g)
+        assert torch.allclose(back, start.reshape(-1), atol=1e-8)
+        if torch.det(turn) < 0:
+            without = aligned(start.reshape(-1), moved, g, reflect=False)
+            assert float((without - start.reshape(-1)).norm()) > 0.1
+
+
 def test_aligned_without_permutation_is_scipys_rotation():
     from scipy.spatial.transform import Rotation
 
