@@ -81,10 +81,10 @@ def rows(name: str, runs: list[np.ndarray]) -> list[str]:
         )
         lines.append("| " + " | ".join(cells) + " |")
     numbers = (
-        f"{paper['sgd_train']:.2e}",
-        f"{weights['sgd_train'].deviation:.2e}",
-        f"{paper['sgd_test']:.2e}",
-        f"{weights['sgd_test'].deviation:.2e}",
+        f"{paper['sgd/train']:.2e}",
+        f"{weights['sgd/train'].deviation:.2e}",
+        f"{paper['sgd/test']:.2e}",
+        f"{weights['sgd/test'].deviation:.2e}",
     )
     lines.append(f"| {name}, the paper | 48 of 75 | ? | " + " | ".join(numbers) + " |")
     return lines
