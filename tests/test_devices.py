@@ -155,7 +155,7 @@ def test_path_finders_and_the_plane_of_what_they_find(finder):
         plane = plane_through(
             landscape, {"start": start, "end": end, "other": other}, {"path": path}, resolution=3
         )
-        return [path.height, path.length, float(plane["height"].sum())]
+        return [path.height, path.length, float(plane["value"].sum())]
 
     assert_alike(numbers)
 
