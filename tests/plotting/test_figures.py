@@ -15,6 +15,7 @@ from lowroad.plotting import (
     kernel_projections,
     path_profiles,
     sample_rows,
+    set_matrices,
     set_styles,
     surface_paths,
     training_curves,
@@ -160,3 +161,20 @@ def test_nothing_is_left_in_the_global_state(vectors):
     drawn(kernel_projections({"FCP": kernel_pca(vectors)}))
     assert dict(matplotlib.rcParams) == before
     assert plt.get_fignums() == []
+
+
+def test_matrices_write_numbers_into_their_cells():
+    values = np.array([[0.1, 20.0], [np.nan, 0.0]])
+    figure = set_matrices({"mlp": (["a", "b"], values)}, "barrier", log=True)
+    (panel,) = figure.axes
+    assert texts(figure) == ["0.1", "20", "0"]
+    assert [text.get_color() for text in panel.texts] == ["white", "black", "black"]
+    assert titles(figure) == ["mlp: barrier"]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["a", "b"]
+    assert drawn(figure)
+    assert drawn(set_matrices({}, "barrier"))
+    nothing = set_matrices({"mlp": (["a"], [[np.nan]])}, "barrier")
+    assert texts(nothing) == []
+    assert drawn(nothing)
+    with pytest.raises(ValueError, match=r"mlp: expected one row .* shape \(2, 2\)"):
+        set_matrices({"mlp": (["a"], values)}, "barrier")

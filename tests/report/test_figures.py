@@ -11,6 +11,7 @@ from lowroad.report.figures import FIGURES, figures_of
 from lowroad.report.figures.distances import rms_distances
 from lowroad.report.view import View
 from lowroad.report.views import Charts
+from report.synthetic import make_results
 
 
 def surface_sets(number: int, each: int = 4) -> View:
@@ -106,3 +107,79 @@ def test_gradient_norms_are_the_landscape_s(few):
         row = (table["set"].values == "set0") & (table["seed"].values == seed)
         _, gradient = landscape.value_and_gradient(torch.from_numpy(point))
         assert table["gradient_norm"].values[row].item() == pytest.approx(float(gradient.norm()))
+
+
+SIX = ("sgd", "momentum", "adam", "rmsprop", "lbfgs", "sam")
+
+
+@pytest.fixture(scope="module")
+def twelve() -> View:
+    """Six optimizers, each with a set of lowest training and one of lowest test values."""
+    return View(make_results(("mlp", "cnn"), SIX, seeds=5, keep=4, pairs=3, steps=30))
+
+
+def shown_at_first(charts):
+    """Charts that the page shows before the reader chooses among groups."""
+    first = next((chart.group for chart in charts if chart.group), "")
+    return [chart for chart in charts if chart.group in ("", first)]
+
+
+def test_twelve_sets_fit_the_page(twelve):
+    charts = Charts()
+    found = [figure for each in FIGURES for figure in each.build(twelve, charts)]
+    for figure in found:
+        height = sum(chart.height for chart in shown_at_first(figure.charts))
+        assert height < 5000, figure.anchor
+        assert len(figure.legend) <= 10, figure.anchor
+    between = next(figure for figure in found if figure.anchor == "between-train")
+    matrices = [chart for chart in between.charts if not chart.group]
+    assert [chart.title for chart in matrices] == [
+        "mlp, train sets: median barriers", "mlp, test sets: median barriers",
+        "cnn, train sets: median barriers", "cnn, test sets: median barriers",
+    ]  # fmt: skip
+    assert len({chart.group for chart in between.charts}) == 1 + 2 * 15
+    assert {"barriers-between-train", "barrier-matrix-train"} == set(between.files)
+
+
+def test_print_figures_of_twelve_sets_show_the_pairs_in_detail_only(twelve):
+    (between,) = (each for each in FIGURES if each.name == "barriers between sets")
+    drawn = between.draw(twelve)
+    rows = [a for a in drawn["barriers-between-train"].axes if a.get_title(loc="left")]
+    assert len(rows) == 2 * 6
+    assert len(drawn["barrier-matrix-train"].axes) == 4
+    assert max(figure.get_figheight() for figure in drawn.values()) < 25
+
+
+def test_legends_of_many_sets_name_sources_and_selections(twelve):
+    entries = twelve.legend(twelve.styles, lines=True)
+    labels = ["SGD", "momentum", "adam", "rmsprop", "L-BFGS-GSS", "sam", "test sets"]
+    assert [entry.label for entry in entries] == labels
+    assert [entry.dash for entry in entries[-2:]] == ["solid", "dash"]
+    assert len(twelve.legend(["sgd/train", "sgd/test"])) == 2
+
+
+def test_more_sources_than_colours_are_refused():
+    view = View(make_results(("mlp",), [f"o{i}" for i in range(9)], seeds=2, keep=2, pairs=1))
+    with pytest.raises(ValueError, match="at most 8 sources can be told apart in a figure, got 9"):
+        _ = view.styles
+
+
+def test_finders_are_compared_on_pairs_that_all_have_connected():
+    finder = {"points": 11, "steps": 8, "learning_rate": 0.02}
+    points = [minimum.point for minimum in lowroad.MullerBrown().minima]
+    results = lowroad.compare(
+        {"minima": points},
+        lowroad.problems.mueller_brown(),
+        paths={"pairs": 3, "terms": 3, **finder, "finders": {"bent": {"finder": "bezier"}}},
+    )
+    (figure,) = (each for each in FIGURES if each.name == "path finders")
+    (shown,) = figure.build(View(results), Charts())
+    assert [chart.title for chart in shown.charts] == [
+        "problem, training landscape: path height",
+        "problem, training landscape: passes over the data",
+    ]
+    assert "fourier" in shown.charts[0].text
+    assert "bent" in shown.charts[0].text
+    (drawn,) = figure.draw(View(results)).values()
+    labels = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert labels == ["bent\nn = 3", "fourier\nn = 3"]

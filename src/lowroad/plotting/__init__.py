@@ -18,6 +18,7 @@ from lowroad.plotting.landscape_charts import (
     surface_scene,
 )
 from lowroad.plotting.landscape_figures import plane_figure, profile_figure, surface_figure
+from lowroad.plotting.matrices import set_matrices
 from lowroad.plotting.paths import (
     SurfacePath,
     SurfacePaths,
@@ -41,6 +42,7 @@ __all__ = [
     "profile_chart",
     "profile_figure",
     "sample_rows",
+    "set_matrices",
     "set_styles",
     "surface_chart",
     "surface_figure",

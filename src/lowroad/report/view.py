@@ -21,6 +21,7 @@ from lowroad.analysis import (
 from lowroad.importing import import_object
 from lowroad.plotting.ridges import wants_log_axis
 from lowroad.plotting.style import SetStyle, set_styles
+from lowroad.report.views import LegendEntry, legend_of
 from lowroad.study.config import like_with_like
 from lowroad.study.labels import SetPair, WeightSet
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OTHER_GAMMA", "View", "other_gamma"]
 
+MOST_LEGENDS = 8  # of single sets; beyond that a legend names sources
 MOST_PAIRS = 6  # of weight sets that are shown in detail unless the study names more
 OTHER_GAMMA = "rbf, other gamma"
 """Key of the RBF projection with the rule for gamma that the study does not use."""
@@ -82,6 +84,37 @@ class View:
     def label(self, weights: WeightSet | str) -> str:
         """What a weight set is called for people."""
         return self.results.set_label(weights)
+
+    def legend(self, names: Iterable[str], lines: bool = False) -> list[LegendEntry]:
+        """Legend of sets; of their sources where the sets are many, and what differs in a set.
+
+        Args:
+            names: The sets.
+            lines: Whether the figure draws lines.
+        """
+        own = set(names)
+        shown = {name: style for name, style in self.styles.items() if name in own}
+        if len(shown) <= MOST_LEGENDS:
+            return legend_of(shown.values(), lines)
+        entries: dict[str, LegendEntry] = {}
+        others: dict[str, LegendEntry] = {}
+        for name, style in shown.items():
+            source, _, selection = name.partition("/")
+            entries.setdefault(
+                source,
+                LegendEntry(
+                    self.results.label(source),
+                    style.color,
+                    style.symbol,
+                    style.plotly_dash if lines else "",
+                ),
+            )
+            if style.plotly_dash != "solid" and selection not in others:
+                dash = style.plotly_dash if lines else ""
+                others[selection] = LegendEntry(
+                    f"{selection} sets", style.color, style.symbol, dash
+                )
+        return [*entries.values(), *others.values()]
 
     def sets(self, problem: str) -> tuple[WeightSet, ...]:
         """The problem's weight sets."""

@@ -8,17 +8,18 @@ import numpy as np
 from matplotlib.figure import Figure as PrintFigure
 from numpy.typing import NDArray
 
-from lowroad.plotting import sample_rows
+from lowroad.plotting import sample_rows, set_matrices
 from lowroad.plotting.style import SetStyle, three_figures
 from lowroad.report.charts import matrix_chart, ridge_chart
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import barrier_table
 from lowroad.report.text import SPLIT_NAMES, listing, paths_behind
 from lowroad.report.view import View
-from lowroad.report.views import Charts, ChartView, FigureView, LegendEntry
-from lowroad.study.labels import SetPair, WeightSet
+from lowroad.report.views import Charts, FigureView, LegendEntry
+from lowroad.study.labels import SetPair
 
 Samples = dict[str, NDArray[np.float64]]
+_MOST_PANELS = 24  # in print
 _BOTH = SetStyle("between", "#8C8C8C", "X", "x", "", "-", "solid")
 _SHARED = SetStyle("between, same start", "#8C8C8C", "P", "cross", "", "-", "solid")
 
@@ -56,11 +57,13 @@ def build(view: View, charts: Charts) -> list[FigureView]:
     figures = []
     for split in dict.fromkeys(each[1] for each in found):
         views = []
+        matrices = _matrices(view, split)
+        for title, (names, values, log) in matrices.items():
+            text = f"Median barriers within and between {listing(names)}."
+            chart = matrix_chart(values, names, "median barrier", log)
+            views.append(charts.add(chart, f"{title}: median barriers", text))
         for problem in view.results.problems:
-            pairs = [pair for p, s, pair in found if (p, s) == (problem, split)]
-            if len(pairs) > 2:
-                views += _matrices(view, charts, problem, split, pairs)
-            for pair in pairs:
+            for pair in [pair for p, s, pair in found if (p, s) == (problem, split)]:
                 samples = _samples(view, problem, split, pair)
                 label = f"barrier ({view.quantity(problem)})"
                 log = view.wants_log(problem, [v[v > 0] for v in samples.values()]) and all(
@@ -73,8 +76,9 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                     for n, v in samples.items()
                 ]
                 text = f"Median barriers in {problem}: {listing(medians)}."
-                title = f"{problem}: {first} and {second}"
-                views.append(charts.add(chart, title, text, "No finite barrier."))
+                title, both = f"{problem}: {first} and {second}", f"{first} and {second}"
+                group = both if matrices else ""
+                views.append(charts.add(chart, title, text, "No finite barrier.", group))
         name = SPLIT_NAMES[split]
         caption = [
             f"How far each path rises above its higher end on the {name} landscape: within each of "
@@ -94,56 +98,61 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 caption,
                 views,
                 [LegendEntry("median", "ink", "bar")],
-                [f"barriers-between-{split}"],
+                [f"barriers-between-{split}"] + [f"barrier-matrix-{split}"] * bool(matrices),
                 barrier_table(view, split),
             )
         )
     return figures
 
 
-def _matrices(
-    view: View, charts: Charts, problem: str, split: str, pairs: list[SetPair]
-) -> list[ChartView]:
-    """Median barriers of all sets of a selection with each other, as heat maps."""
-    charted: list[ChartView] = []
-    for selection in view.selections(problem):
-        sets = [each for each in view.sets(problem) if each.selection == selection]
-        values = np.full((len(sets), len(sets)), np.nan)
-        for i, one in enumerate(sets):
-            for j, two in enumerate(sets):
-                for pair in ((one, two), (two, one)):
-                    found = view.numbers("barrier", problem, split, *_named(*pair))
-                    if len(found) and np.isfinite(found).any():
-                        values[i, j] = np.nanmedian(found)
-        if np.isfinite(values).sum() > len(sets):
-            names = [view.results.label(each.source) for each in sets]
-            log = view.wants_log(problem, [values[np.isfinite(values)]])
-            chart = matrix_chart(values, names, "median barrier", log)
-            title = f"{problem}, {selection} sets" if selection else problem
-            text = f"Median barriers within and between {listing(names)} in {problem}."
-            charted.append(charts.add(chart, f"{title}: median barriers", text))
-    return charted
+def _matrices(view: View, split: str) -> dict[str, tuple[list[str], NDArray[np.float64], bool]]:
+    """Median barriers of all sets of a selection with each other, whether on a log scale.
 
-
-def _named(first: WeightSet, second: WeightSet) -> tuple[WeightSet, WeightSet | None]:
-    return first, None if first == second else second
+    Only where there are more than two pairs: two are read faster from their rows.
+    """
+    matrices = {}
+    for problem in view.results.problems:
+        if len(view.between(problem)) < 3:
+            continue
+        for selection in view.selections(problem):
+            sets = [each for each in view.sets(problem) if each.selection == selection]
+            values = np.full((len(sets), len(sets)), np.nan)
+            for i, one in enumerate(sets):
+                for j, two in enumerate(sets):
+                    for pair in ((one, two), (two, one)):
+                        found = view.numbers("barrier", problem, split, *pair)
+                        if len(found) and np.isfinite(found).any():
+                            values[i, j] = np.nanmedian(found)
+            if np.isfinite(values).sum() > len(sets):
+                names = [view.results.label(each.source) for each in sets]
+                title = f"{problem}, {selection} sets" if selection else problem
+                log = view.wants_log(problem, [values])
+                matrices[title] = names, values, log
+    return matrices
 
 
 def draw(view: View) -> Mapping[str, PrintFigure]:
-    """One file for each split."""
+    """Rows of the pairs for each split, at most the detailed ones where they are many; matrices."""
     figures = {}
     found = list(_pairs(view))
     for split in dict.fromkeys(each[1] for each in found):
+        matrices = _matrices(view, split)
         panels = {
             f"{problem}: {view.label(pair.first)} and {view.label(pair.second)}": _samples(
                 view, problem, split, pair
             )
             for problem, s, pair in found
-            if s == split
+            if s == split and (len(found) <= _MOST_PANELS or tuple(pair) in view.pairs(problem))
         }
         figures[f"barriers-between-{split}"] = sample_rows(
             panels, "barrier", styles=_looks(view), log=False
         )
+        if matrices:
+            figures[f"barrier-matrix-{split}"] = set_matrices(
+                {title: (names, values) for title, (names, values, _) in matrices.items()},
+                "median barrier",
+                all(log for _, _, log in matrices.values()),
+            )
     return figures
 
 

@@ -16,7 +16,7 @@ from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import tree_table
 from lowroad.report.text import SPLIT_NAMES, counted, listing, paths_behind
 from lowroad.report.view import View
-from lowroad.report.views import Charts, FigureView, legend_of
+from lowroad.report.views import Charts, FigureView
 
 
 def _trees(view: View, problem: str, split: str, selection: str) -> dict[str, MergeTree]:
@@ -69,7 +69,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
         ]
         if alone:
             caption.append(f"Kept solutions without a path are not shown: {listing(alone)}.")
-        legend = legend_of(style for n, style in view.styles.items() if n in shown)
+        legend = view.legend(shown)
         figures.append(
             FigureView(
                 f"disconnectivity-{split}",

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure as PrintFigure
 from numpy.typing import NDArray
 
-from lowroad.plotting import sample_rows
+from lowroad.plotting import sample_rows, set_matrices
 from lowroad.plotting.ensembles import samples_of
 from lowroad.plotting.style import shorter
 from lowroad.report.charts import matrix_chart, ridge_chart
@@ -20,12 +20,10 @@ from lowroad.report.text import interval, listing, runs_behind
 from lowroad.report.view import Pair, View
 from lowroad.report.views import (
     Charts,
-    ChartView,
     FigureView,
     Group,
     LegendEntry,
     TableView,
-    legend_of,
 )
 from lowroad.study.labels import WeightSet
 
@@ -53,17 +51,10 @@ def rms_distances(view: View, problem: str, sets: list[WeightSet]) -> NDArray[np
 
 
 def _matrix(view: View, charts: Charts) -> FigureView | None:
-    views: list[ChartView] = []
-    for problem in view.results.problems:
-        if len(view.results.sources(problem)) < 3:
-            continue
-        for selection in view.selections(problem):
-            sets = [each for each in view.sets(problem) if each.selection == selection]
-            names = [view.results.label(each.source) for each in sets]
-            chart = matrix_chart(rms_distances(view, problem, sets), names, "distance")
-            title = f"{problem}, {selection} sets" if selection else problem
-            text = f"Root-mean-square distances between {listing(names)} in {problem}."
-            views.append(charts.add(chart, title, text))
+    views = []
+    for title, (names, values) in _matrices(view).items():
+        text = f"Root-mean-square distances between {listing(names)}."
+        views.append(charts.add(matrix_chart(values, names, "distance"), title, text))
     if not views:
         return None
     return FigureView(
@@ -73,8 +64,22 @@ def _matrix(view: View, charts: Charts) -> FigureView | None:
             "diagonal that of two solutions of the same set.",
             f"Behind it: {runs_behind(view)}.",
         ],
-        views, layout="pairs",
+        views, files=["distance-matrix"], layout="pairs",
     )  # fmt: skip
+
+
+def _matrices(view: View) -> dict[str, tuple[list[str], NDArray[np.float64]]]:
+    """Names and distances of all sets of a selection, where there are more than two sources."""
+    matrices = {}
+    for problem in view.results.problems:
+        if len(view.results.sources(problem)) < 3:
+            continue
+        for selection in view.selections(problem):
+            sets = [each for each in view.sets(problem) if each.selection == selection]
+            names = [view.results.label(each.source) for each in sets]
+            title = f"{problem}, {selection} sets" if selection else problem
+            matrices[title] = names, rms_distances(view, problem, sets)
+    return matrices
 
 
 def _detail(view: View, charts: Charts) -> FigureView | None:
@@ -116,7 +121,7 @@ def _detail(view: View, charts: Charts) -> FigureView | None:
         )
     return FigureView(
         "distances", "Where they lie", "Distances of two sets from their common origin", caption,
-        views, [*legend_of(view.styles[name] for name in shown),
+        views, [*view.legend(shown),
                 LegendEntry("median", "ink", "bar"), LegendEntry("centroids", "ink", "", "dot")],
         [f"distances-{_name(pair)}" for pair in view.all_pairs], joined_table(tables),
     )  # fmt: skip
@@ -160,8 +165,9 @@ def _name(pair: Pair) -> str:
 
 
 def draw(view: View) -> Mapping[str, PrintFigure]:
-    """One file for each pair."""
-    figures = {}
+    """One file for all matrices, and one for each pair."""
+    matrices = _matrices(view)
+    figures = {"distance-matrix": set_matrices(matrices, "distance")} if matrices else {}
     for pair in view.all_pairs:
         tables = {
             problem: view.distances(problem, pair)

@@ -17,7 +17,7 @@ from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import step_table
 from lowroad.report.text import SPLIT_NAMES, listing, paths_behind
 from lowroad.report.view import View
-from lowroad.report.views import Charts, FigureView, legend_of
+from lowroad.report.views import Charts, FigureView
 
 _MOST_STEPS = 100
 
@@ -70,7 +70,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 "steps would lower the paths further.",
                 f"Behind it: {paths_behind(view, split)}.",
             ]
-            legend = legend_of((s for n, s in view.styles.items() if n in shown), lines=True)
+            legend = view.legend(shown, lines=True)
             figures.append(
                 FigureView(
                     f"steps-{split}",
@@ -94,12 +94,13 @@ def _chart(
         style, number = styles[name], curve.sizes["step"]
         stride = max(1, -(-number // _MOST_STEPS))
         shown = np.unique([*range(0, number, stride), number - 1])
-        steps = curve["step"].values[shown].astype(np.float64)
-        lowest = curve["lowest"].values[:, shown]
-        gaps = np.full((len(lowest), 1), np.nan)
+        steps = curve["step"].values[shown].astype(np.float32)
+        # half the size in the page, and finer than the eye
+        lowest = curve["lowest"].values[:, shown].astype(np.float32)
+        gaps = np.full((len(lowest), 1), np.nan, dtype=np.float32)
         line = {"color": style.color, "dash": style.plotly_dash}
         figure.add_scatter(
-            x=np.tile(np.append(steps, np.nan), len(lowest)),
+            x=np.tile(np.append(steps, np.float32(np.nan)), len(lowest)),
             y=np.hstack([lowest, gaps]).ravel(), mode="lines", line=line | {"width": 1},
             opacity=0.4, hoverinfo="skip", connectgaps=False,
         )  # fmt: skip

@@ -14,7 +14,7 @@ from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import kernel_table
 from lowroad.report.text import listing, runs_behind
 from lowroad.report.view import OTHER_GAMMA, Pair, View, other_gamma
-from lowroad.report.views import Charts, ChartView, FigureView, legend_of
+from lowroad.report.views import Charts, ChartView, FigureView
 from lowroad.study.labels import WeightSet
 
 
@@ -68,7 +68,7 @@ def _together(view: View, charts: Charts) -> FigureView | None:
             "eigenvalues.",
             f"Behind it: {runs_behind(view)}.",
         ],
-        views, legend_of(view.styles[name] for name in shown), ["kernel-pca"], layout="pairs",
+        views, view.legend(shown), ["kernel-pca"], layout="pairs",
     )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def _detail(view: View, charts: Charts) -> FigureView | None:
     ]
     return FigureView(
         "kernel-pca-pairs", "Where they lie", "Kernel PCA of two sets", caption, views,
-        legend_of(view.styles[name] for name in shown),
+        view.legend(shown),
         [f"kernel-pca-{_name(pair)}" for pair in view.all_pairs], joined_table(tables),
         layout="pairs",
     )  # fmt: skip
