@@ -15,6 +15,8 @@ from lowroad.study.selection import Pair, cross_pairs, random_pairs
 from lowroad.study.tasks import Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lowroad.study.plan import Plan
 
 
@@ -121,6 +123,8 @@ def run(task: Task, context: Context) -> xr.Dataset:
         assert context.problem.align is not None
         end = context.problem.align(end, start, generator)
     finder = make_finder(task.settings["finder"], task.settings["settings"])
+    if torch.equal(start, end):
+        return _no_path(start, landscape.value(start), finder.points)
     found = finder.find(landscape, start, end, generator=generator, callback=context.report)
     history = found.history
     straight = float(history.heights[0])
@@ -160,6 +164,30 @@ def run(task: Task, context: Context) -> xr.Dataset:
             "outcome": found.outcome.value,
             "values_evaluated": found.evaluations.values,
             "gradients_evaluated": found.evaluations.gradients,
+        },
+    )
+
+
+def _no_path(point: Tensor, value: float, points: int) -> xr.Dataset:
+    """The record of a path whose ends are one point: it stays there."""
+    nothing = dict.fromkeys(("length", "straight_length", "barrier", "gradients_evaluated"), 0.0)
+    values = dict.fromkeys(("height", "straight_height", "start_value", "end_value"), value)
+    return xr.Dataset(
+        {
+            "projection": (("t", "axis"), np.full((points, 2), np.nan)),
+            "distance": ("t", np.full(points, np.nan)),
+            "profile": ("t", np.full(points, value)),
+            "totals": ("step", [points * value]),
+            "heights": ("step", [value]),
+            "peak_point": ("parameter", point.cpu().numpy()),
+        },
+        coords={"t": np.linspace(0.0, 1.0, points), "step": np.zeros(1, dtype=np.int64)},
+        attrs={
+            **nothing,
+            **values,
+            "values_evaluated": 1.0,
+            "converged": 1,
+            "outcome": "the ends are the same point",
         },
     )
 

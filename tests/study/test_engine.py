@@ -1,0 +1,366 @@
+"""Whole studies of small problems of one's own: from the file to the tables."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import lowroad
+from lowroad.seeds import derived_seed
+from lowroad.study import references
+from lowroad.study.results import StudyResults, load_results
+from lowroad.study.run import prepare_run
+from lowroad.study.store import DamagedRecordError, Store
+from lowroad.study.study_file import StudyFileError, read_study
+from lowroad.study.verify import verify
+
+MODULE = """
+import torch
+import lowroad
+from helper import SCALE
+from torch import nn
+
+
+def net(hidden=4):
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(60, 3, generator=generator)
+    y = (x[:, 0] * x[:, 1] > 0).long()
+    return lowroad.network_problem(
+        lambda: nn.Sequential(nn.Linear(3, hidden), nn.Tanh(), nn.Linear(hidden, 2)),
+        (SCALE * x[:40], y[:40]), (SCALE * x[40:], y[40:]), metrics=["error"],
+    )
+
+
+def descent(problem, start, generator, report, rate=0.3, steps=5):
+    x = start
+    for step in range(1, steps + 1):
+        x = x - rate * problem.train.value_and_gradient(x)[1]
+        report(step, x)
+    return x
+
+
+def broken():
+    raise RuntimeError("a mistake of my own")
+
+
+def nothing():
+    return None
+
+
+def needs(size):
+    return net(size)
+"""
+STUDY = """
+name = "small"
+seed = 4
+[problems.net]
+from = "{module}:net"
+[optimizers.sgd]
+method = "sgd"
+epochs = 4
+batch_size = 20
+[optimizers.lbfgs]
+method = "lbfgs"
+iterations = 25
+[train]
+seeds = 3
+keep = 2
+[paths]
+pairs = 1
+points = 5
+terms = 2
+steps = 3
+between = [["sgd", "lbfgs"]]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, request, monkeypatch):
+    """A study's folder with a module of its own, under a name that no other test uses."""
+    name = "work_" + "".join(c for c in request.node.name if c.isalnum())[:40]
+    (tmp_path / f"{name}.py").write_text(MODULE.replace("helper", f"{name}_helper"))
+    (tmp_path / f"{name}_helper.py").write_text("SCALE = 1.0\n")
+    (tmp_path / "study.toml").write_text(STUDY.format(module=name))
+    monkeypatch.setattr(references, "_IMPORTED", {})
+    return tmp_path
+
+
+def carry_out(folder: Path, *assignments: str, out: str = "run") -> StudyResults:
+    config = read_study(folder / "study.toml", assignments)
+    prepared = prepare_run(config, folder / out, folder)
+    summary = prepared.execute(1, lambda progress, event: None)
+    assert not summary.failed
+    return load_results(folder / out)
+
+
+def module_of(folder: Path) -> str:
+    return next(p.stem for p in folder.glob("work_*.py") if not p.stem.endswith("_helper"))
+
+
+def test_a_run_is_the_optimizer_s_own(folder):
+    results = carry_out(folder)
+    assert results.missing == 0
+    problem = references.make_problem(results.study.problems["net"], folder)
+
+    def generator(use: str) -> torch.Generator:
+        return torch.Generator().manual_seed(derived_seed(4, "net", use, 1))
+
+    start = problem.start(generator("initial weights"))
+    (expected,) = lowroad.sgd(
+        problem.train, start[None], generators=[generator("shuffling")],
+        epochs=4, batch_size=20, validation=problem.test,
+    )  # fmt: skip
+    table = results.table("training", "net")
+    row = (table["source"].values == "sgd") & (table["seed"].values == 1)
+    found = table["train_values"].values[row][0]
+    assert found[np.isfinite(found)].tolist() == expected.history.values.tolist()
+    assert table["evaluations"].values[row][0][:5].tolist() == expected.history.evaluations.tolist()
+
+
+def test_tables_have_the_landscapes_values_at_the_stored_points(folder):
+    results = carry_out(folder)
+    problem = references.make_problem(results.study.problems["net"], folder)
+    assert [str(each) for each in results.sets("net")] == [
+        "sgd/train", "sgd/test", "lbfgs/train", "lbfgs/test",
+    ]  # fmt: skip
+    metrics = results.table("metric", "net")
+    for weights in results.sets("net"):
+        points, seeds = results.points("net", weights)
+        assert len(seeds) == 2
+        for point, seed in zip(torch.from_numpy(points), seeds, strict=True):
+            row = (
+                (metrics["set"].values == str(weights))
+                & (metrics["seed"].values == seed)
+                & (metrics["split"].values == "test")
+            )
+            assert metrics["value"].values[row].item() == problem.test.value(point)
+            wrong = problem.test.outputs(point).argmax(1) != problem.test.targets
+            assert metrics["error"].values[row].item() == pytest.approx(
+                float(wrong.double().mean())
+            )
+    paths = results.table("path", "net")
+    between = paths["first"].values != paths["second"].values
+    assert set(zip(paths["first"].values[between], paths["second"].values[between], strict=True)) == {
+        ("sgd/train", "lbfgs/train"), ("sgd/test", "lbfgs/test"),
+    }  # fmt: skip
+    shared = paths["seed_1"].values == paths["seed_2"].values
+    assert paths["same_start"].values.tolist() == (between & shared).tolist()
+
+
+def test_a_longer_budget_goes_on_from_the_shorter_run_in_the_same_bits(folder):
+    carry_out(folder)
+    extended = carry_out(folder, "optimizers.sgd.epochs=9", "optimizers.lbfgs.iterations=45")
+    fresh = carry_out(
+        folder, "optimizers.sgd.epochs=9", "optimizers.lbfgs.iterations=45", out="fresh"
+    )
+    digests = [
+        sorted(str(each.attributes["content_sha256"]) for each in results.records.values())
+        for results in (extended, fresh)
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_a_change_of_an_imported_module_is_another_problem_unless_pinned(folder):
+    first = carry_out(folder).study.problems["net"]
+    helper = folder / f"{module_of(folder)}_helper.py"
+    helper.write_text("SCALE = 1.0  # a comment\n")
+    changed = references.code_of(first.path, folder)
+    assert changed != first.code
+    (folder / "unrelated.py").write_text("x = 1\n")
+    assert references.code_of(first.path, folder) == changed
+    pinned = carry_out(folder, f'problems.net.version="{first.code}"')
+    assert pinned.study.problems["net"].code == first.code
+    assert pinned.missing == 0
+
+
+def test_a_worker_with_stale_source_is_refused(folder):
+    reference = carry_out(folder).study.problems["net"]
+    references._PROBLEMS.clear()
+    (folder / f"{module_of(folder)}_helper.py").write_text("SCALE = 2.0\n")
+    with pytest.raises(references.ClusterError, match="has changed .*restart the workers"):
+        references.make_problem(reference, folder)
+
+
+def test_a_grid_s_candidates_are_compared_on_the_first_seeds(folder):
+    rates = [0.003, 0.3]
+    results = carry_out(
+        folder, f"optimizers.sgd.learning_rate={{grid={rates}}}", "train.grid_seeds=2"
+    )
+    found = results.candidates["net", "sgd"]
+    problem = references.make_problem(results.study.problems["net"], folder)
+    for candidate in found:
+        settings = candidate.settings
+        runs = lowroad.train(problem, "sgd", seeds=2, seed=4, name="net", **settings)
+        assert candidate.score == np.mean([run.value for run in runs])
+    assert (
+        found[0].settings["learning_rate"] == results.chosen["net", "sgd"]["learning_rate"] == 0.3
+    )
+    table = results.table("training", "net")
+    assert (table["source"].values == "sgd").sum() == 3
+
+
+def test_checkpoints_are_points_by_content(folder):
+    problem = references.make_problem(carry_out(folder).study.problems["net"], folder)
+    for seed in range(2):
+        point = problem.start(torch.Generator().manual_seed(seed))
+        state = problem.train.parameters_at(point)
+        torch.save({"model": {k: v.clone() for k, v in state.items()}}, folder / f"{seed}.pt")
+    shutil.copy(folder / "0.pt", folder / "copy.pt")  # the same solution counts once
+    results = carry_out(
+        folder, 'checkpoints.mine.files="*.pt"', 'checkpoints.mine.problem="net"', out="with"
+    )
+    points, _ = results.points("net", "mine")
+    expected = [problem.start(torch.Generator().manual_seed(seed)).numpy() for seed in range(2)]
+    assert {p.tobytes() for p in points} == {p.tobytes() for p in expected}
+    table = results.table("training", "net")
+    own = table["source"].values == "mine"
+    values = [problem.train.value(torch.from_numpy(p)) for p in expected]
+    assert sorted(table["train_value"].values[own]) == sorted(values)
+
+
+def test_a_record_under_another_name_is_never_used(folder):
+    carry_out(folder)
+    store = Store(folder / "run")
+    runs = [
+        name for name in sorted(store.hashes())
+        if '"measurement":"training"' in str(store.read_attributes(name)["task"])
+    ]  # fmt: skip
+    one, two = (store.path(name) for name in runs[:2])
+    content = one.read_bytes(), two.read_bytes()
+    one.write_bytes(content[1])
+    two.write_bytes(content[0])
+    with pytest.raises(DamagedRecordError, match="the record of another task"):
+        store.read(runs[0])
+    assert len(verify(folder / "run").damaged) == 2
+    assert load_results(folder / "run").missing > 2
+    assert carry_out(folder).missing == 0
+    assert not verify(folder / "run").damaged
+
+
+def test_verify_finds_what_was_computed_from_another_content(folder):
+    carry_out(folder)
+    store = Store(folder / "run")
+    path = next(n for n in store.hashes() if json.loads(
+        str(store.read_attributes(n)["computed_from"])
+    ))  # fmt: skip
+    record = store.read(path)
+    inputs = dict.fromkeys(json.loads(record.attributes["computed_from"]), "0" * 64)
+    import xarray as xr
+
+    dataset = xr.Dataset(
+        {name: (record.dimensions[name], array) for name, array in record.arrays.items()},
+        attrs={**record.attributes, "computed_from": json.dumps(inputs)},
+    )
+    store.write(path, dataset)
+    assert any("computed from another content" in line for line in verify(folder / "run").damaged)
+
+
+def test_minima_of_a_cluster_that_are_the_same_are_kept_once(tmp_path):
+    (tmp_path / "study.toml").write_text(
+        """
+name = "lj"
+[problems.lj4]
+from = "lowroad.problems:lennard_jones"
+atoms = 4
+[optimizers.lbfgs]
+method = "lbfgs"
+line_search = "strong_wolfe"
+iterations = 300
+[train]
+seeds = 5
+keep = 5
+"""
+    )
+    results = carry_out(tmp_path)
+    points, _ = results.points("lj4", "lbfgs")
+    assert len(points) == 1  # the tetrahedron: six bonds of energy −1 (Hoare & Pal 1971)
+    table = results.table("training", "lj4")
+    np.testing.assert_allclose(table["train_value"].values, -6.0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ('problems.net.from="nowhere:f"', 'problems.net: .*no module "nowhere"'),
+        ('problems.net.from="{module}:nett"', "problems.net: .*has no .nett."),
+        ("problems.net.hiden=3", 'problems.net.hiden: .*did you mean "hidden"'),
+        ('problems.net.from="{module}:nothing"', "problems.net: .*Problem, got NoneType"),
+        ('problems.net.from="{module}:needs"', "problems.net.size: missing"),
+        ('optimizers.sgd.method="sdg"', 'optimizers.sgd.method: .*did you mean "sgd"'),
+        ('optimizers.sgd.method="torch.nn.Linear"', "optimizers.sgd.method: expected a class with"),
+        ("optimizers.sgd.epoch=3", 'optimizers.sgd.epoch: .*did you mean "epochs"'),
+        ('paths.finder="furier"', 'paths.finder: .*did you mean "fourier"'),
+        ("paths.steps=0", "paths.steps: expected steps >= 1"),
+        ('paths.between=[["sgd","adam"]]', 'paths.between: no weight set is called "adam"'),
+        ('optimizers.sgd.label="lbfgs"', 'two sets are called "lbfgs"'),
+        ("train.keep=4", "train.keep: expected at most train.seeds = 3"),
+        ('checkpoints.a={{files="*.none",problem="net"}}', "checkpoints.a.files: no file matches"),
+        (
+            'checkpoints.a={{files="x",problem="nett"}}',
+            "checkpoints.a.problem: expected one of net",
+        ),
+        ("sharpness.runs=3", "sharpness.runs: expected at most train.keep = 2"),
+        ("train.sed=1", 'train.sed: no such setting; did you mean "seeds"'),
+    ],
+)
+def test_refuses_before_the_first_task(folder, assignment, message):
+    with pytest.raises(StudyFileError, match=message):
+        carry_out(folder, assignment.format(module=module_of(folder)))
+    assert not (folder / "run" / "records").exists()
+
+
+def test_a_mistake_in_the_user_s_own_code_shows_the_user_s_own_error(folder):
+    with pytest.raises(RuntimeError, match="a mistake of my own"):
+        carry_out(folder, f'problems.net.from="{module_of(folder)}:broken"')
+
+
+def test_other_data_gives_another_fingerprint(folder):
+    facts = carry_out(folder).study.facts["net"]
+    (folder / f"{module_of(folder)}_helper.py").write_text("SCALE = 1.5\n")
+    import importlib
+    import sys
+
+    for name in (f"{module_of(folder)}_helper", module_of(folder)):
+        importlib.reload(sys.modules[name])
+    references._PROBLEMS.clear()
+    references._IMPORTED.clear()
+    other = carry_out(folder, out="other").study.facts["net"]
+    assert facts.differences(facts) == []
+    assert any(line.startswith("start_value") for line in facts.differences(other))
+
+
+def test_a_user_s_function_and_several_finders(folder):
+    results = carry_out(
+        folder,
+        f'optimizers.mine.method="{module_of(folder)}:descent"',
+        "optimizers.mine.rate=0.1",
+        'paths.finders.bezier={finder="bezier",steps=2,points=5}',
+    )
+    runs = results.table("training", "net")
+    mine = runs.isel(run=runs["source"].values == "mine")
+    curves = mine["train_values"].values[:, :6]
+    assert (np.diff(curves) < 0).all()  # gradient descent with a small rate
+    paths = results.table("path", "net")
+    finders = paths["finder"].values
+    assert (finders == "bezier").sum() == (finders == "fourier").sum()
+
+
+def test_compare_measures_the_given_points():
+    surface = lowroad.problems.mueller_brown()
+    minima = torch.stack([minimum.point for minimum in surface.train.minima])
+    found = lowroad.compare(
+        {"all": minima, "two": minima[:2]}, surface, paths={"points": 11, "steps": 5, "pairs": 2}
+    )
+    table = found.table("training", "problem")
+    expected = sorted(surface.train.values(minima).tolist())
+    assert sorted(table["train_value"].values[table["source"].values == "all"]) == expected
+    assert {str(each) for each in found.sets("problem")} == {"all", "two"}
+    with pytest.raises(ValueError, match=r"bad: .*\[n, 2\]"):
+        lowroad.compare({"bad": torch.zeros(2, 3)}, surface)
+    with pytest.raises(ValueError, match="bad: expected at least one point, all finite"):
+        lowroad.compare({"bad": torch.full((1, 2), float("nan"))}, surface)
