@@ -68,7 +68,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 "weight sets together. A finder’s cost is what its search evaluated, a value and a "
                 "gradient counting as one pass over the data each.",
                 "Heights of different finders may be measured on different grids: compare finders "
-                "whose `points` are the same.",
+                "that check equally many points along a path.",
             ],
             views, [LegendEntry("median", "ink", "bar")], ["path-finders"], layout="pairs",
         )

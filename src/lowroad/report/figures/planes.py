@@ -72,7 +72,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
             )
             chart = _chart(plane, low, top, log, view.quantity(problem))
             views.append(charts.add(chart, f"{problem}, {label}, runs {first} and {second}", text))
-            samples[problem] = counted(int(plane["samples"]), "training sample")
+            if int(plane["samples"]) < view.results.facts[problem].samples["train"]:
+                samples[problem] = counted(int(plane["samples"]), "training sample")
     if not views:
         return []
     caption = [
@@ -80,12 +81,16 @@ def build(view: View, charts: Charts) -> list[FigureView]:
         "between them, for the first measured pair of each set; all surfaces of a problem have one "
         "colour scale. The red line is the path projected on the plane; it touches the plane at "
         "its ends and its peak, and under the pointer is how far it is from the plane elsewhere.",
-        f"Values are means over {by_value(samples)}, so they differ a little from those of the "
-        "whole training set. They are cut off flat far above the path and, on a log scale, a "
-        "thousandth below that. A well narrower than the grid is not seen. Drag to turn, scroll or "
-        "pinch to come nearer; u and v are distances of weights.",
+        "Values are cut off flat far above the path and, on a log scale, a thousandth below that. "
+        "A well narrower than the grid is not seen. Drag to turn, scroll or pinch to come nearer; "
+        "u and v are distances between points.",
         "A set is missing where the path’s highest point is one of its ends, which span no plane.",
     ]
+    if samples:
+        caption.append(
+            f"Values are means over {by_value(samples)}, so they differ a little from those of the "
+            "whole training set."
+        )
     legend = [
         LegendEntry("path", PATH_COLOR, "", "solid"),
         LegendEntry("ends", "#FFFFFF", "circle"),
