@@ -141,7 +141,9 @@ def meanings(*documented: Any) -> dict[str, str]:
 
 def defaults(values: Mapping[str, Any], *documented: Any) -> str:
     """Settings with their defaults, and what docstrings say of them."""
-    said = meanings(*documented) | MEANINGS
+    said = meanings(*documented)
+    if sgd in documented or lbfgs in documented:
+        said |= MEANINGS
     rows = [(f"`{name}`", value_text(value), said.get(name, "")) for name, value in values.items()]
     return table(rows, ("setting", "default", "meaning"))
 
