@@ -364,3 +364,20 @@ def test_compare_measures_the_given_points():
         lowroad.compare({"bad": torch.zeros(2, 3)}, surface)
     with pytest.raises(ValueError, match="bad: expected at least one point, all finite"):
         lowroad.compare({"bad": torch.full((1, 2), float("nan"))}, surface)
+
+
+def test_a_straight_line_is_a_path_finder_too():
+    surface = lowroad.problems.mueller_brown()
+    minima = torch.stack([minimum.point for minimum in surface.train.minima])
+    found = lowroad.compare(
+        {"all": minima}, surface, paths={"finder": "straight", "points": 11, "refinements": 0}
+    )
+    paths = found.table("path", "problem")
+    assert paths["height"].values.tolist() == paths["straight_height"].values.tolist()
+    assert (paths["barrier"].values > 0).all()
+
+
+def test_a_ninth_source_is_refused(folder):
+    tables = [f'optimizers.o{number}={{method="sgd"}}' for number in range(7)]
+    with pytest.raises(StudyFileError, match="at most 8 optimizers .* got 9"):
+        carry_out(folder, *tables)

@@ -35,6 +35,8 @@ from lowroad.study.settings import (
     TrainSettings,
 )
 
+MOST_SOURCES = 8
+
 
 class ProblemStudy(Settings):
     """What holds for one problem: the study's sections with those of the problem merged in."""
@@ -179,6 +181,11 @@ def _conflicts(config: StudyConfig) -> Iterable[str]:
         yield from _conflicts_of(config, problem)
     labels: dict[str, str] = {}
     names = {source: None for problem in config.problems for source in config.sources(problem)}
+    if len(names) > MOST_SOURCES:
+        yield (
+            f"expected at most {MOST_SOURCES} optimizers and checkpoint tables (a reader cannot "
+            f"tell more apart in a figure), got {len(names)}: make several studies of them"
+        )
     for source in names:
         label = config.label(source)
         if label in labels:

@@ -127,8 +127,11 @@ def run(task: Task, context: Context) -> xr.Dataset:
         return _no_path(start, landscape.value(start), finder.points)
     found = finder.find(landscape, start, end, generator=generator, callback=context.report)
     history = found.history
-    straight = float(history.heights[0])
-    if history.steps[0] != 0 or len(found.t) != len(found.profile):
+    steps, heights, totals = history.steps, history.heights, history.totals
+    if not len(steps):  # nothing was searched for
+        steps, heights, totals = np.array([0]), [found.height], [float(found.profile.sum())]
+    straight = float(heights[0])
+    if steps[0] != 0:
         straight = StraightLine(points=len(found.t), refinements=0).find(
             landscape, start, end
         ).height  # fmt: skip
@@ -146,12 +149,12 @@ def run(task: Task, context: Context) -> xr.Dataset:
             "projection": (("t", "axis"), places),
             "distance": ("t", distances),
             "profile": ("t", found.profile, {"long_name": "value along the path"}),
-            "totals": ("step", history.totals, {"long_name": "sum of the values on the path"}),
-            "heights": ("step", history.heights, {"long_name": "highest value on the path"}),
+            "totals": ("step", totals, {"long_name": "sum of the values on the path"}),
+            "heights": ("step", heights, {"long_name": "highest value on the path"}),
             "peak_point": ("parameter", found.peak_point.cpu().numpy()),
             **along,
         },
-        coords={"t": np.asarray(found.t), "step": np.asarray(history.steps)},
+        coords={"t": np.asarray(found.t), "step": np.asarray(steps)},
         attrs={
             "height": found.height,
             "barrier": found.height - max(ends),
