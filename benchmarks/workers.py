@@ -16,13 +16,13 @@ import time
 from functools import partial
 from pathlib import Path
 
-from lowroad.execution.executor import Event, execute
+from lowroad.execution.events import Event
+from lowroad.execution.executor import execute
 from lowroad.study.config import StudyConfig
-from lowroad.study.plan import training_tasks
 from lowroad.study.run import prepare_run
 from lowroad.study.store import Store
 from lowroad.study.study_file import parse_study
-from lowroad.study.work import load_data, perform
+from lowroad.study.worker import run_task
 
 
 def seconds(config: StudyConfig, workers: int) -> tuple[float, dict[str, str]]:
@@ -33,13 +33,11 @@ def seconds(config: StudyConfig, workers: int) -> tuple[float, dict[str, str]]:
             raise SystemExit(f"{event.task} failed: {event.error}")
         return []
 
-    load_data.cache_clear()
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        prepare_run(config, store.directory)
+        tasks = prepare_run(config, store.directory, None).tasks
         start = time.perf_counter()
-        tasks = training_tasks(config, ("FCP", "sgd"))
-        execute(tasks, partial(perform, store.directory), workers, on_event)
+        execute(tasks, partial(run_task, store.directory), workers, on_event)
         took = time.perf_counter() - start
         digests = {name: store.read_attributes(name)["content_sha256"] for name in store.hashes()}
     assert len(digests) == len(tasks)
@@ -56,10 +54,16 @@ def main() -> None:
     config = parse_study(
         {
             "name": "workers",
-            "networks": ["FCP"],
-            "data": {"train": arguments.images},
-            "train": {"seeds": arguments.runs, "keep": 2, "sgd": {"epochs": arguments.epochs}},
-            "paths": {"pairs": 1},
+            "problems": {
+                "FCP": {
+                    "from": "lowroad.paper:problem",
+                    "network": "FCP",
+                    "train_images": arguments.images,
+                }
+            },
+            "optimizers": {"sgd": {"method": "sgd", "epochs": arguments.epochs}},
+            "train": {"seeds": arguments.runs, "keep": 2},
+            "paths": {"pairs": 0},
         }
     )
     ratios = []
