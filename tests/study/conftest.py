@@ -1,4 +1,4 @@
-"""A study of 60 + 40 images that runs in seconds, and its finished store."""
+"""A study of a small network that runs in a second, and its finished store."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 
 from lowroad.study.config import StudyConfig
-from lowroad.study.run import prepare_run
+from lowroad.study.run import PreparedRun, prepare_run
 from lowroad.study.store import Store
 from lowroad.study.study_file import parse_study
 
+HERE = Path(__file__).parent
 TINY: dict[str, Any] = {
     "name": "tiny",
-    "networks": ["FCP"],
-    "data": {"train": 60, "test": 40},
-    "train": {
-        "seeds": 3,
-        "keep": 2,
-        "sgd": {"epochs": 2, "batch_size": 20},
-        "lbfgs": {"iterations": 3},
+    "problems": {"net": {"from": "tiny_network_problem:net"}},
+    "optimizers": {
+        "sgd": {"method": "sgd", "epochs": 2, "batch_size": 20},
+        "lbfgs": {"method": "lbfgs", "iterations": 3},
     },
-    "paths": {"pairs": 1, "points": 7, "terms": 2, "steps": 3, "batch_size": 30},
+    "train": {"seeds": 3, "keep": 2},
+    "paths": {"pairs": 1, "points": 7, "terms": 2, "steps": 3, "batch_size": 15},
+    "metrics": {"solutions": False},
 }
 
 
@@ -45,32 +45,38 @@ class Finished:
     digests: dict[str, str]
 
 
+def prepared(config: StudyConfig, directory: Path, **more: Any) -> PreparedRun:
+    """A run of a study whose modules are in this folder."""
+    return prepare_run(config, directory, HERE, **more)
+
+
 @pytest.fixture(scope="session")
 def finished(tiny: StudyConfig, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The tiny study, run to its end in this process without a break."""
     directory = tmp_path_factory.mktemp("finished") / "tiny"
-    summary = prepare_run(tiny, directory).perform(1, lambda tally, event: None)
+    summary = prepared(tiny, directory).execute(1, lambda progress, event: None)
     assert (summary.performed, summary.failed, summary.waiting) == (14, [], 0)
     return Finished(directory, digests(directory))
 
 
 MEASURED: dict[str, Any] = TINY | {
-    "planes": {"pairs": 1, "resolution": 5, "images": 30},
-    "sharpness": {"runs": 1, "images": 20, "eigenvalues": 2, "samples": 3},
+    "planes": {"pairs": 1, "resolution": 5},
+    "sharpness": {"runs": 1, "eigenvalues": 2, "vectors": 3},
+    "metrics": {"solutions": True},
 }
 
 
 @pytest.fixture(scope="session")
 def measured_config() -> StudyConfig:
-    """The tiny study with planes and sharpness."""
+    """The tiny study with planes, sharpness and metrics."""
     return parse_study(copy.deepcopy(MEASURED))
 
 
 @pytest.fixture(scope="session")
 def measured(measured_config: StudyConfig, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     directory = tmp_path_factory.mktemp("measured") / "tiny"
-    summary = prepare_run(measured_config, directory).perform(1, lambda tally, event: None)
-    assert (summary.performed, summary.failed, summary.waiting) == (14 + 4, [], 0)
+    summary = prepared(measured_config, directory).execute(1, lambda progress, event: None)
+    assert (summary.failed, summary.waiting) == ([], 0)
     return Finished(directory, digests(directory))
 
 

@@ -18,20 +18,19 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from lowroad.execution.executor import Event
+from lowroad.execution.events import Event
 from lowroad.study import heartbeat
 from lowroad.study.config import StudyConfig
 from lowroad.study.heartbeat import alive
-from lowroad.study.plan import stages, training_tasks
-from lowroad.study.progress import Tally
-from lowroad.study.run import prepare_run
+from lowroad.study.progress import RunProgress
+from lowroad.study.resolve import resolve_study
 from lowroad.study.status import status
 from lowroad.study.store import Store, host_name
 from lowroad.study.study_file import parse_study
-from lowroad.study.tasks import PathTask, Task, TrainingTask, canonical_json
+from lowroad.study.tasks import Task, canonical_json
 from lowroad.study.verify import verify
 
-from .conftest import Finished
+from .conftest import HERE, Finished, prepared
 
 
 @pytest.fixture
@@ -40,9 +39,9 @@ def copy(finished: Finished, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished.directory, tmp_path / "copy"))
 
 
-def record_of(directory: Path, config: StudyConfig, kind: type) -> str:
-    run = prepare_run(config, directory)
-    return next(name for name, task in run.agenda.done.items() if isinstance(task, kind))
+def record_of(directory: Path, config: StudyConfig, kind: str) -> str:
+    run = prepared(config, directory)
+    return next(name for name, task in run.schedule.done.items() if task.measurement == kind)
 
 
 def state(directory: Path) -> dict[Path, int]:
@@ -50,21 +49,21 @@ def state(directory: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in files}
 
 
-@pytest.mark.parametrize("kind", [TrainingTask, PathTask])
-def test_status_changes_nothing_and_names_damage(tiny: StudyConfig, copy: Path, kind: type) -> None:
+@pytest.mark.parametrize("kind", ["training", "path"])
+def test_status_changes_nothing_and_names_damage(tiny: StudyConfig, copy: Path, kind: str) -> None:
     name = record_of(copy, tiny, kind)
     Store(copy).path(name).write_bytes(b"")
     before = state(copy)
-    found = status(tiny, copy)
+    found = status(resolve_study(tiny, HERE), copy)
     assert state(copy) == before
     assert [name in line for line in found.damaged] == [True]
-    assert sum(row.trainings for row in found.stages) == 6
-    stored = sum(row.trainings_done + row.paths_done for row in found.stages)
-    assert stored == (13 if kind is PathTask else 13 - 4)  # paths wait for all runs
-    assert sum(row.missing for row in found.stages) == 14 - stored
-    nowhere = status(tiny, copy / "nowhere")
-    assert sum(row.missing for row in nowhere.stages) == 14
-    assert all((row.seconds_left, row.untimed) == (0, row.total) for row in nowhere.stages)
+    assert sum(row.total for row in found.rows if row.measurement == "training") == 6
+    stored = sum(row.done for row in found.rows)
+    assert stored == (13 if kind == "path" else 13 - 4)  # paths wait for all runs
+    assert sum(row.missing for row in found.rows) == 14 - stored
+    nowhere = status(resolve_study(tiny, HERE), copy / "nowhere")
+    assert sum(row.missing for row in nowhere.rows) == 14
+    assert math.isnan(nowhere.work_left)
     assert not (copy / "nowhere").exists()
 
 
@@ -81,7 +80,7 @@ def test_the_index_spares_reading_and_is_rebuilt(
 
     monkeypatch.setattr(Store, "read_attributes", read_attributes)
     store.index_file.unlink(missing_ok=True)  # another test may have asked for the status
-    first = status(tiny, copy)
+    first = status(resolve_study(tiny, HERE), copy)
     assert sorted(read) == sorted(store.hashes())
     table = pd.read_csv(store.index_file).set_index("record")
     assert len(table) == 14
@@ -89,28 +88,31 @@ def test_the_index_spares_reading_and_is_rebuilt(
         attributes = real(store, str(name))
         assert (row["title"], row["seconds"]) == (attributes["title"], attributes["seconds"])
         assert row["bytes"] == store.path(str(name)).stat().st_size
-        assert attributes.get("train_height", "none") in (row["train_height"], "none")
+        for key, value in json.loads(row["numbers"]).items():
+            assert attributes[key] == value
     read.clear()
-    assert status(tiny, copy) == first
+    assert status(resolve_study(tiny, HERE), copy) == first
     assert read == []
     # a record that is written again is read again, and only that one
     name = str(table.index[0])
     os.utime(store.path(name), (0, 0))
-    assert status(tiny, copy) == first
+    assert status(resolve_study(tiny, HERE), copy) == first
     assert read == [name]
     # damaged or gone, the index is made anew
     whole = store.index_file.read_bytes()
     for content in (b"", whole[:-40], b"record,title\n1,2,3\n", b"\xff", whole[:50] + b"\0"):
         store.index_file.write_bytes(content)
-        assert status(tiny, copy) == first
+        assert status(resolve_study(tiny, HERE), copy) == first
         assert store.index_file.read_bytes() == whole
     store.index_file.unlink()
-    assert status(tiny, copy) == first
+    assert status(resolve_study(tiny, HERE), copy) == first
     assert store.index_file.read_bytes() == whole
 
 
 def store_with_seconds(store: Store, task: Task, seconds: float) -> None:
-    store.write(task.hash, xr.Dataset(attrs={"train_height": 1.0, "seconds": seconds}))
+    attributes = {"train_value": 1.0, "seconds": seconds, "title": str(task)}
+    text = canonical_json(task.hash_inputs())
+    store.write(task.hash, xr.Dataset(attrs={**attributes, "task": text}))
 
 
 def test_time_left_follows_from_the_times_of_stored_tasks(
@@ -118,9 +120,14 @@ def test_time_left_follows_from_the_times_of_stored_tasks(
 ) -> None:
     """Six SGD runs of 10 and 30 s, two stored, one under way for 5 s and one failed: by hand."""
     raw["train"] |= {"seeds": 6, "keep": 2}
+    raw["paths"] |= {"pairs": 0}
     config = parse_study(raw)
+    run = prepared(config, tmp_path)
     store = Store(tmp_path)
-    by_optimizer = {stage[1]: training_tasks(config, stage) for stage in stages(config)}
+    by_optimizer = {
+        name: [task for task in run.tasks if task.labels["source"] == name]
+        for name in ("sgd", "lbfgs")
+    }
     tasks = by_optimizer["sgd"]
     for task, seconds in zip(tasks, (10.0, 30.0), strict=False):
         store_with_seconds(store, task, seconds)
@@ -131,32 +138,19 @@ def test_time_left_follows_from_the_times_of_stored_tasks(
     store.running.mkdir()
     beat = store.running / f"{host_name()}.{os.getpid()}.json"
     beat.write_text(json.dumps({tasks[2].hash: 5.0, "of another study": 3.0}))
-    (store.running / "elsewhere.7.json").write_text(json.dumps({tasks[2].hash: 4.0}))
-    found = status(config, tmp_path)
-    sgd, lbfgs = found.stages
-    assert (sgd.trainings_done, sgd.running, sgd.failed, sgd.missing) == (2, 1, 1, 2 + 4)
-    assert (sgd.seconds_left, sgd.untimed) == (4 * 20 - 5, 4)  # no path has been found yet
-    assert (lbfgs.trainings_done, lbfgs.missing) == (6, 4)
-    assert (lbfgs.seconds_left, lbfgs.untimed) == (0, 4)
+    (store.running / "elsewhere.7.json").write_text(json.dumps({tasks[3].hash: 4.0}))
+    found = status(resolve_study(config, HERE), tmp_path)
+    (row,) = found.rows
+    assert (row.total, row.done, row.running, row.failed, row.missing) == (12, 8, 2, 1, 1)
     assert (found.runs, found.workers) == (2, 3)
-    assert math.isnan(found.seconds_left)
-    # Once a path of each kind is stored the rest is known: four SGD runs of 20 s, one of which is
-    # under way for 5 s, and the paths: of four with L-BFGS two at 2 s, four with SGD at 2 s.
-    run = prepare_run(config, tmp_path)
-    paths = [task for task in run.tasks if isinstance(task, PathTask)]
-    assert len(paths) == 4
-    for landscape in ("train", "test"):
-        path = next(task for task in paths if task.landscape == landscape)
-        store_with_seconds(store, path, 2.0)
-    found = status(config, tmp_path)
-    assert [row.seconds_left for row in found.stages] == [4 * 20 - 5 + 4 * 2, 2 * 2]
-    assert found.seconds_left == pytest.approx((83 + 4) / 3)
+    assert found.work_left == pytest.approx(4 * 20 - 5 - 4)
+    assert found.seconds_left == pytest.approx((4 * 20 - 5 - 4) / 3)
 
 
 def test_a_finished_study_has_no_time_left(tiny: StudyConfig, finished: Finished) -> None:
-    found = status(tiny, finished.directory)
-    assert [(row.seconds_left, row.untimed) for row in found.stages] == [(0, 0), (0, 0)]
-    assert all(row.missing == row.running == row.failed == 0 for row in found.stages)
+    found = status(resolve_study(tiny, HERE), finished.directory)
+    assert found.work_left == 0
+    assert all(row.missing == row.running == row.failed == 0 for row in found.rows)
 
 
 @pytest.fixture
@@ -185,29 +179,29 @@ def test_a_run_beats_until_its_end(
     tiny: StudyConfig, tmp_path: Path, gone: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "EVERY", 0.01)
-    run = prepare_run(tiny, tmp_path)
-    store = run.agenda.store
+    run = prepared(tiny, tmp_path)
+    store = run.schedule.store
     store.running.mkdir()
     left = store.running / f"{host_name()}.{gone}.json"
     left.write_text("{}")
     seen: list[set[str]] = []
 
-    def watch(tally: Tally, event: Event) -> None:
+    def watch(progress: RunProgress, event: Event) -> None:
         if event.kind == "started":
             end = time.monotonic() + 20
             while event.task.hash not in alive(store).seconds and time.monotonic() < end:
                 time.sleep(0.005)
             seen.append(set(alive(store).seconds))
 
-    assert run.perform(1, watch).performed == 14
-    assert seen == [{name} for name in run.agenda.done]
+    assert run.execute(1, watch).performed == 14
+    assert seen == [{name} for name in run.schedule.done]
     assert list(store.running.iterdir()) == []
     assert not [thread for thread in threading.enumerate() if "_beat_on" in thread.name]
 
 
-def test_all_records_and_checkpoints_are_verified(tiny: StudyConfig, copy: Path) -> None:
+def test_all_records_and_snapshots_are_verified(tiny: StudyConfig, copy: Path) -> None:
     changed = tiny.model_copy(update={"seed": 1})  # its plan has none of the records
-    prepare_run(changed, copy)
+    prepared(changed, copy)
     before = state(copy)
     assert verify(copy).records == 14
     assert verify(copy).damaged == []
@@ -231,60 +225,50 @@ def test_each_kind_of_damage_is_named(two: tuple[Store, str, str]) -> None:
     path = store.path(second)
     path.parent.mkdir(exist_ok=True)
     shutil.copy(store.path(third), path)  # sound, but another task's
-    checkpoint = store.checkpoint_path(fourth)
-    checkpoint.parent.mkdir(exist_ok=True)
-    checkpoint.write_bytes(b"0" * 100)
-    strange = store.checkpoint_path(third)
+    snapshot = store.snapshot_path(fourth)
+    snapshot.parent.mkdir(exist_ok=True)
+    snapshot.write_bytes(b"0" * 100)
+    strange = store.snapshot_path(third)
     strange.write_bytes(hashlib.sha256(b"not torch's").digest() + b"not torch's")
     store.study_file.write_text("name = 3")
     found = verify(store.directory)
-    assert (found.records, found.checkpoints) == (12, 0)
+    assert found.records == 12
     problems = "\n".join(found.damaged)
     assert len(found.damaged) == 4
     assert f"{store.path(first)}: damaged record: its content does not fit" in problems
-    assert f"{path}: damaged record: its name is not the hash of its task" in problems
-    assert f"{checkpoint}: damaged checkpoint" in problems
-    assert f"{strange}: damaged checkpoint" in problems
+    assert f"{path}: damaged record: it is the record of another task" in problems
+    assert f"{snapshot}: damaged snapshot" in problems
+    assert f"{strange}: damaged snapshot" in problems
     assert f"{store.study_file}: name: expected a string" in found.study_file[0]
 
 
-def test_checkpoints_that_no_task_needs_are_told(tiny: StudyConfig, copy: Path) -> None:
-    """Of those of a missing task, a stored one, one of other settings, and one under way there."""
-    store = Store(copy)
-    missing, stored = sorted(
-        name
-        for name, task in prepare_run(tiny, copy).agenda.done.items()
-        if isinstance(task, TrainingTask)
-    )[:2]
-    store.path(missing).unlink()
-    store.running.mkdir(exist_ok=True)
-    (store.running / "elsewhere.1.json").write_text(json.dumps({"u" * 64: 1.0}))
-    assert status(tiny, copy).abandoned == {}
-    for name in (missing, stored, "0" * 64, "u" * 64):
-        path = store.checkpoint_path(name)
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"a snapshot")
-    wanted = {store.checkpoint_path(name): len(b"a snapshot") for name in (stored, "0" * 64)}
-    assert status(tiny, copy).abandoned == wanted
+def test_snapshots_that_no_task_needs_are_told(tiny: StudyConfig, copy: Path) -> None:
+    """Those of the study's own runs are kept, since longer runs go on from them."""
+    study = resolve_study(tiny, HERE)
+    assert len(Store(copy).snapshots()) == 6
+    assert status(study, copy).abandoned == {}
+    path = Store(copy).snapshot_path("0" * 64)
+    path.write_bytes(b"a snapshot")
+    assert status(study, copy).abandoned == {path: len(b"a snapshot")}
 
 
-def test_a_sealed_file_that_is_no_record_is_damaged(tmp_path: Path) -> None:
+def test_a_file_with_a_footer_that_is_no_record_is_damaged(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.study_file.write_text('name = "a"')
     name = hashlib.sha256(b"a").hexdigest()
     body = b"no HDF5 at all"
-    seal = f"\nlowroad record, format 1, sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
+    footer = f"\nlowroad record, format 2, sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
     store.path(name).parent.mkdir(parents=True)
-    store.path(name).write_bytes(body + seal)
+    store.path(name).write_bytes(body + footer)
     (problem,) = verify(tmp_path).damaged
-    assert "its content is no HDF5" in problem
+    assert "it holds no netCDF file" in problem
 
 
 def test_a_records_name_is_the_hash_of_the_task_it_tells(
     tiny: StudyConfig, finished: Finished
 ) -> None:
-    run = prepare_run(tiny, finished.directory)
-    for name, task in run.agenda.done.items():
-        told = run.agenda.store.read_attributes(name)["task"]
-        assert told == canonical_json(task.determinants())
+    run = prepared(tiny, finished.directory)
+    for name, task in run.schedule.done.items():
+        told = run.schedule.store.read_attributes(name)["task"]
+        assert told == canonical_json(task.hash_inputs())
         assert hashlib.sha256(told.encode()).hexdigest() == name

@@ -1,4 +1,4 @@
-"""Checkpoints in the middle of a training run."""
+"""SnapshotFiles in the middle of a training run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from lowroad.landscapes import NetworkLandscape
 from lowroad.optimizers import lbfgs, sgd
-from lowroad.study.checkpoint import Checkpoint
+from lowroad.study.snapshot import SnapshotFile
 
 
 class Killed(Exception):
@@ -50,10 +50,10 @@ def train(optimizer, callback=None, resume=None):
 @pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
 def test_a_killed_and_resumed_run_ends_in_the_same_bits(optimizer, tmp_path):
     whole = train(optimizer)
-    checkpoint = Checkpoint(tmp_path / "task.pt", every=0.0)
+    snapshot = SnapshotFile(tmp_path / "task.pt", every=0.0)
 
     def until_killed(progress):
-        checkpoint.note(progress)
+        snapshot.note(progress)
         if progress.step == 33:
             raise Killed
 
@@ -63,7 +63,7 @@ def test_a_killed_and_resumed_run_ends_in_the_same_bits(optimizer, tmp_path):
     resumed = train(
         optimizer,
         lambda progress: steps.append(progress.step),
-        resume=Checkpoint(tmp_path / "task.pt").load(),
+        resume=SnapshotFile(tmp_path / "task.pt").load(),
     )
     assert 1 < steps[0] <= 34, "the run began anew"
     assert torch.equal(resumed.point, whole.point)
@@ -76,39 +76,31 @@ def test_a_killed_and_resumed_run_ends_in_the_same_bits(optimizer, tmp_path):
     )
 
 
-def test_checkpoints_are_no_more_frequent_than_asked(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "task.pt", every=3600.0)
-    train("sgd", checkpoint.note)
-    assert checkpoint.load() is None
+def test_snapshots_are_no_more_frequent_than_asked(tmp_path):
+    snapshot = SnapshotFile(tmp_path / "task.pt", every=3600.0)
+    train("sgd", snapshot.note)
+    assert snapshot.load() is None
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [b"not torch's own", b"", "a text", {"version": "0"}])
-def test_a_whole_checkpoint_of_another_kind_is_not_read(content, tmp_path):
-    checkpoint = Checkpoint(tmp_path / "task.pt")
+def test_a_whole_snapshot_of_another_kind_is_not_read(content, tmp_path):
+    snapshot = SnapshotFile(tmp_path / "task.pt")
     buffer = io.BytesIO(content if isinstance(content, bytes) else b"")
     if not isinstance(content, bytes):
         torch.save(content, buffer)
     body = buffer.getvalue()
-    checkpoint.path.write_bytes(hashlib.sha256(body).digest() + body)
-    assert checkpoint.load() is None
+    snapshot.path.write_bytes(hashlib.sha256(body).digest() + body)
+    assert snapshot.load() is None
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
-def test_a_damaged_checkpoint_is_not_read(damage, tmp_path):
-    checkpoint = Checkpoint(tmp_path / "task.pt", every=0.0)
-    train("lbfgs", checkpoint.note)
-    assert checkpoint.load() is not None
-    content = bytearray(checkpoint.path.read_bytes())
+def test_a_damaged_snapshot_is_not_read(damage, tmp_path):
+    snapshot = SnapshotFile(tmp_path / "task.pt", every=0.0)
+    train("lbfgs", snapshot.note)
+    assert snapshot.load() is not None
+    content = bytearray(snapshot.path.read_bytes())
     if damage == "flip":
         content[len(content) // 2] ^= 1
-    checkpoint.path.write_bytes(content[: {"flip": None, "truncate": 900, "empty": 0}[damage]])
-    assert checkpoint.load() is None
-
-
-def test_a_finished_task_leaves_no_checkpoint(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "task.pt", every=0.0)
-    train("sgd", checkpoint.note)
-    checkpoint.remove()
-    assert list(tmp_path.iterdir()) == []
-    checkpoint.remove()
+    snapshot.path.write_bytes(content[: {"flip": None, "truncate": 900, "empty": 0}[damage]])
+    assert snapshot.load() is None
