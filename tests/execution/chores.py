@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from lowroad.execution.clusters import ClusterError, Workers
-from lowroad.execution.executor import Event, execute, worker_number
+from lowroad.execution.events import Event, worker_number
+from lowroad.execution.executor import execute
 
 
 def chore(task: Any, report: Callable[[int, float], None]) -> Any:

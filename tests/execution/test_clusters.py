@@ -21,7 +21,7 @@ from distributed import Scheduler as DaskScheduler
 
 from lowroad.execution.cluster_file import read_slurm
 from lowroad.execution.clusters import ClusterError, Scheduler, Slurm
-from lowroad.execution.executor import Event
+from lowroad.execution.events import Event
 from lowroad.execution.slurm import SlurmJobs
 
 HERE = Path(__file__).parent

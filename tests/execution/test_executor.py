@@ -19,7 +19,7 @@ import pytest
 from distributed.system import MEMORY_LIMIT
 
 from lowroad.execution.clusters import ClusterError
-from lowroad.execution.executor import Event
+from lowroad.execution.events import Event
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # the workers get it from here and find `chores`
@@ -44,7 +44,7 @@ def test_every_task_is_done_whatever_happens_to_the_others(workers: int) -> None
         assert (kinds[0], kinds[-1]) == ("started", "failed" if task == "fail x" else "finished")
     progress = [event for event in events if event.kind == "progress"]
     assert {event.task for event in progress} == {"sleep 0.3"}
-    assert progress[0].height == 1 / progress[0].step
+    assert progress[0].value == 1 / progress[0].step
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -29,6 +29,7 @@ def make_dataset(**attributes: Any) -> xr.Dataset:
         },
         coords={"step": np.arange(5)},
         attrs={
+            "task": "a task",
             "network": "FCP",
             "best": 0.1,
             "seed": 3,
@@ -56,7 +57,7 @@ def test_what_is_written_is_read_back(store: Store) -> None:
     attributes = record.attributes
     assert np.isnan(attributes.pop("none"))
     assert attributes.pop("content_sha256") == content_digest(dataset)
-    assert attributes == {"network": "FCP", "best": 0.1, "seed": 3, "seeds": [1, 2]}
+    assert attributes == {"task": "a task", "network": "FCP", "best": 0.1, "seed": 3, "seeds": [1, 2]}
     assert store.read_attributes(NAME)["best"] == 0.1
 
 
@@ -97,7 +98,7 @@ def test_each_flipped_byte_is_found(store: Store) -> None:
     path = store.path(NAME)
     content = path.read_bytes()
     positions = range(len(content))
-    # every byte of the seal, and many before it
+    # every byte of the footer, and many before it
     for position in [*positions[:-120:31], *positions[-120:]]:
         for flip in (0x01, 0x80):
             damaged = bytearray(content)
@@ -116,10 +117,10 @@ def test_each_truncation_and_addition_is_found(store: Store) -> None:
         with pytest.raises(DamagedRecordError, match="empty" if length == 0 else "cut short"):
             store.verify(NAME)
     path.write_bytes(content + b"\n")
-    with pytest.raises(DamagedRecordError, match="seal"):
+    with pytest.raises(DamagedRecordError, match="no checksum at its end"):
         store.verify(NAME)
-    path.write_bytes(content.replace(b"format 1", b"format 2"))
-    with pytest.raises(DamagedRecordError, match="expected format 1, got 2"):
+    path.write_bytes(content.replace(b"format 2", b"format 3"))
+    with pytest.raises(DamagedRecordError, match="expected format 2, got 3"):
         store.verify(NAME)
 
 
@@ -137,24 +138,24 @@ def test_a_missing_record_is_missing_and_not_damaged(store: Store) -> None:
     assert store.hashes() == set()
 
 
-def test_damaged_records_are_set_aside_under_different_names(store: Store) -> None:
+def test_damaged_records_are_quarantine_under_different_names(store: Store) -> None:
     places = []
     for text in (b"one", b"two"):
         write_atomically(store.path(NAME), text)
-        places.append(store.set_aside(NAME))
+        places.append(store.quarantine(NAME))
     assert [place.read_bytes() for place in places] == [b"one", b"two"]
-    assert {place.parent for place in places} == {store.directory / "damaged"}
+    assert {place.parent for place in places} == {store.directory / "quarantine"}
     assert store.hashes() == set()
 
 
-def test_what_another_run_has_moved_or_replaced_is_not_set_aside(
+def test_what_another_run_has_moved_or_replaced_is_not_quarantine(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert store.set_aside(NAME) is None
+    assert store.quarantine(NAME) is None
     store.write(NAME, make_dataset())
-    assert store.set_aside(NAME) is None
+    assert store.quarantine(NAME) is None
     store.verify(NAME)
-    store.path(NAME).write_bytes(b"damaged")
+    store.path(NAME).write_bytes(b"quarantine")
     real = os.replace
 
     def replace_after_another(source: Path, target: Path) -> None:
@@ -162,7 +163,7 @@ def test_what_another_run_has_moved_or_replaced_is_not_set_aside(
         real(source, target)
 
     monkeypatch.setattr(store_module.os, "replace", replace_after_another)
-    assert store.set_aside(NAME) is None
+    assert store.quarantine(NAME) is None
 
 
 def test_a_success_removes_the_failure_before_it(store: Store) -> None:
