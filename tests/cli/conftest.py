@@ -15,11 +15,34 @@ from lowroad.study.results import StudyResults
 
 TINY = """
 name = "tiny"
-networks = ["FCP"]
-data = { train = 40, test = 20 }
-train = { seeds = 2, keep = 2, sgd = { epochs = 1, batch_size = 20 }, lbfgs = { iterations = 2 } }
+problems.net = { from = "cli_problem:net" }
+optimizers.sgd = { method = "sgd", epochs = 1, batch_size = 20 }
+optimizers.lbfgs = { method = "lbfgs", iterations = 2 }
+train = { seeds = 2, keep = 2 }
 paths = { pairs = 1, points = 5, terms = 2, steps = 2 }
+metrics = { solutions = false }
 """
+PROBLEM = """
+import torch
+import lowroad
+from torch import nn
+
+
+def net(hidden: int = 3) -> lowroad.Problem:
+    generator = torch.Generator().manual_seed(1)
+    x, y = torch.randn(60, 4, generator=generator), torch.arange(60) % 2
+    return lowroad.network_problem(
+        lambda: nn.Sequential(nn.Linear(4, hidden), nn.Tanh(), nn.Linear(hidden, 2)),
+        (x[:40], y[:40]), (x[40:], y[40:]),
+    )
+"""
+
+
+def write_study(folder: Path) -> Path:
+    """A study file with its module beside it."""
+    (folder / "cli_problem.py").write_text(PROBLEM)
+    (folder / "tiny.toml").write_text(TINY)
+    return folder / "tiny.toml"
 
 
 @dataclass(frozen=True)
@@ -39,9 +62,7 @@ def call(*arguments: object) -> Outcome:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.toml"
-    path.write_text(TINY)
-    return path
+    return write_study(tmp_path)
 
 
 @pytest.fixture
@@ -59,8 +80,7 @@ def quick_report(monkeypatch: pytest.MonkeyPatch) -> None:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a study that was run through the command line."""
     folder = tmp_path_factory.mktemp("cli")
-    (folder / "tiny.toml").write_text(TINY)
-    result = call("run", folder / "tiny.toml", "--out", folder / "out", "--workers", 1)
+    result = call("run", write_study(folder), "--out", folder / "out", "--workers", 1)
     assert result.code == 0, result
     assert "Study tiny in" in result.out
     assert "12 tasks, 0 stored, 12 to do, 1 worker" in result.out

@@ -14,7 +14,7 @@ import lowroad.report
 from lowroad.cli.directory_commands import Style
 from lowroad.plotting.style import STYLES
 
-from .conftest import call
+from .conftest import PROBLEM, call
 
 
 def test_the_page_on_the_store_names_all_that_a_run_leaves(done: Path) -> None:
@@ -23,7 +23,7 @@ def test_the_page_on_the_store_names_all_that_a_run_leaves(done: Path) -> None:
     cells = re.findall(r"^\|(.+?)\|", layout, re.MULTILINE)
     named = {name for cell in cells for name in re.findall(r"`([\w.]+)", cell)}
     left = {path.name for path in done.iterdir()}
-    assert {"report.html", "claims.json", "figures"} <= left <= named
+    assert {"report.html", "answers.json", "figures"} <= left <= named
 
 
 @pytest.mark.usefixtures("quick_report")
@@ -85,7 +85,7 @@ def test_a_damaged_record_is_named_by_each_command(done: Path, tmp_path: Path) -
     result = call("run", directory / "study.toml", "--out", directory, "--workers", 1)
     assert result.code == 0
     assert f"{path}: damaged record" in result.errors
-    assert f"set aside as {directory / 'damaged' / path.name}" in result.errors
+    assert f"moved to {directory / 'quarantine' / path.name}" in result.errors
     assert "12 tasks, 11 stored, 1 to do" in result.out
 
 
@@ -93,15 +93,15 @@ def test_verify_counts_what_is_sound_and_names_what_is_not(done: Path, tmp_path:
     directory = Path(shutil.copytree(done, tmp_path / "copy"))
     result = call("verify", directory)
     assert (result.code, result.errors) == (0, "")
-    assert "12 records and 0 checkpoints" in result.out
+    assert "12 records and 4 snapshots" in result.out
     paths = sorted((directory / "records").glob("*/*.nc"))[:2]
     for path in paths:
         path.write_bytes(path.read_bytes()[:-1])
     result = call("verify", directory)
     assert result.code == 1
-    assert "10 records and 0 checkpoints" in result.out
+    assert "10 records and 4 snapshots" in result.out
     assert all(f"{path}: damaged record: " in result.errors for path in paths)
-    assert "2 damaged; `lowroad run` sets damaged records of its study aside" in result.errors
+    assert "2 damaged; `lowroad run` moves damaged records of its study" in result.errors
     assert "The study file" not in result.errors
     assert len(list((directory / "records").glob("*/*.nc"))) == 12
 
@@ -117,17 +117,18 @@ def test_verify_tells_how_to_mend_a_study_file(done: Path, tmp_path: Path) -> No
     assert f"--out {directory}, writes it anew" in result.errors
     assert "damaged" not in result.errors
     (tmp_path / "own.toml").write_bytes(whole)
+    (tmp_path / "cli_problem.py").write_text(PROBLEM)
     assert call("run", tmp_path / "own.toml", "--out", directory).code == 0
     assert call("verify", directory).code == 0
 
 
-def test_status_names_checkpoints_that_can_be_deleted(done: Path, tmp_path: Path) -> None:
+def test_status_names_snapshots_that_can_be_deleted(done: Path, tmp_path: Path) -> None:
     directory = Path(shutil.copytree(done, tmp_path / "copy"))
-    path = directory / "checkpoints" / f"{'0' * 64}.pt"
+    path = directory / "snapshots" / f"{'0' * 64}.pt"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"0" * 1_234_567)
     result = call("status", directory)
-    assert "1 checkpoint (1.2 MB) of tasks that are stored, or are not in the study" in result.out
+    assert "1 snapshot (1.2 MB) of runs that are not in the study" in result.out
     assert f"\n  {path}\n" in result.out
 
 
@@ -154,7 +155,6 @@ def test_status_tells_who_is_at_work(done: Path, tmp_path: Path) -> None:
     result = call("status", directory)
     assert (result.code, result.errors) == (0, "")
     assert "1 run under way with 1 task" in result.out
-    assert "work left" in result.out
 
 
 def test_data_shows_the_verified_files() -> None:

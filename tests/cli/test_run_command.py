@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ import lowroad.report
 from lowroad.cli import directory_commands
 from lowroad.cli.run_command import _same_command
 from lowroad.study import run
+from lowroad.study.measurements import MEASUREMENTS
+from lowroad.study.resolve import resolve_study
 from lowroad.study.store import Store
+from lowroad.study.study_file import read_study
 from lowroad.study.tasks import Task
 
 from .conftest import Outcome, call
@@ -30,7 +34,7 @@ def test_help_and_version_answer_at_once_without_torch() -> None:
     start = time.monotonic()
     out = subprocess.check_output([sys.executable, "-m", "lowroad.cli", "--help"], text=True)
     assert time.monotonic() - start < 3
-    for command in ("run", "status", "verify", "report", "export", "data", "connect"):
+    for command in ("new", "run", "status", "verify", "report", "export", "data", "connect"):
         assert f"\n  {command} " in out
     assert call("--version") == Outcome(0, f"lowroad {lowroad.__version__}\n", "")
 
@@ -47,8 +51,8 @@ def test_help_and_version_answer_at_once_without_torch() -> None:
         (["run", "nowhere.toml"], "nowhere.toml: cannot be read: No such file or directory"),
         (["run", "{study}", "--set", "train.seeds"], "--set train.seeds: expected KEY=VALUE"),
         (
-            ["run", "{study}", "--set", "train.sgd.epoch=3"],
-            '{study}: train.sgd.epoch: no such setting; did you mean "epochs"?',
+            ["run", "{study}", "--set", "optimizers.sgd.epoch=3"],
+            '{study}: optimizers.sgd.epoch: sgd has no such setting; did you mean "epochs"?',
         ),
         (["run", "{study}", "--out", "{study}"], "{study}: expected a directory, got a file"),
         (["status", "nowhere"], "nowhere: there is no such directory"),
@@ -66,7 +70,8 @@ def test_wrong_usage_is_said_and_gives_2(study: Path, arguments: list[str], mess
     assert result.code == 2
     assert message.format(**names) in (result.out + result.errors)
     assert "Traceback" not in result.out + result.errors
-    assert [path.name for path in study.parent.iterdir()] == ["tiny.toml"]
+    left = {path.name for path in study.parent.iterdir()} - {"__pycache__"}
+    assert left == {"tiny.toml", "cli_problem.py"}
 
 
 def test_a_dry_run_does_nothing(study: Path) -> None:
@@ -120,12 +125,10 @@ def test_changed_settings_are_said(done: Path, tmp_path: Path) -> None:
 
 
 def test_failed_tasks_are_named_and_give_1(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lowroad.study import work
-
     def fail(*arguments: object) -> None:
         raise ArithmeticError("no luck")
 
-    monkeypatch.setattr(work, "run_path", fail)
+    monkeypatch.setitem(MEASUREMENTS, "path", replace(MEASUREMENTS["path"], run=fail))
     out = study.parent / "out"
     result = call("run", study, "--out", out, "--workers", 1)
     assert result.code == 1
@@ -143,12 +146,12 @@ def test_what_could_not_begin_is_counted_and_gives_1(
     study: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first training run fails, or its record is damaged as soon as it is stored."""
-    from lowroad.study import work
+    from lowroad.study import worker
 
-    real, out = work.perform, study.parent / "out"
+    real, out = worker.run_task, study.parent / "out"
     trainings: list[Task] = []
 
-    def perform(directory: Path, task: Task, *arguments: Any, **options: Any) -> dict[str, float]:
+    def run_task(directory: Path, task: Task, *arguments: Any, **options: Any) -> dict[str, float]:
         trainings.append(task)
         first = len(trainings) == 1
         if first and damage == "failed":
@@ -158,12 +161,12 @@ def test_what_could_not_begin_is_counted_and_gives_1(
             Store(directory).path(task.hash).write_bytes(b"")
         return shown
 
-    monkeypatch.setattr(work, "perform", perform)
-    settings = ("--set", "sharpness.runs=1", "--set", "sharpness.images=20")
+    monkeypatch.setattr(worker, "run_task", run_task)
+    settings = ("--set", "sharpness.runs=1", "--set", "sharpness.samples=20")
     command = ["run", study, "--out", out, "--workers", 1, *settings]
     result = call(*command)
     assert result.code == 1
-    assert "6 paths and points of sharpness could not begin" in result.errors
+    assert "6 could not begin because tasks before them failed" in result.errors
     assert ("1 of 16 tasks failed" in result.errors) == (damage == "failed")
     path = Store(out).path(trainings[0].hash)
     assert (f"{path}: damaged record: the file is empty" in result.errors) == (damage == "damaged")
@@ -173,15 +176,33 @@ def test_what_could_not_begin_is_counted_and_gives_1(
 def test_without_data_the_error_says_what_to_do_and_gives_1(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lowroad.study.work import load_data
+    from lowroad.paper.image_problem import _data
 
-    load_data.cache_clear()
+    _data.cache_clear()
     monkeypatch.setenv("LOWROAD_DATA", str(study.parent / "nowhere"))
-    for arguments in (["run", study, "--out", study.parent / "out"], ["data"]):
+    from_paper = ("--set", "problems.net.from=lowroad.paper:problem")
+    for arguments in (["run", study, "--out", study.parent / "out", *from_paper], ["data"]):
         result = call(*arguments)
-        assert result.code == 1
+        assert result.code in (1, 2)
         assert "does not hold MNIST" in result.errors
         assert "Traceback" not in result.errors
+
+
+def test_a_new_study_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("new", "mine").code == 0
+    assert read_study(tmp_path / "mine" / "study.toml").name == "mine"
+    study = resolve_study(read_study(tmp_path / "mine" / "study.toml"), tmp_path / "mine")
+    assert study.facts["spirals"].samples == {"train": 400, "test": 400}
+    assert call("new", "mine").code == 2
+    assert call("new", "no spaces").code == 2
+
+
+def test_sections_that_keep_their_own_value_are_said(study: Path) -> None:
+    own = ("--set", "problems.net.train.seeds=2", "--set", "train.seeds=3")
+    result = call("run", study, "--out", study.parent / "out", "--dry-run", *own)
+    assert "--set train.seeds: the problem net keeps its own value, 2" in result.errors
+    assert "0 of 12 tasks stored" in result.out
 
 
 def test_sharpness_without_its_package_ends_before_the_first_task(
@@ -189,9 +210,9 @@ def test_sharpness_without_its_package_ends_before_the_first_task(
 ) -> None:
     monkeypatch.setitem(sys.modules, "curvlinops", None)
     out = study.parent / "out"
-    settings = ("--set", "sharpness.runs=1", "--set", "sharpness.images=40")
+    settings = ("--set", "sharpness.runs=1", "--set", "sharpness.samples=40")
     result = call("run", study, *settings, "--out", out, "--workers", 1)
-    assert result.code == 1
+    assert result.code in (1, 2)
     assert "pip install 'lowroad[hessian]'" in result.errors
     assert "Traceback" not in result.errors
     assert not (out / "records").exists()
@@ -228,7 +249,7 @@ def test_a_full_disk_ends_the_run_with_what_to_do(
     out = study.parent / "out"
     result = call("run", study, "--out", out, "--workers", 1)
     assert result.code == 1
-    assert f"No space left on device: '{out / 'study.toml'}'" in result.errors
+    assert f"No space left on device: '{out / 'problems.json'}'" in result.errors
     assert "make room and run the same command again" in result.errors
     assert [path for path in out.rglob("*") if path.is_file()] == []
 
@@ -276,7 +297,8 @@ def test_workers_and_devices_belong_together(
     )
     outcome = call("run", study, "--out", tmp_path / "run", *options)
     assert told in outcome.out
-    assert given == [(workers, {"device": "auto" if "auto" in options else "cpu"})]
+    device = "auto" if "auto" in options else "cpu"
+    assert given == [(workers, {"device": device, "folder": study.parent})]
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,10 @@ def _misfits(study: Study) -> Iterable[str]:
         elif settings.sharpness.runs:
             from lowroad.analysis.sharpness import require_curvlinops
 
-            require_curvlinops()
+            try:
+                require_curvlinops()
+            except ModuleNotFoundError as error:
+                yield f"sharpness.runs: {error}"
         smallest = min((facts.samples[split] for split in study.splits(name)), default=1)
         batch = settings.paths.own.get("batch_size")
         if isinstance(batch, int) and batch > smallest:

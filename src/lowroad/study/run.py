@@ -131,7 +131,10 @@ def prepare_run(
     """
     store = Store(directory.absolute())
     old = read_known(store)
-    study = resolve_study(config, folder and folder.absolute(), old)
+    folder = folder and folder.absolute()
+    if old is not None and folder == store.directory:  # the study file that was written there
+        folder = old.folder
+    study = resolve_study(config, folder, old)
     notes = _write_study(study, store, old)
     store.remove_leftovers()
     schedule = Schedule(study, store, repair=True, shard=shard)
