@@ -15,23 +15,24 @@ from pathlib import Path
 import pytest
 
 import deadly_work
-from lowroad.execution.executor import Event
+from lowroad.execution.events import Event
 from lowroad.study import store as store_module
-from lowroad.study import work
+from lowroad.study import worker
 from lowroad.study.config import StudyConfig
-from lowroad.study.progress import Tally
-from lowroad.study.run import RunSummary, prepare_run
+from lowroad.study.progress import RunProgress
+from lowroad.study.resolve import resolve_study
+from lowroad.study.run import RunSummary
 from lowroad.study.status import status
 from lowroad.study.store import Store
 from lowroad.study.verify import verify
 
-from .conftest import Finished, digests
+from .conftest import HERE, Finished, digests, prepared
 
 MEGABYTE = 2**20
 
 
 def go_on(config: StudyConfig, directory: Path, workers: int = 1) -> RunSummary:
-    return prepare_run(config, directory).perform(workers, lambda tally, event: None)
+    return prepared(config, directory).execute(workers, lambda progress, event: None)
 
 
 def check_whole(directory: Path, records: int | None = None) -> None:
@@ -39,7 +40,7 @@ def check_whole(directory: Path, records: int | None = None) -> None:
     found = verify(directory)
     assert found.damaged == []
     if records is not None:
-        assert (found.records, found.checkpoints) == (records, 0)
+        assert found.records == records
     assert not list(directory.rglob(".*"))
 
 
@@ -50,12 +51,12 @@ def test_twenty_resumptions_give_the_same_store_as_none(
     """Killed 20 times, each time within a few steps, at moments drawn at random."""
     draw = random.Random(0)
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["lowroad.study.run", "lowroad.study.work"])
+    processes.set_forkserver_preload(["lowroad.study.run", "lowroad.study.worker"])
     stored = 0
     for _ in range(20):
         moment = draw.randint(1, 4), draw.uniform(0, 0.01)
         run = processes.Process(
-            target=deadly_work.run_and_die, args=(tiny, tmp_path, *moment), daemon=True
+            target=deadly_work.run_and_die, args=(tiny, tmp_path, HERE, *moment), daemon=True
         )
         run.start()
         run.join(60)
@@ -74,7 +75,7 @@ def test_twenty_resumptions_give_the_same_store_as_none(
 def test_a_worker_killed_on_every_third_task(
     tiny: StudyConfig, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "perform", deadly_work.perform_or_die)
+    monkeypatch.setattr(worker, "run_task", deadly_work.run_or_die)
     directory = tmp_path / "out"
     summary = go_on(tiny, directory, workers=2)
     assert (summary.performed, summary.failed) == (len(finished.digests), [])
@@ -127,16 +128,19 @@ def test_a_disk_that_runs_full(
 ) -> None:
     directory, make_room = small_disk
     begun: list[str] = []
+    files: list[Path] = []  # that the last task begun writes
 
-    def watch(tally: Tally, event: Event) -> None:
+    def watch(progress: RunProgress, event: Event) -> None:
         if event.kind == "started":
             begun.append(event.task.hash)
+            files[:] = [store.path(event.task.hash), store.snapshot_path(event.task.trajectory)]
+
+    store = Store(directory)
 
     with pytest.raises(OSError, match="No space left on device") as caught:
-        prepare_run(tiny, directory).perform(1, watch)
-    store = Store(directory)
+        prepared(tiny, directory).execute(1, watch)
     assert caught.value.errno == errno.ENOSPC
-    assert str(store.path(begun[-1])) in str(caught.value)  # no task was begun after this one
+    assert any(str(file) in str(caught.value) for file in files)  # no task was begun after this one
     assert store.hashes() == set(begun[:-1]) != set()
     assert store.failures() == set()  # it was not the task's fault
     check_whole(directory, len(begun) - 1)
@@ -150,7 +154,7 @@ def test_a_disk_that_runs_full(
 def test_a_worker_without_room_ends_the_run(
     tiny: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "perform", deadly_work.find_no_room)
+    monkeypatch.setattr(worker, "run_task", deadly_work.find_no_room)
     with pytest.raises(OSError, match="Disk quota exceeded: 'a record'") as caught:
         go_on(tiny, tmp_path, workers=2)
     assert caught.value.errno == errno.EDQUOT
@@ -183,7 +187,7 @@ def test_a_read_only_directory_can_be_looked_at(
 ) -> None:
     directory, close = read_only
     close()
-    assert all(row.missing == 0 for row in status(tiny, directory).stages)
+    assert all(row.missing == 0 for row in status(resolve_study(tiny, HERE), directory).rows)
     assert verify(directory).damaged == []
     assert go_on(tiny, directory) == RunSummary(performed=0, failed=[], waiting=0)
 
@@ -197,9 +201,9 @@ def test_a_run_in_a_read_only_directory_ends_before_its_first_task(
     close()
     events: list[Event] = []
 
-    def watch(tally: Tally, event: Event) -> None:
+    def watch(progress: RunProgress, event: Event) -> None:
         events.append(event)
 
     with pytest.raises(OSError, match=rf"(Read-only|Permission denied).*{directory}"):
-        prepare_run(tiny, directory).perform(1, watch)
+        prepared(tiny, directory).execute(1, watch)
     assert events == []

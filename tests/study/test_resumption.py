@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,19 +14,21 @@ import psutil
 import pytest
 
 from lowroad.study.config import StudyConfig
-from lowroad.study.run import RunSummary, prepare_run
+from lowroad.study.resolve import resolve_study
+from lowroad.study.run import RunSummary
 from lowroad.study.status import status
 from lowroad.study.store import Store
 from lowroad.study.study_file import to_toml
 from lowroad.study.verify import verify
 
-from .conftest import Finished, digests
+from .conftest import HERE, Finished, digests, prepared
 
 
 @pytest.fixture
 def study_file(tiny: StudyConfig, tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(to_toml(tiny))
+    shutil.copy(HERE / "tiny_network_problem.py", tmp_path)
     return path
 
 
@@ -71,7 +74,7 @@ def test_killed_twice_and_gone_on_with_gives_the_same_store(
         assert {name: now[name] for name in before} == before
         before = now
     assert len(before) < 14
-    summary = prepare_run(tiny, directory).perform(1, lambda tally, event: None)
+    summary = prepared(tiny, directory).execute(1, lambda progress, event: None)
     assert summary == RunSummary(performed=14 - len(before), failed=[], waiting=0)
     now = ages(store)
     assert {name: now[name] for name in before} == before
@@ -125,9 +128,9 @@ def test_driver_and_workers_killed_at_once(
     run.communicate()
     stored = len(store.hashes())
     assert stored < len(finished.digests)
-    assert status(tiny, directory).runs == 0  # though its heartbeat is there
+    assert status(resolve_study(tiny, HERE), directory).runs == 0  # though its heartbeat is there
     assert len(list(store.running.iterdir())) >= 1
-    summary = prepare_run(tiny, directory).perform(1, lambda tally, event: None)
+    summary = prepared(tiny, directory).execute(1, lambda progress, event: None)
     assert summary.performed == len(finished.digests) - stored
     assert digests(directory) == finished.digests
     assert verify(directory).damaged == []
