@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lowroad.study.work import task_arithmetic
+from lowroad.study.worker import task_arithmetic
 
 
 def test_a_task_has_task_arithmetic_and_no_denormal_numbers():
