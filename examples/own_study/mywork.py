@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import lowroad
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+
+import lowroad
 
 
 class Block(nn.Module):
