@@ -1,22 +1,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowroad.study.selection import kept_seeds, random_pairs
-
-
-def test_the_lowest_are_kept_lowest_first() -> None:
-    assert kept_seeds({0: 3.0, 1: 1.0, 2: 2.0, 3: 0.5}, 3) == [3, 1, 2]
-
-
-def test_losses_that_are_not_finite_come_last_and_ties_go_by_seed() -> None:
-    heights = {5: float("nan"), 4: 1.0, 3: float("inf"), 2: 1.0, 1: -float("inf")}
-    assert kept_seeds(heights, 5) == [2, 4, 1, 3, 5]
+from lowroad.study.selection import cross_pairs, random_pairs
 
 
 @given(st.sets(st.integers(0, 200), min_size=2, max_size=12), st.data())
@@ -37,11 +27,11 @@ def test_a_run_more_leaves_the_order_of_the_other_pairs() -> None:
     assert [pair for pair in after if 9 not in pair] == before
 
 
-def test_pairs_depend_on_the_studys_seed_and_the_network() -> None:
+def test_pairs_depend_on_the_studys_seed_and_the_problem() -> None:
     choices = {
-        tuple(random_pairs(range(10), 5, seed, network))
+        tuple(random_pairs(range(10), 5, seed, problem))
         for seed in (0, 1)
-        for network in ("FCP", "LSTM")
+        for problem in ("FCP", "LSTM")
     }
     assert len(choices) == 4
 
@@ -53,6 +43,8 @@ def test_all_pairs_are_equally_likely() -> None:
     assert max(abs(count - 200) for count in counts.values()) < 4 * 13.4
 
 
-@pytest.mark.parametrize("keep", [2, 5])
-def test_fewer_runs_than_to_keep_keeps_all(keep: int) -> None:
-    assert kept_seeds({0: 2.0, 1: 1.0}, keep) == [1, 0]
+def test_pairs_between_two_sources_are_any_of_both_and_keep_their_order() -> None:
+    everything = cross_pairs([1, 2, 3], [2, 5], 6, 0, "p", ("a", "b"))
+    assert set(everything) == set(product([1, 2, 3], [2, 5]))
+    assert cross_pairs([1, 2, 3], [2, 5], 4, 0, "p", ("a", "b")) == everything[:4]
+    assert cross_pairs([1, 2, 3], [2, 5], 6, 0, "p", ("a", "c")) != everything

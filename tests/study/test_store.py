@@ -57,7 +57,13 @@ def test_what_is_written_is_read_back(store: Store) -> None:
     attributes = record.attributes
     assert np.isnan(attributes.pop("none"))
     assert attributes.pop("content_sha256") == content_digest(dataset)
-    assert attributes == {"task": "a task", "network": "FCP", "best": 0.1, "seed": 3, "seeds": [1, 2]}
+    assert attributes == {
+        "task": "a task",
+        "network": "FCP",
+        "best": 0.1,
+        "seed": 3,
+        "seeds": [1, 2],
+    }
     assert store.read_attributes(NAME)["best"] == 0.1
 
 
