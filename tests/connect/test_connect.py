@@ -160,15 +160,17 @@ def test_finders_by_name():
     made = parse_finder("fourier", ["terms=5", "objective=max_flux", "batch_size=None"])
     assert made == FourierPathFinder(terms=5, objective="max_flux")
     assert parse_finder("string") == StringFinder()
-    with pytest.raises(ValueError, match="did you mean .steps."):
+    with pytest.raises(ValueError, match=r"did you mean .steps."):
         parse_finder("fourier", ["step=5"])
-    with pytest.raises(ValueError, match="did you mean .fourier."):
+    with pytest.raises(ValueError, match=r"did you mean .fourier."):
         parse_finder("furier")
     with pytest.raises(ValueError, match="key=value"):
         parse_finder("fourier", ["steps"])
     with pytest.raises(ValueError, match="at least 3 points"):
         parse_finder("fourier", ["points=2"])
-    with pytest.raises(ValueError, match="^steps: expected steps to be a whole number, got .many."):
+    with pytest.raises(
+        ValueError, match=r"^steps: expected steps to be a whole number, got .many."
+    ):
         parse_finder("fourier", ["steps=many"])
 
 

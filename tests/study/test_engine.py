@@ -145,7 +145,8 @@ def test_tables_have_the_landscapes_values_at_the_stored_points(folder):
             )
     paths = results.table("path", "net")
     between = paths["first"].values != paths["second"].values
-    assert set(zip(paths["first"].values[between], paths["second"].values[between], strict=True)) == {
+    pairs = zip(paths["first"].values[between], paths["second"].values[between], strict=True)
+    assert set(pairs) == {
         ("sgd/train", "lbfgs/train"), ("sgd/test", "lbfgs/test"),
     }  # fmt: skip
     shared = paths["seed_1"].values == paths["seed_2"].values
@@ -182,7 +183,7 @@ def test_a_worker_with_stale_source_is_refused(folder):
     reference = carry_out(folder).study.problems["net"]
     references._PROBLEMS.clear()
     (folder / f"{module_of(folder)}_helper.py").write_text("SCALE = 2.0\n")
-    with pytest.raises(references.ClusterError, match="has changed .*restart the workers"):
+    with pytest.raises(references.ClusterError, match=r"has changed .*restart the workers"):
         references.make_problem(reference, folder)
 
 
@@ -379,5 +380,5 @@ def test_a_straight_line_is_a_path_finder_too():
 
 def test_a_ninth_source_is_refused(folder):
     tables = [f'optimizers.o{number}={{method="sgd"}}' for number in range(7)]
-    with pytest.raises(StudyFileError, match="at most 8 optimizers .* got 9"):
+    with pytest.raises(StudyFileError, match=r"at most 8 optimizers .* got 9"):
         carry_out(folder, *tables)

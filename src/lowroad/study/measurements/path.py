@@ -129,7 +129,8 @@ def run(task: Task, context: Context) -> xr.Dataset:
     history = found.history
     steps, heights, totals = history.steps, history.heights, history.totals
     if not len(steps):  # nothing was searched for
-        steps, heights, totals = np.array([0]), [found.height], [float(found.profile.sum())]
+        steps = np.zeros(1, dtype=np.int64)
+        heights, totals = np.array([found.height]), found.profile.sum(keepdims=True)
     straight = float(heights[0])
     if steps[0] != 0:
         straight = StraightLine(points=len(found.t), refinements=0).find(
