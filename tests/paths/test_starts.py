@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lowroad.connect import make_finder
+from lowroad.connect import parse_finder
 from lowroad.landscapes import CountingLandscape, FunctionLandscape, MullerBrown
 from lowroad.outcome import Outcome
 from lowroad.paths import ElasticBandFinder, FourierPathFinder, StraightLine, StringFinder
@@ -117,8 +117,8 @@ def test_perturbations_are_across_and_of_the_size_stated():
 
 
 def test_settings_of_the_command_line():
-    assert make_finder("fourier", ["starts=4"]).starts == 4
-    assert make_finder("band", ["insertions=3", "images=7"]) == ElasticBandFinder(
+    assert parse_finder("fourier", ["starts=4"]).starts == 4
+    assert parse_finder("band", ["insertions=3", "images=7"]) == ElasticBandFinder(
         insertions=3, images=7
     )
 
