@@ -118,7 +118,7 @@ def test_perturbations_are_across_and_of_the_size_stated():
 
 def test_settings_of_the_command_line():
     assert parse_finder("fourier", ["starts=4"]).starts == 4
-    assert parse_finder("band", ["insertions=3", "images=7"]) == ElasticBandFinder(
+    assert parse_finder("elastic_band", ["insertions=3", "images=7"]) == ElasticBandFinder(
         insertions=3, images=7
     )
 
