@@ -52,6 +52,22 @@ def nothing():
     return None
 
 
+def other_test():
+    import dataclasses
+    return dataclasses.replace(net(), test=net(9).test)
+
+
+def late():
+    import dataclasses
+    made, drawn = net(), []
+
+    def start(generator):
+        drawn.append(1)
+        return made.start(generator) * (float("nan") if len(drawn) == 3 else 1.0)
+
+    return dataclasses.replace(made, start=start)
+
+
 def needs(size):
     return net(size)
 """
@@ -291,6 +307,11 @@ keep = 5
         ('problems.net.from="{module}:nett"', "problems.net: .*has no .nett."),
         ("problems.net.hiden=3", 'problems.net.hiden: .*did you mean "hidden"'),
         ('problems.net.from="{module}:nothing"', "problems.net: .*Problem, got NoneType"),
+        (
+            'problems.net.from="{module}:other_test"',
+            "problems.net: test: expected a landscape over",
+        ),
+        ('problems.net.from="{module}:late"', "problems.net: start of seed 2: expected a finite"),
         ('problems.net.from="{module}:needs"', "problems.net.size: missing"),
         ('optimizers.sgd.method="sdg"', 'optimizers.sgd.method: .*did you mean "sgd"'),
         ('optimizers.sgd.method="torch.nn.Linear"', "optimizers.sgd.method: expected a class with"),

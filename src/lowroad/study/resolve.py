@@ -17,6 +17,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
+import lowroad
 from lowroad.nearest import nearest
 from lowroad.seeds import derived_seed
 from lowroad.study.config import StudyConfig
@@ -32,6 +33,9 @@ from lowroad.study.resolved import INITIAL, CheckpointFile, Study, combinations
 from lowroad.study.settings import CheckpointSettings
 from lowroad.study.study_file import StudyFileError, document, parse_study
 from lowroad.study.tasks import canonical_json
+
+MOST_STARTS = 1000
+"""How many starts are drawn before the first task, to see that they are finite."""
 
 
 def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None = None) -> Study:
@@ -58,7 +62,9 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
             if known is not None and known.problems.get(name) == problems[name]:
                 facts[name] = known.facts[name]
             else:
-                facts[name] = examine(make_problem(problems[name], folder), name, config.seed)
+                made = make_problem(problems[name], folder)
+                starts = min(config.settings(name).train.seeds, MOST_STARTS)
+                facts[name] = examine(made, name, config.seed, starts)
         except StudyFileError as error:
             found += [f"problems.{name}.{line}" for line in error.problems]
         except Exception as error:
@@ -91,8 +97,10 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
     return study
 
 
-def examine(problem: Any, name: str, seed: int) -> Facts:
+def examine(problem: Any, name: str, seed: int, starts: int = 1) -> Facts:
     """Take a problem's fingerprint at its first start, and what reports say of it.
+
+    All of the given number of starts are drawn once, to see that they are finite and fit.
 
     Raises:
         ValueError: when the start or the value there is not finite or of another dimension.
@@ -113,6 +121,12 @@ def examine(problem: Any, name: str, seed: int) -> Facts:
     end = time.perf_counter()
     if not math.isfinite(value):
         raise ValueError(f"expected a finite value at the first start, got {value}")
+    for number in range(1, starts):
+        generator.manual_seed(derived_seed(seed, name, INITIAL, number))
+        try:
+            check_start(landscape, problem.start(generator))
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"start of seed {number}: {error}") from error
     return Facts(
         dimension=landscape.dimension,
         dtype=str(landscape.dtype),
@@ -283,15 +297,13 @@ def _misfits(study: Study) -> Iterable[str]:
 
 
 def _is_user_error(error: Exception, folder: Path | None) -> bool:
-    """Whether an error was raised inside a module of the study's folder."""
-    if folder is None:
-        return False
-    trace = error.__traceback__
+    """Whether an error comes from a module of the study's folder, not from a refusal of ours."""
+    trace, files = error.__traceback__, []
     while trace is not None:
-        if Path(trace.tb_frame.f_code.co_filename).is_relative_to(folder):
-            return True
+        files.append(Path(trace.tb_frame.f_code.co_filename))
         trace = trace.tb_next
-    return False
+    ours = files[-1].is_relative_to(Path(lowroad.__file__).parent)
+    return folder is not None and not ours and any(f.is_relative_to(folder) for f in files)
 
 
 def _first_line(error: Exception) -> str:
