@@ -78,6 +78,8 @@ def perform(
         **provenance(device),
     }
     store.write(task.hash, dataset.assign_attrs(attributes))
+    if snapshot is not None:  # after the record, which a full disk must not cost
+        snapshot.write()
     return {
         label: float(dataset.attrs[name])
         for label, name in measurement.shown.items()

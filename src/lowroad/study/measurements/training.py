@@ -100,8 +100,6 @@ def run(task: Task, context: Context) -> xr.Dataset:
         callback=callback,
         resume=None if snapshot is None else snapshot.load(context.device, budget),
     )
-    if snapshot is not None:
-        snapshot.write()
     return _dataset(task, result, held_out, context)
 
 
