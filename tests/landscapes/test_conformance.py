@@ -24,6 +24,7 @@ from lowroad.landscapes import (
     SeparableValley,
     TwoWells,
 )
+from lowroad.landscapes import landscape as generic
 
 
 def network(*layers: nn.Module) -> NetworkLandscape:
@@ -154,6 +155,27 @@ def test_restriction_agrees_with_points(landscape, points, rank):
     torch.testing.assert_close(gradient_there(), gradients[1], **close)
     with pytest.raises(ValueError, match=rf"coordinates of shape \[n, {rank}\]"):
         restricted.values(torch.zeros(2, rank + 1, dtype=torch.float64))
+
+
+def test_a_restriction_makes_few_points_at_once(landscape, points, monkeypatch):
+    """Large landscapes make their points in groups: here of 1, of 2 and of 20, for 5 points."""
+    directions = points[1:3]
+    coordinates = torch.linspace(-0.1, 0.2, 10, dtype=torch.float64).view(5, 2)
+    values, gradients = landscape.values_and_gradients(points[0] + coordinates @ directions)
+    weights = torch.softmax(values, 0)
+    for together in (1, 2, 20):
+        monkeypatch.setattr(generic, "FLOATS_AT_ONCE", together * landscape.dimension)
+        restricted = RestrictedLandscape(landscape, AffineSubspace(points[0], directions))
+        close = {"rtol": 1e-11, "atol": float(1e-12 * gradients.abs().max())}
+        torch.testing.assert_close(restricted.values(coordinates), values, **close)
+        by_coordinates = restricted.values_and_gradients(coordinates)
+        torch.testing.assert_close(by_coordinates[0], values, **close)
+        torch.testing.assert_close(by_coordinates[1], gradients @ directions.T, **close)
+        expected = torch.cat([weights[None], weights * coordinates.T]) @ gradients
+        for given in (weights, lambda own: torch.softmax(own, 0)):
+            found = restricted.values_and_subspace_gradients(coordinates, given)
+            torch.testing.assert_close(found.values, values, **close)
+            torch.testing.assert_close(found.gradients, expected, **close)
 
 
 def test_moved_lines_agree_with_new_ones(landscape, points):

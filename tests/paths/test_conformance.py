@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from lowroad.landscapes import FunctionLandscape, Landscape
 from lowroad.outcome import Outcome
 from lowroad.paths import StraightLine
+from lowroad.paths.finder import COUNTS
 from paths.path_cases import FINDERS, LANDSCAPES
 
 finders = pytest.mark.parametrize("finder", [f for f, _ in FINDERS.values()], ids=list(FINDERS))
@@ -31,6 +34,16 @@ class Tally(Landscape):
     def values_and_gradients(self, points):
         self.points[1] += len(points)
         return self._landscape.values_and_gradients(points)
+
+
+@finders
+def test_numbers_that_no_memory_holds_are_refused(finder):
+    names = COUNTS & {field.name for field in dataclasses.fields(finder)}
+    assert names >= {"points", "starts", "refinements"}
+    for name in names:
+        for number in (10**9, 10**400):
+            with pytest.raises(ValueError, match=f"expected {name} to be at most 100000"):
+                dataclasses.replace(finder, **{name: number})
 
 
 @landscapes

@@ -69,7 +69,7 @@ class BatchNormLandscape(NetworkLandscape):
                 f"{type(self.module).__name__} has no batch norm, so there are no statistics to "
                 "re-estimate: use the landscape as it is"
             )
-        self._reestimated = frozenset(
+        self.reestimated = frozenset(
             f"{name}.{kind}" if name else kind
             for name, norm in self.module.named_modules()
             if isinstance(norm, _BatchNorm)

@@ -145,12 +145,16 @@ class SubspaceGradients(NamedTuple):
 
 Weights = Tensor | Callable[[Tensor], Tensor]
 
+FLOATS_AT_ONCE = 2**26  # of the points that a restriction makes at once: 256 MB in float32
+FEW = 16  # points at once: with no more, values for weights come first and no gradients wait
+
 
 class RestrictedLandscape:
     """A landscape inside an affine subspace x(c) = origin + c · directions.
 
-    This generic form makes the points and evaluates them. A landscape with a cheaper method returns
-    a subclass from `restrict`, which gives the same numbers.
+    This generic form makes the points and evaluates them, those of large landscapes in groups. A
+    landscape with a cheaper method returns a subclass from `restrict`, which gives the same
+    numbers.
 
     Attributes:
         values_first: whether weights given as a function of the values need a separate evaluation
@@ -163,15 +167,22 @@ class RestrictedLandscape:
         landscape.check_points(subspace.origin[None])
         self.landscape = landscape
         self.subspace = subspace
+        self._together = max(1, FLOATS_AT_ONCE // landscape.dimension)
+        if self._together <= FEW:
+            self.values_first = True
 
     def values(self, coordinates: Tensor) -> Tensor:
         """Return the values of the points at `coordinates` [n, k] as float64 [n]."""
-        return self.landscape.values(self.subspace.points(coordinates))
+        groups = coordinates.split(self._together)
+        return torch.cat([self.landscape.values(self.subspace.points(each)) for each in groups])
 
     def values_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """Return values [n] and their gradients by the coordinates, ∂L/∂c, as [n, k]."""
-        values, gradients = self.landscape.values_and_gradients(self.subspace.points(coordinates))
-        return values, gradients @ self.subspace.directions.T
+        pairs = []
+        for each in coordinates.split(self._together):
+            values, gradients = self.landscape.values_and_gradients(self.subspace.points(each))
+            pairs.append((values, gradients @ self.subspace.directions.T))
+        return torch.cat([values for values, _ in pairs]), torch.cat([g for _, g in pairs])
 
     def values_and_subspace_gradients(
         self, coordinates: Tensor, weights: Weights | None = None
@@ -186,11 +197,20 @@ class RestrictedLandscape:
             weights: w [n], or a function that computes them from the values [n] (the weights are
                 then not differentiated); ones when not given.
         """
-        values, gradients = self.landscape.values_and_gradients(self.subspace.points(coordinates))
-        if callable(weights):
-            weights = weights(values)
-        rows = weighted_rows(coordinates.to(gradients), weights)
-        return SubspaceGradients(values, rows.T @ gradients)
+        if callable(weights) and self.values_first:
+            weights = weights(self.values(coordinates))
+        size = max(1, len(coordinates)) if callable(weights) else self._together
+        values, total = [], None
+        for first in range(0, max(1, len(coordinates)), size):
+            group = slice(first, first + size)
+            points = self.subspace.points(coordinates[group])
+            at, gradients = self.landscape.values_and_gradients(points)
+            own = weights(at) if callable(weights) else None if weights is None else weights[group]
+            by_subspace = weighted_rows(coordinates[group].to(gradients), own).T @ gradients
+            total = by_subspace if total is None else total.add_(by_subspace)
+            values.append(at)
+        assert total is not None
+        return SubspaceGradients(torch.cat(values), total)
 
     def value_and_gradient(self, coordinates: Tensor) -> tuple[float, Tensor]:
         """Return the value and the full gradient ∇L [d] at the point at `coordinates` [k]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Self
 
 import torch
@@ -14,6 +15,7 @@ from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, Restrict
 from lowroad.landscapes.losses import Loss, summed_loss
 from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
 from lowroad.landscapes.sparse_samples import SparseSamples
+from lowroad.landscapes.state_dicts import State, differing, frozen_of, read_state
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectorizing
 
@@ -54,7 +56,8 @@ class NetworkLandscape(Landscape):
     (2.5, tensor([-5.]))
     """
 
-    _reestimated: frozenset[str] = frozenset()  # buffers that are functions of the point
+    reestimated: frozenset[str] = frozenset()
+    """Names of the buffers that are functions of the point; see `BatchNormLandscape`."""
 
     def __init__(
         self,
@@ -166,16 +169,17 @@ class NetworkLandscape(Landscape):
         return self._loss
 
     def with_buffers(self, buffers: Mapping[str, Tensor]) -> NetworkLandscape:
-        """Return the landscape of the same network with some buffers set to other values.
+        """Return the landscape of the same network with other buffers or frozen parameters.
 
         This sets the running statistics of a checkpoint.
 
         Raises:
-            ValueError: when the module has no such buffer, or one of another shape.
+            ValueError: when the module has none of such a name, or one of another shape.
         """
         other = self._like()
         other._model = copy.deepcopy(self._model)
         own = dict(other.module.named_buffers())
+        own |= {n: p.data for n, p in other.module.named_parameters() if not p.requires_grad}
         for name, value in buffers.items():
             if name not in own or own[name].shape != value.shape:
                 raise ValueError(
@@ -183,6 +187,42 @@ class NetworkLandscape(Landscape):
                     f"are {', '.join(f'{n} {list(b.shape)}' for n, b in own.items()) or 'none'}"
                 )
             own[name].copy_(value)
+        if self._first_layer is not None:
+            other._first_layer = FirstLayer.of(other.module, self.inputs)
+        return other
+
+    def with_trainable(self, *patterns: str) -> NetworkLandscape:
+        """Return the landscape over the trainable parameters whose names match a shell pattern.
+
+        The others are frozen at the values that the module was given with.
+
+        Raises:
+            ValueError: when a pattern matches none of them.
+
+        >>> net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        >>> whole = NetworkLandscape(net, torch.ones(5, 3), torch.ones(5, 2), "mean_squared_error")
+        >>> whole.dimension, whole.with_trainable("2.*").dimension
+        (26, 10)
+        """
+        self._model.move_to(self._initial)
+        module = copy.deepcopy(self.module)
+        named = module.named_parameters(remove_duplicate=False)
+        free = [(name, p) for name, p in named if p.requires_grad]
+        for _, p in free:
+            p.requires_grad_(False)
+        for pattern in patterns:
+            chosen = [p for name, p in free if fnmatchcase(name, pattern)]
+            if not chosen:
+                known = ", ".join(name for name, _ in free[:5]) + (", …" if len(free) > 5 else "")
+                raise ValueError(
+                    f"expected patterns of names of trainable parameters ({known}), got {pattern!r}"
+                )
+            for p in chosen:
+                p.requires_grad_(True)
+        other = self._like()
+        other._model = FlatModule(module)
+        other._initial = other._model.vector.clone()
+        other.dimension = len(other._initial)
         if self._first_layer is not None:
             other._first_layer = FirstLayer.of(other.module, self.inputs)
         return other
@@ -203,45 +243,35 @@ class NetworkLandscape(Landscape):
         return {name: part.view(p.shape) for (name, p), part in zip(named, parts, strict=True)}
 
     def point_of(self, state: Mapping[str, Tensor]) -> Tensor:
-        """Return the point [d] of a state dict of the module.
+        """Return the point [d] of a state dict of the module, read as `load_state_dict` reads it.
 
         Raises:
-            ValueError: when tensors are missing, unknown or of another shape (all are named), or
-                when a tensor that the module has under two names has two values, or when buffers,
-                such as batch norm's running statistics, are not this landscape's: they are no part
-                of a point, so the value would be another network's (`BatchNormLandscape`
-                re-estimates the statistics and so takes any).
+            ValueError: when the state dict does not fit (see `read_state`), or when frozen weights
+                or buffers, such as batch norm's running statistics, are not this landscape's: they
+                are no part of a point, so the value would be another network's
+                (`BatchNormLandscape` re-estimates the statistics and so takes any).
         """
-        module = self._model.module
-        own = module.state_dict()
-        wrong = [f"{name} is missing" for name in own.keys() - state.keys()]
-        wrong += [f"{name} is not in the model" for name in state.keys() - own.keys()]
-        wrong += [
-            f"{name} has shape {list(state[name].shape)}, the model's is {list(own[name].shape)}"
-            for name in own.keys() & state.keys()
-            if state[name].shape != own[name].shape
-        ]
-        if wrong:
-            raise ValueError("the tensors do not fit the model: " + "; ".join(sorted(wrong)))
-        free = {name: p for name, p in module.named_parameters() if p.requires_grad}
-        first = {id(p): name for name, p in free.items()}
-        every = module.named_parameters(remove_duplicate=False)
-        shared = {name: first[id(p)] for name, p in every if id(p) in first}
-        for name, other in shared.items():
-            if name != other and not torch.equal(state[name], state[other]):
-                raise ValueError(
-                    f"{name} and {other} are one tensor in the model, but differ in what was given"
-                )
-        for name in sorted(own.keys() - shared.keys() - self._reestimated):
-            # the module's own parameters move with every evaluation, its buffers do not
-            if not torch.allclose(state[name].to(own[name]), own[name], equal_nan=True):
-                raise ValueError(
-                    f"{name} is not a trainable parameter and differs from the landscape's: make "
-                    "the landscape from a module that has these values, or, for batch norm's "
-                    "statistics, re-estimate them at every point with BatchNormLandscape "
-                    "(lowroad connect --reestimate-batch-norm)"
-                )
-        return torch.cat([state[name].detach().reshape(-1).to(self._initial) for name in free])
+        read = self.read_state(state)
+        differ = sorted(set(differing(frozen_of(self.module), read.frozen)) - self.reestimated)
+        if differ:
+            raise ValueError(
+                f"{differ[0]} is not a trainable parameter and differs from the landscape's: make "
+                "the landscape from a module that has these values, or, for batch norm's "
+                "statistics, re-estimate them at every point with BatchNormLandscape "
+                "(lowroad connect --reestimate-batch-norm)"
+            )
+        return read.trainable
+
+    def read_state(self, state: Mapping[str, Tensor]) -> State:
+        """Return the point and the frozen tensors that a state dict of the module holds.
+
+        It may be any that `module.load_state_dict(state, strict=True)` takes; see
+        `state_dicts.read_state`.
+
+        Raises:
+            ValueError: when it does not fit the module.
+        """
+        return read_state(self.module, state)
 
     def chunks(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the inputs and targets in chunks of `size` samples, or of the landscape's own."""

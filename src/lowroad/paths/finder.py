@@ -21,6 +21,9 @@ from lowroad.paths.found_path import REFINEMENTS, FoundPath, History, measure
 from lowroad.paths.path import Path
 from lowroad.paths.starts import lowest, perturbed, split_generator
 
+COUNTS = frozenset({"points", "refinements", "starts", "terms", "images", "insertions"})
+MOST = 100_000  # of each of them: more are a slip of the keyboard, and no memory holds them
+
 Callback = Callable[[int, float], bool | None]
 PairCallback = Callable[[int, int, float], bool | None]
 
@@ -70,6 +73,9 @@ class PathFinder(ABC):
             whole = field.type == "int" or (field.type == "int | None" and value is not None)
             if whole and not isinstance(value, Integral):
                 raise TypeError(f"expected {field.name} to be a whole number, got {value!r}")
+        for name in sorted(COUNTS & {field.name for field in fields(self)}):
+            if getattr(self, name) > MOST:
+                raise ValueError(f"expected {name} to be at most {MOST}, got a larger number")
         if self.points < 3:
             raise ValueError(f"expected at least 3 points along the path, got {self.points}")
         if self.refinements < 0:
