@@ -10,6 +10,7 @@ from torch import nn
 from lowroad.landscapes import (
     AffineSubspace,
     AnaPot,
+    AseLandscape,
     BatchNormLandscape,
     CountingLandscape,
     CurvyValley,
@@ -36,6 +37,21 @@ def network(*layers: nn.Module) -> NetworkLandscape:
     )
 
 
+def atoms_by_ase() -> AseLandscape:
+    """Four atoms in a skewed cell, held by a plane, a line and a spring."""
+    ase = pytest.importorskip("ase")
+    from ase.calculators.morse import MorsePotential
+    from ase.constraints import FixedLine, FixedPlane, Hookean
+
+    places = [[0.0, 0, 0], [1.1, 0.1, 0], [0.2, 1.2, 0.1], [0.4, 0.5, 1.0]]
+    atoms = ase.Atoms("Ar4", places, cell=[[9, 0, 0], [5, 8, 0], [0, 3, 9]], pbc=(1, 1, 0))
+    atoms.set_constraint(
+        [FixedPlane([1], [1, 2, 2]), FixedLine([2], [1, 1, 0]), Hookean(0, 3, 2, rt=0.3)]
+    )
+    atoms.calc = MorsePotential(rho0=3.0)
+    return AseLandscape(atoms)
+
+
 LANDSCAPES: dict[str, Landscape] = {
     "function": FunctionLandscape(lambda x: (x**3).sum(1) + x.prod(1), dimension=3),
     "two wells": TwoWells(),
@@ -51,6 +67,7 @@ LANDSCAPES: dict[str, Landscape] = {
     "separable valley": SeparableValley(5),
     "seven atoms": LennardJones(7),
     "negated": NegatedLandscape(MullerBrown()),
+    "atoms by ASE": atoms_by_ase(),
     "NumPy functions": NumpyLandscape(rosen, rosen_der, dimension=3),
     "counted": CountingLandscape(FunctionLandscape(lambda x: (x**2).sum(1), dimension=4)),
 }

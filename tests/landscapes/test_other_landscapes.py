@@ -1,4 +1,4 @@
-"""Landscapes from NumPy functions, ASE calculators and negated landscapes."""
+"""Landscapes from NumPy functions and negated landscapes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from scipy.optimize import rosen, rosen_der
 from torch import nn
 
 from lowroad.landscapes import (
-    AseLandscape,
-    LennardJones,
     MullerBrown,
     NegatedLandscape,
     NetworkLandscape,
@@ -67,72 +65,6 @@ def test_negated_minibatches():
     assert [batch.samples for batch in batches] == [2, 2, 2]
     total = sum(batch.value(point) * batch.samples for batch in batches) / 6
     assert total == pytest.approx(-(inputs**2).mean().item())
-
-
-def test_ase_lennard_jones_equals_ours():
-    pytest.importorskip("ase")
-    from ase import Atoms
-    from ase.calculators.lj import LennardJones as Calculator
-
-    atoms = Atoms("Ar4", positions=np.diag([1.2, 1.3, 1.4, 1.5])[:, :3])
-    atoms.calc = Calculator(sigma=1.0, epsilon=1.0, rc=1e6)
-    landscape = AseLandscape(atoms)
-    points = landscape.point(atoms) + 0.1 * torch.randn(
-        3, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )
-    values, gradients = landscape.values_and_gradients(points)
-    ours, our_gradients = LennardJones(4).values_and_gradients(points)
-    assert torch.allclose(values, ours, rtol=1e-9)
-    assert torch.allclose(gradients, our_gradients, rtol=1e-9, atol=1e-9)
-    assert torch.allclose(landscape.values(points), values)
-
-
-def test_ase_emt_with_fixed_atoms():
-    pytest.importorskip("ase")
-    from ase.build import add_adsorbate, fcc100
-    from ase.calculators.emt import EMT
-    from ase.constraints import FixAtoms
-
-    slab = fcc100("Al", size=(2, 2, 2))
-    add_adsorbate(slab, "Au", 1.7, "hollow")
-    slab.center(axis=2, vacuum=4.0)
-    slab.set_constraint(FixAtoms(mask=[atom.tag > 1 for atom in slab]))
-    slab.calc = EMT()
-    landscape = AseLandscape(slab)
-    assert landscape.dimension == 3 * 5  # one layer of four and the gold atom
-    point = landscape.point(slab)
-    value, gradient = landscape.value_and_gradient(point)
-    assert value == pytest.approx(slab.get_potential_energy())
-    free = slab.get_forces(apply_constraint=False)[landscape.free]
-    assert np.allclose(gradient.numpy(), -free.reshape(-1))
-    h = 1e-4 * torch.eye(15, dtype=torch.float64)
-    numeric = (landscape.values(point + h) - landscape.values(point - h)) / 2e-4
-    assert torch.allclose(numeric, gradient, atol=1e-5)
-    moved = landscape.atoms(point + 0.1)
-    assert np.allclose(moved.positions[landscape.free], slab.positions[landscape.free] + 0.1)
-    fixed = np.setdiff1d(np.arange(len(slab)), landscape.free)
-    assert np.array_equal(moved.positions[fixed], slab.positions[fixed])
-
-
-def test_ase_refuses():
-    pytest.importorskip("ase")
-    from ase import Atoms
-    from ase.calculators.emt import EMT
-    from ase.constraints import FixAtoms, FixBondLength
-
-    atoms = Atoms("Cu2", positions=[[0, 0, 0], [2.5, 0, 0]])
-    with pytest.raises(ValueError, match="calculator"):
-        AseLandscape(atoms)
-    atoms.calc = EMT()
-    landscape = AseLandscape(atoms)
-    with pytest.raises(ValueError, match="expected the atoms Cu2 in the same order, got Au2"):
-        landscape.point(Atoms("Au2", positions=atoms.positions))
-    atoms.set_constraint(FixBondLength(0, 1))
-    with pytest.raises(ValueError, match="FixBondLength"):
-        AseLandscape(atoms)
-    atoms.set_constraint(FixAtoms([0, 1]))
-    with pytest.raises(ValueError, match="at least one free atom"):
-        AseLandscape(atoms)
 
 
 def test_a_negated_network_keeps_its_shared_first_layer():

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from lowroad.landscapes.landscape import Landscape
-
-Array = NDArray[np.float64]
+from lowroad.landscapes.foreign import Array, ForeignLandscape, ResultError, as_array, as_number
 
 
-class NumpyLandscape(Landscape):
+class NumpyLandscape(ForeignLandscape):
     """A landscape from a function of one point and its gradient, without torch.
+
+    Both may return arrays, lists or tensors. Where one raises an exception the value is NaN, see
+    `ForeignLandscape`.
 
     Args:
         value: maps a point [d] to a number.
@@ -31,38 +28,22 @@ class NumpyLandscape(Landscape):
     """
 
     def __init__(
-        self, value: Callable[[Array], float], gradient: Callable[[Array], Array], dimension: int
+        self, value: Callable[[Array], Any], gradient: Callable[[Array], Any], dimension: int
     ) -> None:
-        if dimension < 1:
-            raise ValueError(f"expected a dimension of at least 1, got {dimension}")
+        super().__init__(dimension)
         self._function, self._gradient = value, gradient
-        self.dimension, self.dtype, self.device = dimension, torch.float64, torch.device("cpu")
 
-    def values(self, points: Tensor) -> Tensor:
-        """Return the values [n] at `points` [n, d]."""
-        self.check_points(points)
-        values = np.array([self._value(point) for point in points.detach().numpy()])
-        return torch.from_numpy(values.reshape(len(points)))
-
-    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the values [n] and gradients [n, d]."""
-        values = self.values(points)
-        gradients = torch.empty_like(points)
-        for row, point in zip(gradients, points.detach().numpy(), strict=True):
-            gradient = np.asarray(self._gradient(point.copy()), dtype=np.float64)
-            if gradient.shape != (self.dimension,):
-                raise ValueError(
-                    f"the landscape's gradient must map a point [{self.dimension}] to "
-                    f"[{self.dimension}], it returned {list(gradient.shape)}"
-                )
-            row.copy_(torch.from_numpy(gradient))
-        return values, gradients
-
-    def _value(self, point: Array) -> float:
-        value = np.asarray(self._function(point.copy()), dtype=np.float64)
-        if value.size != 1:
-            raise ValueError(
-                f"the landscape's function must map a point [{self.dimension}] to a number, "
-                f"it returned an array of shape {list(value.shape)}"
+    def _one(self, point: Array, with_gradient: bool) -> tuple[float, Array | None]:
+        value = as_number(
+            self._function(point.copy()),
+            f"the landscape's function must map a point [{self.dimension}] to a number",
+        )
+        if not with_gradient:
+            return value, None
+        gradient = as_array(self._gradient(point))
+        if gradient.shape != (self.dimension,):
+            raise ResultError(
+                f"the landscape's gradient must map a point [{self.dimension}] to "
+                f"[{self.dimension}], it returned {list(gradient.shape)}"
             )
-        return float(value.reshape(()))
+        return value, gradient
