@@ -19,6 +19,7 @@ from .landscapes import NetworkLandscape as NetworkLandscape
 from .landscapes import NumpyLandscape as NumpyLandscape
 from .landscapes import SeparableValley as SeparableValley
 from .landscapes import TwoWells as TwoWells
+from .landscapes import activation_matching as activation_matching
 from .landscapes import weight_matching as weight_matching
 from .optimizers import LBFGS as LBFGS
 from .optimizers import Backtracking as Backtracking

@@ -13,7 +13,6 @@ from lowroad.landscapes import (
     FunctionLandscape,
     NetworkLandscape,
     PermutationSpec,
-    traced_axes,
     weight_matching,
 )
 from lowroad.landscapes.permutations import as_point
@@ -143,17 +142,30 @@ def test_one_hidden_layer_is_aligned_best_of_all(seed):
 
 
 def test_gates_and_pixels_are_traced():
-    assert traced_axes(LSTM()) == {
-        "recurrent.weight_ih_l0": ((4, "recurrent 0"), None),
-        "recurrent.weight_hh_l0": ((4, "recurrent 0"), "recurrent 0"),
-        "recurrent.bias_ih_l0": ((4, "recurrent 0"),),
-        "recurrent.bias_hh_l0": ((4, "recurrent 0"),),
-        "readout.weight": (None, "recurrent 0"),
+    images = torch.rand(4, 784)
+
+    def axes_of(module):
+        targets = torch.zeros(4).long()
+        landscape = NetworkLandscape(module.eval(), images, targets, "cross_entropy")
+        return PermutationSpec.of(landscape).axes
+
+    cells = "recurrent.weight_ih_l0"
+    assert axes_of(LSTM()) == {
+        "recurrent.weight_ih_l0": ((4, cells), None),
+        "recurrent.weight_hh_l0": ((4, cells), cells),
+        "recurrent.bias_ih_l0": ((4, cells),),
+        "recurrent.bias_hh_l0": ((4, cells),),
+        "readout.weight": (None, cells),
     }
-    lenet = traced_axes(LeNet())
+    lenet = axes_of(LeNet())
     assert lenet["8.weight"] == ("8", ("4", 25))
     assert "12.bias" not in lenet
-    assert traced_axes(conv_bn())["8.running_var"] == ("7",)
+    assert axes_of(conv_bn())["8.running_var"] == ("7",)
+
+
+class Sorted(nn.Module):
+    def forward(self, x):
+        return x.sort(1).values
 
 
 def small(*layers, features=4):
@@ -189,17 +201,12 @@ def test_axes_that_do_not_fit_are_refused(axes, message):
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([nn.Linear(4, 6), nn.PReLU(6), nn.Linear(6, 3)], r"PReLU \(1\) cannot be traced; name"),
-        (
-            [nn.Unflatten(1, (4, 1)), nn.Conv1d(4, 4, 1, groups=2), nn.Flatten(), nn.Linear(4, 3)],
-            r"Conv1d \(1\) cannot be traced; name the axes",
-        ),
         ([nn.Linear(4, 6), nn.Softmax(1), nn.Linear(6, 3)], None),
-        ([nn.Linear(4, 6), nn.Unflatten(1, (2, 3)), nn.Softmax(1), nn.Flatten(), nn.Linear(6, 3)],
-         "renumbering the units of '0' changes the network's outputs"),
+        ([nn.Linear(4, 6), Sorted(), nn.Linear(6, 3)], r"what sort does .* name the axes"),
+        ([nn.Linear(4, 3)], "no hidden units that can be renumbered were found"),
     ],
 )  # fmt: skip
-def test_networks_that_are_no_chain_are_refused(layers, message):
+def test_networks_without_units_that_can_be_renumbered_are_refused(layers, message):
     landscape = small(*layers)
     first, second = torch.randn(2, landscape.dimension, dtype=torch.float64)
     if message is None:
@@ -214,13 +221,16 @@ def test_a_module_may_name_its_own_axes():
     landscape = NetworkLandscape(module, torch.rand(9, 784).double(), torch.zeros(9).long(),
                                  "cross_entropy")  # fmt: skip
     first, second = torch.randn(2, landscape.dimension, dtype=torch.float64)
-    with pytest.raises(ValueError, match=r"units of 'enter' changes .* permutation_axes"):
-        weight_matching(landscape, first, second)
+    found = weight_matching(landscape, first, second)
+    module.permutation_axes = {name: axes for name, axes in AXES.items() if name != "leave.weight"}
+    wrong = NetworkLandscape(module, landscape.inputs, landscape.targets, "cross_entropy")
+    with pytest.raises(ValueError, match=r"units of 'hidden' changes .* permutation_axes"):
+        weight_matching(wrong, first, second)
     module.permutation_axes = AXES
-    landscape = NetworkLandscape(module, landscape.inputs, landscape.targets, "cross_entropy")
-    aligned = weight_matching(landscape, first, second)
+    named = NetworkLandscape(module, landscape.inputs, landscape.targets, "cross_entropy")
+    aligned = weight_matching(named, first, second)
     assert aligned.distance < aligned.raw_distance
-    assert torch.equal(aligned.point, weight_matching(landscape, first, second, AXES).point)
+    assert torch.equal(aligned.point, found.point)
 
 
 def test_fixed_statistics_forbid_renumbering():

@@ -1,5 +1,6 @@
 """Landscapes: differentiable functions of flat vectors, and what can be evaluated of them."""
 
+from lowroad.landscapes.activation_matching import activation_matching
 from lowroad.landscapes.ase import AseLandscape
 from lowroad.landscapes.batch_norm import BatchNormLandscape
 from lowroad.landscapes.clusters import LENNARD_JONES_7, LennardJones, aligned
@@ -9,7 +10,7 @@ from lowroad.landscapes.landscape import Landscape, RestrictedLandscape, Subspac
 from lowroad.landscapes.negated import NegatedLandscape
 from lowroad.landscapes.network import NetworkLandscape
 from lowroad.landscapes.numpy_landscape import NumpyLandscape
-from lowroad.landscapes.permutations import PermutationSpec, traced_axes
+from lowroad.landscapes.permutations import PermutationSpec
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.surfaces import (
     AnaPot,
@@ -46,7 +47,7 @@ __all__ = [
     "SubspaceGradients",
     "Surface",
     "TwoWells",
+    "activation_matching",
     "aligned",
-    "traced_axes",
     "weight_matching",
 ]

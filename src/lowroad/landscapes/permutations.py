@@ -6,13 +6,17 @@ does not change the network's function (Hecht-Nielsen 1990).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.func import functional_call
 
+from lowroad.landscapes.axis_factors import Factor, leaves
 from lowroad.landscapes.network import NetworkLandscape
+from lowroad.landscapes.symmetry_trace import SymmetryTrace
 
 Axis = str | tuple[int | str, ...] | None
 Axes = Mapping[str, Sequence[Axis]]
@@ -23,9 +27,12 @@ NAME_THEM = (
     "attribute permutation_axes"
 )
 
+CHECKED = 100
+"""How many samples a check is made on."""
+
 
 class _Units(NamedTuple):
-    """An axis of length outer · (the group's units) · inner."""
+    """A group of units on an axis of length outer · units · inner."""
 
     group: str
     outer: int
@@ -40,10 +47,14 @@ class PermutationSpec:
             for each of its axes: the name of the group of units that the axis numbers, or None for
             an axis that stays. An axis may hold a group's units several times: `(4, "hidden")` is
             four blocks of all units (an LSTM's gates), `("channels", 25)` are 25 consecutive
-            numbers for each unit (the pixels of a flattened image). Axes that are not named stay.
+            numbers for each unit (the pixels of a flattened image), `("heads", "size")` numbers
+            the units of two groups, the second one within each unit of the first. Axes that are not
+            named stay.
         tensors: the network's parameters and buffers by name.
+        sizes: how many units a group has, where this does not follow from the lengths of the axes.
 
     Attributes:
+        axes: as given.
         sizes: how many units each group has.
 
     Raises:
@@ -57,9 +68,10 @@ class PermutationSpec:
     tensor([[3, 1, 2]])
     """
 
-    def __init__(self, axes: Axes, tensors: Mapping[str, Tensor]) -> None:
-        self._units: dict[str, dict[int, _Units]] = {}
-        self.sizes: dict[str, int] = {}
+    def __init__(
+        self, axes: Axes, tensors: Mapping[str, Tensor], sizes: Mapping[str, int] | None = None
+    ) -> None:
+        self.axes, self.sizes = dict(axes), dict(sizes or {})
         for name, entries in axes.items():
             if name not in tensors:
                 raise ValueError(
@@ -72,76 +84,149 @@ class PermutationSpec:
                     f"{name} has {len(shape)} axes {list(shape)}: expected as many entries, got "
                     f"{entries!r}"
                 )
-            parsed = (_parsed(name, entry) for entry in entries)
-            self._units[name] = {i: units for i, units in enumerate(parsed) if units is not None}
-            for i, (group, outer, inner) in self._units[name].items():
-                size, rest = divmod(shape[i], outer * inner)
-                if rest or size != self.sizes.setdefault(group, size):
-                    raise ValueError(
-                        f"axis {i} of {name} has length {shape[i]}, which is not {outer * inner} × "
-                        f"the {self.sizes.get(group, 'whole number of')} units of {group!r}"
-                    )
+        parsed = [
+            (name, i, tensors[name].shape[i], parts)
+            for name, entries in axes.items()
+            for i, entry in enumerate(entries)
+            if (parts := _parsed(name, entry))
+        ]
+        for name, i, length, parts in sorted(parsed, key=lambda each: _unknown(each[3], sizes)):
+            self._infer_size(name, i, length, parts)
+        self._units: dict[str, dict[int, list[_Units]]] = {name: {} for name in axes}
+        for name, i, _, parts in parsed:
+            numbers = [self.sizes[part] if isinstance(part, str) else part for part in parts]
+            self._units[name][i] = [
+                _Units(part, math.prod(numbers[:k]), math.prod(numbers[k + 1 :]))
+                for k, part in enumerate(parts)
+                if isinstance(part, str)
+            ]
+
+    def _infer_size(self, name: str, i: int, length: int, parts: tuple[int | str, ...]) -> None:
+        unknown = [p for p in parts if isinstance(p, str) and p not in self.sizes]
+        if len(unknown) > 1:
+            raise ValueError(
+                f"axis {i} of {name}: the sizes of {' and '.join(map(repr, unknown))} do not "
+                f"follow from its length {length}; give them: sizes={{{unknown[0]!r}: …}}"
+            )
+        known = math.prod(self.sizes.get(p, 1) if isinstance(p, str) else p for p in parts)
+        if length % known or (not unknown and length != known):
+            group = next(p for p in parts if isinstance(p, str))
+            units = self.sizes.get(group, "whole number of")
+            raise ValueError(
+                f"axis {i} of {name} has length {length}, which is not "
+                f"{known // self.sizes.get(group, 1)} × the {units} units of {group!r}"
+            )
+        for group in unknown:
+            self.sizes[group] = length // known
 
     @classmethod
     def of(cls, landscape: NetworkLandscape, axes: Axes | None = None) -> PermutationSpec:
-        """Return the spec of a landscape's network: of the given axes, or of `traced_axes`."""
-        module = landscape.module
-        tensors = landscape.parameters_at(landscape.initial_point())
-        return cls(
-            traced_axes(module) if axes is None else axes, tensors | dict(module.named_buffers())
-        )
+        """Return the spec of a landscape's network.
+
+        Of the given axes, or of the module's attribute `permutation_axes`, or else read off the
+        operations that the network performs on two of its inputs (`SymmetryTrace`): products,
+        convolutions, recurrent layers, attention, norms, residual streams, tied weights.
+
+        Raises:
+            ValueError: when the axes do not fit, or no hidden units are found.
+        """
+        module, tensors = landscape.module, tensors_of(landscape)
+        axes = getattr(module, "permutation_axes", None) if axes is None else axes
+        if axes is not None:
+            return cls(axes, tensors)
+        return cls.traced(traced(landscape, some_inputs(landscape, 2)), landscape)
+
+    @classmethod
+    def traced(cls, trace: SymmetryTrace, landscape: NetworkLandscape) -> PermutationSpec:
+        """Return the groups of units that a trace of the network has found."""
+        tensors = tensors_of(landscape)
+        names: dict[Factor, str] = {}
+        for name in landscape.parameters_at(landscape.initial_point()):
+            for axis in trace.axes[name]:
+                for factor in leaves(axis):
+                    if not factor.fixed and factor not in names:
+                        own, taken = name.removesuffix(".weight"), set(names.values())
+                        tries = (f"{own} {k}" if k > 1 else own for k in range(1, len(taken) + 2))
+                        names[factor] = next(each for each in tries if each not in taken)
+        if not names:
+            raise ValueError(
+                "no hidden units that can be renumbered were found in "
+                f"{type(landscape.module).__name__}"
+                + (f": what {', '.join(sorted(trace.opaque))} does to them is not known"
+                   if trace.opaque else "")
+                + f"; {NAME_THEM}"
+            )  # fmt: skip
+        entries = {
+            name: tuple(_entry(leaves(axis), names) for axis in trace.axes[name])
+            for name in tensors
+        }
+        axes = {name: each for name, each in entries.items() if any(e is not None for e in each)}
+        return cls(axes, tensors, {name: factor.size for factor, name in names.items()})
 
     def permute(
         self,
         tensors: Mapping[str, Tensor],
         permutations: Mapping[str, Tensor],
-        fixed: tuple[str, int] | None = None,
+        fixed: tuple[str, int, str] | None = None,
     ) -> dict[str, Tensor]:
         """Return the tensors with unit i of each group being what was unit permutations[group][i].
 
         Args:
             tensors: by name; those that the spec does not name stay.
             permutations: [units] for some of the groups; the other groups stay.
-            fixed: a name and an axis to leave out.
+            fixed: a name, an axis and a group to leave out.
         """
         permuted = dict(tensors)
         for name in self._units.keys() & tensors.keys():
-            for i, (group, outer, inner) in self._units[name].items():
-                if group in permutations and (name, i) != fixed:
-                    size = (outer, self.sizes[group], inner)
-                    numbers = torch.arange(tensors[name].shape[i], device=tensors[name].device)
-                    order = numbers.view(size)[:, permutations[group].to(numbers.device)]
-                    permuted[name] = permuted[name].index_select(i, order.flatten())
+            for i, units in self._units[name].items():
+                for group, outer, inner in units:
+                    if group in permutations and (name, i, group) != fixed:
+                        size = (outer, self.sizes[group], inner)
+                        numbers = torch.arange(tensors[name].shape[i], device=tensors[name].device)
+                        order = numbers.view(size)[:, permutations[group].to(numbers.device)]
+                        permuted[name] = permuted[name].index_select(i, order.flatten())
         return permuted
 
     def places(self, group: str) -> Iterator[tuple[str, int]]:
         """Yield the names and axes that number the units of `group`."""
-        for name, units in self._units.items():
-            yield from ((name, i) for i, each in units.items() if each.group == group)
+        for name, axes in self._units.items():
+            for i, units in axes.items():
+                if any(each.group == group for each in units):
+                    yield name, i
 
-    def rows(self, tensor: Tensor, name: str, axis: int) -> Tensor:
+    def rows(self, tensor: Tensor, name: str, axis: int, group: str) -> Tensor:
         """Return all numbers of `tensor` along one of its named axes as [units, rest]."""
-        group, outer, inner = self._units[name][axis]
-        blocks = tensor.movedim(axis, 0).reshape(outer, self.sizes[group], inner, -1)
+        (found,) = (each for each in self._units[name][axis] if each.group == group)
+        blocks = tensor.movedim(axis, 0).reshape(found.outer, self.sizes[group], found.inner, -1)
         return blocks.movedim(1, 0).flatten(1)
 
+    @torch.no_grad()
     def check(self, landscape: NetworkLandscape, point: Tensor) -> None:
-        """Check on one chunk of the data that each group can be renumbered at `point` [d].
+        """Check on samples from all of the data that each group can be renumbered at `point` [d].
 
         Exchanging the first two units and shifting all by one generate every permutation.
 
         Raises:
             ValueError: when one of the two changes the network's outputs.
         """
-        inputs, parameters = landscape.inputs[: landscape.chunk], landscape.parameters_at(point)
-        outputs = landscape.outputs(point, inputs)
-        allowed = torch.finfo(point.dtype).eps ** 0.5 * outputs.abs().max()
+        inputs = some_inputs(landscape, CHECKED)
+        tensors = tensors_of(landscape, point)
+        moving = {n for n in tensors if n in landscape._reestimated} | set(
+            landscape.parameters_at(point)
+        )
+
+        def outputs(renumbered: Mapping[str, Tensor]) -> Tensor:
+            mixed = tensors | {name: x for name, x in renumbered.items() if name in moving}
+            result: Tensor = functional_call(landscape.module, mixed, (inputs,))
+            return result
+
+        before = outputs({})
+        allowed = torch.finfo(point.dtype).eps ** 0.5 * before.abs().max()
         for group, size in self.sizes.items():
             shifted = torch.arange(size).roll(1)
             exchanged = torch.tensor([1, 0, *range(2, size)])
             for order in (shifted, exchanged) if size > 1 else ():
-                renumbered = as_point(self.permute(parameters, {group: order}))
-                change = (landscape.outputs(renumbered, inputs) - outputs).abs().max()
+                change = (outputs(self.permute(tensors, {group: order})) - before).abs().max()
                 if not change <= allowed:
                     raise ValueError(
                         f"renumbering the units of {group!r} changes the network's outputs (by up "
@@ -156,85 +241,53 @@ def as_point(parameters: Mapping[str, Tensor]) -> Tensor:
     return torch.cat([p.reshape(-1) for p in parameters.values()])
 
 
-def _parsed(name: str, entry: Axis) -> _Units | None:
+def tensors_of(landscape: NetworkLandscape, point: Tensor | None = None) -> dict[str, Tensor]:
+    """Return the trainable parameters and the buffers by name, at a point [d] or at the first."""
+    if point is None:
+        point = landscape.initial_point()
+    else:
+        landscape.outputs(point, some_inputs(landscape, 1))  # its statistics, if re-estimated
+    buffers = {name: b.detach().clone() for name, b in landscape.module.named_buffers()}
+    return landscape.parameters_at(point.detach()) | buffers
+
+
+def some_inputs(landscape: NetworkLandscape, count: int) -> Tensor:
+    """Return up to `count` inputs, evenly spaced in the data."""
+    count = min(count, landscape.samples)
+    return landscape.inputs[torch.linspace(0, landscape.samples - 1, count).round().long()]
+
+
+def traced(landscape: NetworkLandscape, inputs: Tensor) -> SymmetryTrace:
+    """Return what the network does with `inputs`, operation by operation."""
+    module = landscape.module
+    return SymmetryTrace(lambda own: functional_call(module, own, (inputs,)), tensors_of(landscape))
+
+
+def _parsed(name: str, entry: Axis) -> tuple[int | str, ...]:
     if entry is None:
-        return None
+        return ()
     parts = (entry,) if isinstance(entry, str) else tuple(entry)
-    groups = [i for i, part in enumerate(parts) if isinstance(part, str)]
+    groups = [part for part in parts if isinstance(part, str)]
     counts = [part for part in parts if isinstance(part, int) and part > 0]
-    if len(groups) != 1 or len(counts) != len(parts) - 1 or len(parts) > 3:
+    if not groups or len(set(groups)) < len(groups) or len(counts) + len(groups) != len(parts):
         raise ValueError(
-            f"{name}: expected a group's name, None, (blocks, name) or (name, consecutive), got "
-            f"{entry!r}"
+            f"{name}: expected a group's name, None, or a tuple of names and of counts such as "
+            f"(blocks, name) or (name, consecutive), got {entry!r}"
         )
-    numbers = torch.Size(1 if isinstance(part, str) else part for part in parts)
-    place = groups[0]
-    return _Units(str(parts[place]), numbers[:place].numel(), numbers[place:].numel())
+    return parts
 
 
-def traced_axes(module: nn.Module) -> dict[str, tuple[Axis, ...]]:
-    """Return the axes of a chain of layers, a group for each layer but the last.
-
-    The layers with parameters (Linear, Conv1d to Conv3d, LSTM, batch and layer norm) are taken to
-    follow each other in the order in which the module registers them, with nothing between them
-    that mixes units; where images are flattened, a channel's pixels are consecutive.
-    `PermutationSpec.check` checks this assumption. Other modules name their axes in an
-    attribute `permutation_axes`.
-
-    Raises:
-        ValueError: for other layers with parameters.
-
-    >>> traced_axes(nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1, bias=False)))
-    {'0.weight': ('0', None), '0.bias': ('0',), '2.weight': (None, '0')}
-    """
-    named: Any = getattr(module, "permutation_axes", None)
-    if named is not None:
-        return dict(named)
-    axes: dict[str, tuple[Axis, ...]] = {}
-    group, size = None, 0
-    for name, layer in module.named_modules():
-        own = dict(layer.named_parameters(recurse=False)) | dict(layer.named_buffers(recurse=False))
-        prefix = f"{name}." if name else ""
-        kind = f"{type(layer).__name__} ({name or 'the module itself'})"
-        if isinstance(layer, nn.Linear) or (
-            isinstance(layer, nn.modules.conv._ConvNd) and layer.groups == 1 > layer.transposed
-        ):
-            inputs = _inputs(kind, group, size, layer.weight.shape[1])
-            group, size = name, layer.weight.shape[0]
-            axes[f"{prefix}weight"] = (name, inputs, *[None] * (layer.weight.ndim - 2))
-            axes |= {f"{prefix}bias": (name,)} if layer.bias is not None else {}
-        elif isinstance(layer, nn.LSTM) and not (layer.bidirectional or layer.proj_size):
-            for k in range(layer.num_layers):
-                inputs = _inputs(kind, group, size, own[f"weight_ih_l{k}"].shape[1])
-                group, size = f"{name} {k}", layer.hidden_size
-                gates = (4, group)
-                axes[f"{prefix}weight_ih_l{k}"] = (gates, inputs)
-                axes[f"{prefix}weight_hh_l{k}"] = (gates, group)
-                if layer.bias:
-                    axes |= {f"{prefix}bias_{x}_l{k}": (gates,) for x in ("ih", "hh")}
-        elif isinstance(layer, nn.modules.batchnorm._BatchNorm | nn.LayerNorm):
-            entries = {f"{prefix}{x}": v for x, v in own.items() if v.ndim > 0}
-            if any(v.shape != (size,) for v in entries.values()):
-                raise ValueError(f"{kind} does not follow a layer of its width; {NAME_THEM}")
-            axes |= dict.fromkeys(entries, (group,))
-        elif any(isinstance(v, nn.Parameter) for v in own.values()):
-            raise ValueError(f"{kind} cannot be traced; {NAME_THEM}")
-    return {  # the last layer's units are the network's outputs
-        name: tuple(None if _is_of(entry, group) else entry for entry in entries)
-        for name, entries in axes.items()
-        if not all(entry is None or _is_of(entry, group) for entry in entries)
-    }
+def _unknown(parts: tuple[int | str, ...], sizes: Mapping[str, int] | None) -> int:
+    return sum(isinstance(part, str) and part not in (sizes or {}) for part in parts)
 
 
-def _inputs(kind: str, group: str | None, size: int, features: int) -> Axis:
-    if group is None or features == size:
-        return group
-    if features % size:
-        raise ValueError(
-            f"{kind} has {features} inputs, no multiple of the {size} units before it; {NAME_THEM}"
-        )
-    return (group, features // size)
-
-
-def _is_of(entry: Axis, group: str | None) -> bool:
-    return entry is not None and (entry == group or (isinstance(entry, tuple) and group in entry))
+def _entry(factors: list[Factor], names: Mapping[Factor, str]) -> Axis:
+    parts: list[int | str] = []
+    for factor in factors:
+        if factor not in names and parts and isinstance(parts[-1], int):
+            parts[-1] *= factor.size
+        else:
+            parts.append(names.get(factor, factor.size))
+    if not any(isinstance(part, str) for part in parts):
+        return None
+    return str(parts[0]) if len(parts) == 1 else tuple(parts)
