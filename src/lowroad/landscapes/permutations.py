@@ -211,7 +211,7 @@ class PermutationSpec:
         """
         inputs = some_inputs(landscape, CHECKED)
         tensors = tensors_of(landscape, point)
-        moving = {n for n in tensors if n in landscape._reestimated} | set(
+        moving = {n for n in tensors if n in landscape.reestimated} | set(
             landscape.parameters_at(point)
         )
 
