@@ -113,18 +113,20 @@ def test_files_that_do_not_fit(tmp_path):
     with pytest.raises(ValueError, match="floating-point numbers, got int64"):
         read_point(tmp_path / "c.npy", landscape)
     (tmp_path / "empty.pt").touch()
-    with pytest.raises(ValueError, match=r"empty\.pt: cannot be read as tensors only.*EOFError"):
+    with pytest.raises(ValueError, match=r"empty\.pt: the file is empty"):
         read_point(tmp_path / "empty.pt", landscape)
     (tmp_path / "d.safetensors").write_bytes(b"nonsense that is not a header")
-    with pytest.raises(ValueError, match=r"not a \.safetensors file"):
+    with pytest.raises(ValueError, match=r"d\.safetensors: expected a \.npy vector.*another kind"):
         read_point(tmp_path / "d.safetensors", landscape)
     with pytest.raises(FileNotFoundError, match=r"f\.pt: there is no such file"):
         read_point(tmp_path / "f.pt", landscape)
     torch.save(module, tmp_path / "e.pt")
-    with pytest.raises(ValueError, match="save the state dict"):
+    with pytest.raises(
+        ValueError, match=r"holds objects of torch\.nn\.modules.*torch\.save\(content\.state"
+    ):
         read_point(tmp_path / "e.pt", landscape)
     (tmp_path / "f.txt").write_text("1 2 3")
-    with pytest.raises(ValueError, match=r"expected a \.npy, \.pt"):
+    with pytest.raises(ValueError, match=r"expected a \.npy vector"):
         read_point(tmp_path / "f.txt", landscape)
     torch.save(module.state_dict(), tmp_path / "g.pt")
     with pytest.raises(ValueError, match="a state dict needs a NetworkLandscape"):

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
+from lowroad.connect.ends import network, read_ends, reestimated
 from lowroad.connect.results import Curve, write_results
 from lowroad.connect.variants import aligned, with_interpolated_statistics
-from lowroad.landscapes import BatchNormLandscape, Landscape, NetworkLandscape
+from lowroad.landscapes import BatchNormLandscape, Landscape
 from lowroad.paths import PathFinder, StraightLine
 from lowroad.paths.finder import Callback, check_ends
 from lowroad.paths.registry import make_finder
-from lowroad.problems.checkpoints import read_checkpoint
 
 
 def load_landscape(name: str) -> Landscape:
@@ -111,10 +111,11 @@ def connect(
             fit the model; before any search.
         OSError: when a file cannot be read or the directory cannot be made; before any search.
     """
-    surface = BatchNormLandscape(_network(landscape)) if reestimate_batch_norm else landscape
-    start, end = read_checkpoint(first, surface), read_checkpoint(second, surface)
+    surface = BatchNormLandscape(network(landscape)) if reestimate_batch_norm else landscape
+    landscape, (start, end) = read_ends([first, second], landscape, free=reestimated(surface))
+    surface = BatchNormLandscape(network(landscape)) if reestimate_batch_norm else landscape
     check_ends(surface, start.point, end.point)
-    ends = {"": end} | ({"aligned_": aligned(_network(surface), start, end)} if align else {})
+    ends = {"": end} | ({"aligned_": aligned(network(surface), start, end)} if align else {})
     directory.mkdir(parents=True, exist_ok=True)  # before the search, since it may fail
     curves = []
     for kind, seeker in {"straight_": StraightLine(points=finder.points), "": finder}.items():
@@ -124,17 +125,8 @@ def connect(
             label = ("straight line" if kind else "path found") + (", aligned" if side else "")
             curves.append(Curve(f"{side}{kind}", label, found))
             if reestimate_batch_norm:
-                fixed = with_interpolated_statistics(_network(landscape), found, start, other)
+                fixed = with_interpolated_statistics(network(landscape), found, start, other)
                 key, label = f"{side}interpolated_{kind}", f"{label}, statistics interpolated"
                 curves.append(Curve(key, label, fixed, interpolated=True))
     write_results(directory, curves, {"finder": repr(finder), "seed": seed})
     return curves
-
-
-def _network(landscape: Landscape) -> NetworkLandscape:
-    if not isinstance(landscape, NetworkLandscape):
-        raise ValueError(
-            "aligning hidden units and re-estimating batch norm's statistics need a "
-            f"NetworkLandscape, got {type(landscape).__name__}"
-        )
-    return landscape

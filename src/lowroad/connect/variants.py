@@ -26,7 +26,7 @@ def aligned(landscape: NetworkLandscape, first: Checkpoint, second: Checkpoint) 
             "aligned, they are one point and there is no path to find"
         )
     spec = PermutationSpec.of(landscape)
-    return Checkpoint(alignment.point, spec.permute(second.buffers, alignment.permutations))
+    return Checkpoint(alignment.point, spec.permute(second.frozen, alignment.permutations))
 
 
 def with_interpolated_statistics(
@@ -42,8 +42,8 @@ def with_interpolated_statistics(
         zip(found.t, found.path(torch.from_numpy(found.t)), strict=True)
     ):
         between = {
-            name: torch.lerp(own, second.buffers[name], float(t))
-            for name, own in first.buffers.items()
+            name: torch.lerp(own, second.frozen[name], float(t))
+            for name, own in first.frozen.items()
             if own.is_floating_point()
         }
         profile[i] = landscape.with_buffers(between).value(point)

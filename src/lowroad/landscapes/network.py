@@ -252,7 +252,12 @@ class NetworkLandscape(Landscape):
                 (`BatchNormLandscape` re-estimates the statistics and so takes any).
         """
         read = self.read_state(state)
-        differ = sorted(set(differing(frozen_of(self.module), read.frozen)) - self.reestimated)
+        self.check_frozen(read.frozen)
+        return read.trainable
+
+    def check_frozen(self, frozen: Mapping[str, Tensor]) -> None:
+        """Refuse frozen parameters and buffers that are not this landscape's; see `point_of`."""
+        differ = sorted(set(differing(frozen_of(self.module), frozen)) - self.reestimated)
         if differ:
             raise ValueError(
                 f"{differ[0]} is not a trainable parameter and differs from the landscape's: make "
@@ -260,7 +265,6 @@ class NetworkLandscape(Landscape):
                 "statistics, re-estimate them at every point with BatchNormLandscape "
                 "(lowroad connect --reestimate-batch-norm)"
             )
-        return read.trainable
 
     def read_state(self, state: Mapping[str, Tensor]) -> State:
         """Return the point and the frozen tensors that a state dict of the module holds.

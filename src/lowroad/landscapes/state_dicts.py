@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -52,8 +53,8 @@ def read_state(module: nn.Module, state: Mapping[str, Tensor]) -> State:
                 )
     frozen = frozen_of(module)
     before = {name: tensor.detach().clone() for name, tensor in frozen.items()}
-    loadable = type("_State", (dict,), {})(whole)  # takes the attribute that tells its versions
-    loadable._metadata = getattr(state, "_metadata", {})
+    loadable = OrderedDict(whole)
+    loadable._metadata = getattr(state, "_metadata", {})  # type: ignore[attr-defined]
     try:
         with torch.no_grad():
             module.load_state_dict(loadable, strict=True)
