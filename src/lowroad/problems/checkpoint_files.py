@@ -173,3 +173,9 @@ def _sharded(path: Path, size: int) -> dict[str, Any]:
 def _line(error: BaseException) -> str:
     """Return the first line of an error, without its end where it is long."""
     return ((str(error).strip().splitlines() or [repr(error)])[0])[:160]
+
+
+def printable(message: str, most: int = 800) -> str:
+    """Return a message that quotes a file as one line that any terminal takes."""
+    line = "".join(c if c.isprintable() else " " for c in message)
+    return line if len(line) <= most else f"{line[:most]} …"

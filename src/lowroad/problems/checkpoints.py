@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lowroad.landscapes import Landscape, NetworkLandscape
 from lowroad.landscapes.state_dicts import frozen_of, unusual
-from lowroad.problems.checkpoint_files import read_content
+from lowroad.problems.checkpoint_files import printable, read_content
 from lowroad.problems.problem import Problem
 
 USUAL = ("state_dict", "model_state_dict", "model")  # where training programs put a state dict
@@ -68,8 +68,8 @@ def read_checkpoint(path: Path, landscape: Landscape, key: str | None = None) ->
         OSError: when it cannot be read.
     """
     path = Path(path)
-    content = read_content(path)
     try:
+        content = read_content(path)
         own = landscape.module.state_dict() if isinstance(landscape, NetworkLandscape) else {}
         if key is not None:
             content = _under(content, key)
@@ -90,8 +90,11 @@ def read_checkpoint(path: Path, landscape: Landscape, key: str | None = None) ->
                 frozen = {name: tensor.detach().clone() for name, tensor in held.items()}
         _refuse_infinite(point, frozen, landscape)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return Checkpoint(point, frozen, f"{key}: {taken}".removesuffix(": ") if key else taken)
+        said = printable(str(error))
+        raise ValueError(said if said.startswith(str(path)) else f"{path}: {said}") from None
+    return Checkpoint(
+        point, frozen, printable(f"{key}: {taken}".removesuffix(": ") if key else taken)
+    )
 
 
 def _point(checkpoint: Checkpoint, path: Path, landscape: Landscape) -> Tensor:
