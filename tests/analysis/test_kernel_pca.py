@@ -2,11 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 from sklearn.decomposition import PCA, KernelPCA
 from sklearn.metrics import roc_auc_score
 
-from lowroad.analysis.kernel_pca import KERNELS, choose_gamma, gram_matrix, kernel_pca, roc_auc
+from lowroad.analysis.kernel_pca import (
+    KERNELS,
+    choose_gamma,
+    gram_matrix,
+    kernel_pca,
+    roc_auc,
+    squared_distances,
+)
 
 SKLEARN_NAMES = {"rbf": "rbf", "polynomial": "poly", "sigmoid": "sigmoid", "linear": "linear"}
 
@@ -84,7 +91,9 @@ def test_long_single_precision_vectors_lose_nothing():
 def test_median_gamma_is_that_of_scipys_distances(sets):
     vectors = np.concatenate(list(sets.values()))
     expected = 1 / (2 * np.median(pdist(vectors)) ** 2)
-    assert choose_gamma("median", gram_matrix(vectors), 40) == pytest.approx(expected, rel=1e-12)
+    assert choose_gamma("median", squared_distances(vectors), 40) == pytest.approx(
+        expected, rel=1e-12
+    )
     found = kernel_pca(sets, "rbf", "median")
     assert found.attrs["gamma"] == pytest.approx(expected, rel=1e-12)
     assert found.attrs["gamma_rule"] == "median"
@@ -154,3 +163,30 @@ def test_equal_vectors_give_zeros():
     found = kernel_pca({"a": np.ones((2, 3)), "b": np.ones((2, 3))})
     assert np.abs(found["projection"].values).max() < 1e-7
     assert (found["explained"].values == 0).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e6, -1e9])
+@pytest.mark.parametrize("spread", [1e-3, 1e3])
+def test_a_common_offset_costs_no_digits(offset, spread):
+    """Distances, and what follows from them, are those without the offset."""
+    noise = np.random.default_rng(0).normal(size=(8, 1000))
+    shifted = offset + spread * noise
+    exact = pdist(shifted - offset, "sqeuclidean")  # the subtraction is exact here
+    np.testing.assert_allclose(squared_distances(shifted), squareform(exact), rtol=1e-10)
+    for kernel in ("rbf", "linear"):
+        near, far = (
+            kernel_pca({"one": x[:4], "two": x[4:]}, kernel, "median")
+            for x in (shifted - offset, shifted)
+        )
+        np.testing.assert_allclose(
+            far["projection"], near["projection"], rtol=0,
+            atol=1e-6 * float(abs(near["projection"]).max()),
+        )  # fmt: skip
+
+
+def test_near_pairs_far_from_the_mean_are_exact():
+    """Two tight clusters a million apart: a difference of two squares would be all rounding."""
+    noise = 1e-3 * np.random.default_rng(0).normal(size=(6, 50))
+    rows = noise + np.where(np.arange(6) < 3, -1e6, 1e6)[:, None]
+    exact = squareform(pdist(rows, "sqeuclidean"))
+    np.testing.assert_allclose(squared_distances(rows), exact, rtol=1e-12)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from lowroad.analysis.weights import centroid_distances, weight_statistics
 
@@ -150,3 +151,14 @@ def test_bad_sets_are_refused():
         centroid_distances([[1.0]], [[1.0, 1.0]])
     with pytest.raises(ValueError, match="two different names"):
         centroid_distances([[1.0]], [[1.0]], ("a", "a"))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e6])
+def test_centroids_far_from_the_origin(offset):
+    generator = np.random.default_rng(0)
+    one, two = (offset + 1e-3 * generator.normal(size=(12, 1000)) for _ in range(2))
+    found = centroid_distances(one, two)
+    squares = cdist(one - offset, two - offset, "sqeuclidean").mean()
+    variances = [((x - x.mean(0)) ** 2).sum() / (len(x) - 1) for x in (one, two)]
+    expected = squares - sum(variances)
+    assert float(found["separation_squared_unbiased"]) == pytest.approx(expected, abs=1e-10)

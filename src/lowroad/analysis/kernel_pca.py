@@ -22,14 +22,17 @@ COEF0 = 1.0
 _BLOCK = 4096
 
 
-def gram_matrix(vectors: ArrayLike) -> NDArray[np.float64]:
-    """Scalar products of all pairs of vectors, G_ij = x_i . x_j, in float64.
+def gram_matrix(
+    vectors: ArrayLike, origin: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Scalar products of all pairs of vectors, G_ij = (x_i - o) . (x_j - o), in float64.
 
     The components are taken in blocks, so 96 vectors of 60,000 float32 numbers need a few
     megabytes beside themselves.
 
     Args:
         vectors: Vectors [n, d].
+        origin: o [d]; zero when not given.
 
     Returns:
         The symmetric matrix [n, n].
@@ -44,23 +47,45 @@ def gram_matrix(vectors: ArrayLike) -> NDArray[np.float64]:
     gram = np.zeros((len(rows), len(rows)))
     for start in range(0, rows.shape[1], _BLOCK):
         block = rows[:, start : start + _BLOCK].astype(np.float64)
+        if origin is not None:
+            block -= origin[start : start + _BLOCK]
         gram += block @ block.T
     return (gram + gram.T) / 2
 
 
-def squared_distances(gram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distances |x_i - x_j|^2 = G_ii + G_jj - 2 G_ij from a Gram matrix [n, n].
+def centre_of(vectors: ArrayLike) -> NDArray[np.float64]:
+    """The mean of the vectors [n, d], in float64."""
+    return np.mean(as_vectors(vectors, "vectors"), axis=0, dtype=np.float64)
 
-    >>> squared_distances(gram_matrix([[3.0, 4.0], [0.0, 0.0]])).tolist()
+
+def squared_distances(vectors: ArrayLike) -> NDArray[np.float64]:
+    """Squared distances |x_i - x_j|^2 of all pairs of vectors [n, d], in float64.
+
+    They are G_ii + G_jj - 2 G_ij with products about the vectors' mean, so that a common offset
+    costs no digits; pairs that lie near each other for their distance from the mean, where this
+    difference would lose digits, are subtracted component by component.
+
+    >>> squared_distances([[3.0, 4.0], [0.0, 0.0]]).tolist()
     [[0.0, 25.0], [25.0, 0.0]]
     """
+    rows = as_vectors(vectors, "vectors")
+    gram = gram_matrix(rows, centre_of(rows))
     lengths = np.diag(gram)
-    squares: NDArray[np.float64] = np.maximum(lengths[:, None] + lengths[None, :] - 2 * gram, 0.0)
+    sums = lengths[:, None] + lengths[None, :]
+    squares: NDArray[np.float64] = np.maximum(sums - 2 * gram, 0.0)
+    near = np.triu(squares < 1e-3 * sums, 1)
+    for i in np.flatnonzero(near.any(axis=1)):
+        others = np.flatnonzero(near[i])
+        exact = np.zeros(len(others))
+        for start in range(0, rows.shape[1], _BLOCK):
+            part = rows[:, start : start + _BLOCK]
+            exact += np.sum((part[others].astype(np.float64) - part[i]) ** 2, axis=1)
+        squares[i, others] = squares[others, i] = exact
     np.fill_diagonal(squares, 0.0)
     return squares
 
 
-def choose_gamma(gamma: str | float, gram: NDArray[np.float64], dimension: int) -> float:
+def choose_gamma(gamma: str | float, squares: NDArray[np.float64], dimension: int) -> float:
     """The number that a name for gamma stands for.
 
     - `"1/D"`: one over the dimension, scikit-learn's default.
@@ -68,19 +93,23 @@ def choose_gamma(gamma: str | float, gram: NDArray[np.float64], dimension: int) 
       kernel of a typical pair is exp(-1/2).
     - a positive number: itself.
 
+    Args:
+        gamma: The name or number.
+        squares: `squared_distances` of the vectors [n, n].
+        dimension: D.
+
     Raises:
         ValueError: If gamma is not one of these, or all vectors are equal so that m = 0.
 
-    >>> choose_gamma("1/D", gram_matrix([[0.0, 1.0], [0.0, 3.0]]), 2)
-    0.5
-    >>> choose_gamma("median", gram_matrix([[0.0, 1.0], [0.0, 3.0]]), 2)
-    0.125
+    >>> squares = squared_distances([[0.0, 1.0], [0.0, 3.0]])
+    >>> choose_gamma("1/D", squares, 2), choose_gamma("median", squares, 2)
+    (0.5, 0.125)
     """
     if gamma == "1/D":
         return 1.0 / dimension
     if gamma == "median":
-        squares = squared_distances(gram)[np.triu_indices(len(gram), 1)]
-        middle = float(np.median(np.sqrt(squares))) if len(squares) else 0.0
+        pairs = squares[np.triu_indices(len(squares), 1)]
+        middle = float(np.median(np.sqrt(pairs))) if len(pairs) else 0.0
         if middle == 0.0:
             raise ValueError("gamma 'median' needs vectors that differ: their median distance is 0")
         return 1.0 / (2.0 * middle**2)
@@ -89,27 +118,27 @@ def choose_gamma(gamma: str | float, gram: NDArray[np.float64], dimension: int) 
     return float(gamma)
 
 
-def kernel_matrix(gram: NDArray[np.float64], kernel: str, gamma: float) -> NDArray[np.float64]:
-    """Kernel values of all pairs of vectors, from their Gram matrix [n, n].
+def kernel_matrix(vectors: ArrayLike, kernel: str, gamma: float) -> NDArray[np.float64]:
+    """Kernel values of all pairs of vectors [n, d].
 
     rbf: exp(-gamma |x - y|^2); polynomial: (gamma x.y + 1)^3; sigmoid: tanh(gamma x.y + 1);
-    linear: x.y.
+    linear: (x - m).(y - m), m the vectors' mean, as kernel PCA centres it anyway.
 
     Raises:
         ValueError: If the kernel is not one of `KERNELS`.
 
-    >>> kernel_matrix(gram_matrix([[1.0, 1.0]]), "polynomial", 0.5).item()
+    >>> kernel_matrix([[1.0, 1.0]], "polynomial", 0.5).item()
     8.0
     """
     match kernel:
         case "rbf":
-            return np.exp(-gamma * squared_distances(gram))
+            return np.exp(-gamma * squared_distances(vectors))
         case "polynomial":
-            return np.asarray((gamma * gram + COEF0) ** DEGREE)
+            return np.asarray((gamma * gram_matrix(vectors) + COEF0) ** DEGREE)
         case "sigmoid":
-            return np.tanh(gamma * gram + COEF0)
+            return np.tanh(gamma * gram_matrix(vectors) + COEF0)
         case "linear":
-            return gram
+            return gram_matrix(vectors, centre_of(vectors))
     raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}")
 
 
@@ -177,9 +206,11 @@ def kernel_pca(
         raise ValueError(
             f"components must be 1 to {count - 1} for {count} vectors, not {components}"
         )
-    gram = gram_matrix(vectors)
-    number = float("nan") if kernel == "linear" else choose_gamma(gamma, gram, dimension)
-    matrix = kernel_matrix(gram, kernel, number)
+    number = float("nan")
+    if kernel != "linear":
+        squares = squared_distances(vectors) if gamma == "median" else np.zeros((0, 0))
+        number = choose_gamma(gamma, squares, dimension)
+    matrix = kernel_matrix(vectors, kernel, number)
     model = KernelPCA(n_components=components, kernel="precomputed", eigen_solver="dense")
     projection = model.fit_transform(matrix)
 

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from lowroad.analysis.checks import as_weight_sets
-from lowroad.analysis.kernel_pca import gram_matrix, squared_distances
+from lowroad.analysis.kernel_pca import squared_distances
 
 __all__ = ["centroid_distances", "weight_statistics"]
 
@@ -126,7 +126,7 @@ def centroid_distances(
     distances = [float(np.linalg.norm(row - origin)) for row in (*one, *two)]
     separation = float(np.linalg.norm(centroid_one - centroid_two))
 
-    squares = squared_distances(gram_matrix(np.concatenate([one, two])))
+    squares = squared_distances(np.concatenate([one, two]))
     labels = np.repeat([0, 1], [len(one), len(two)])
     units = _units(starts, len(one), len(two))
     spreads, unbiased, relative = _separation(squares, labels, units)
