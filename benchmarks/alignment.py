@@ -135,7 +135,9 @@ def row(name: str, losses: list[float], errors: list[float]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("network", choices=["mlp", "resnet"])
     parser.add_argument("--width", type=int, default=16, help="of the residual network")
     parser.add_argument("--epochs", type=int, default=None)
@@ -154,7 +156,8 @@ def main() -> None:
     a, b = first.last_point, second.last_point
     assert a is not None
     assert b is not None
-    print(f"trained in {time.perf_counter() - began:.0f} s: loss {first.value:.2g}, {second.value:.2g}")
+    seconds = time.perf_counter() - began
+    print(f"trained in {seconds:.0f} s: losses {first.value:.2g}, {second.value:.2g}")
     train = problem.train
     assert isinstance(train, lowroad.NetworkLandscape)
     began = time.perf_counter()
