@@ -1,6 +1,6 @@
 """What solutions look like and what lies between them: tables with labelled axes from arrays.
 
-These functions take arrays and dictionaries (`plane_through` a landscape), and return xarray
+These functions take arrays and dictionaries (planes take a landscape), and return xarray
 datasets or small frozen results.
 They open no file and print nothing; random numbers come from a generator that the caller passes.
 """
@@ -25,6 +25,7 @@ from lowroad.analysis.comparisons import (
     compare,
     holm,
 )
+from lowroad.analysis.directions import random_directions, random_plane, trajectory_plane
 from lowroad.analysis.disconnectivity import Merge, MergeTree, merge_tree
 from lowroad.analysis.heights import heights_by_step, lowest_within, path_heights
 from lowroad.analysis.kernel_pca import KERNELS, kernel_pca
@@ -71,8 +72,11 @@ __all__ = [
     "path_heights",
     "plane_axes",
     "plane_through",
+    "random_directions",
+    "random_plane",
     "representative_run",
     "rise_after_minimum",
     "sharpness",
+    "trajectory_plane",
     "weight_statistics",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -13,7 +13,10 @@ from torch import Tensor
 from lowroad.landscapes import AffineSubspace, Landscape
 from lowroad.paths import FoundPath, Path
 
-__all__ = ["is_straight", "plane_axes", "plane_through"]
+__all__ = ["is_straight", "plane_axes", "plane_through", "plane_values"]
+
+RowCallback = Callable[[NDArray[np.float64]], None]
+"""Called after each row with all values so far, [rows, len(u)]."""
 
 
 def plane_axes(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
@@ -65,6 +68,45 @@ def plane_axes(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
     return torch.stack([along, rest / away])
 
 
+def plane_values(
+    landscape: Landscape,
+    origin: Tensor,
+    axes: Tensor,
+    u: Tensor,
+    v: Tensor,
+    known: NDArray[np.float64] | None = None,
+    callback: RowCallback | None = None,
+) -> NDArray[np.float64]:
+    """Values L(origin + u_j axes_0 + v_i axes_1) on a grid, row by row, as [len(v), len(u)].
+
+    They are taken through `landscape.restrict`, so a network whose first layer is linear multiplies
+    its data with three vectors, not with every point of the grid.
+
+    Args:
+        landscape: L.
+        origin: [d].
+        axes: [2, d].
+        u: [m].
+        v: [k].
+        known: the first rows, from an earlier call that was interrupted; they are not done again.
+        callback: called after each row, to show or store what there is.
+
+    >>> from lowroad.landscapes import FunctionLandscape
+    >>> bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=2)
+    >>> grid = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    >>> plane_values(bowl, torch.zeros(2).double(), torch.eye(2).double(), grid, grid).tolist()
+    [[0.0, 1.0], [1.0, 2.0]]
+    """
+    restricted = landscape.restrict(AffineSubspace(origin, axes.to(origin)))
+    rows = [] if known is None else list(known)
+    for y in v[len(rows) :]:
+        places = torch.stack([u, y.expand_as(u)], dim=1).to(origin)
+        rows.append(_array(restricted.values(places)))
+        if callback is not None:
+            callback(np.stack(rows))
+    return np.stack(rows)
+
+
 def plane_through(
     landscape: Landscape,
     points: Mapping[str, Tensor],
@@ -73,6 +115,8 @@ def plane_through(
     projections: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None,
     resolution: int = 41,
     margin: float = 0.2,
+    known: NDArray[np.float64] | None = None,
+    callback: RowCallback | None = None,
 ) -> xr.Dataset:
     """Values on the plane through three points, and paths projected on it.
 
@@ -80,8 +124,7 @@ def plane_through(
     the paths' projections with a margin around them. A path's point x is projected to
     u = (x − a) · e_1, v = (x − a) · e_2, and its distance |x − x(u, v)| says how far it is from
     what the plane shows.
-    The values are taken through `landscape.restrict`, row by row, so a network whose first layer
-    is linear multiplies its data with three vectors, not with every point of the grid.
+    The values are those of `plane_values`.
 
     Args:
         landscape: L.
@@ -91,6 +134,8 @@ def plane_through(
         projections: results of `project_path` for the same three points, in place of paths.
         resolution: values of u and of v on the grid.
         margin: how far the grid goes beyond what it holds, as a fraction of its larger side.
+        known: see `plane_values`.
+        callback: see `plane_values`.
 
     Returns:
         A dataset with `value` over (`v`, `u`), and over `point` the `position` (with `axis`, "u"
@@ -118,10 +163,7 @@ def plane_through(
     """
     if len(points) != 3:
         raise ValueError(f"a plane goes through three points, got {len(points)}: {list(points)}")
-    if resolution < 2:
-        raise ValueError(f"expected a resolution of at least 2, got {resolution}")
-    if not 0 <= margin < np.inf:
-        raise ValueError(f"expected a finite margin >= 0, got {margin}")
+    check_grid(resolution, margin)
     paths = paths or {}
     for point in points.values():
         landscape.check_points(point[None])
@@ -135,17 +177,12 @@ def plane_through(
     for name, (own, away) in (projections or {}).items():
         projected[name] = torch.from_numpy(own), torch.from_numpy(away)
     shown = torch.cat([position, *(places for places, _ in projected.values())])
-    low, high = shown.min(0).values, shown.max(0).values
-    border = margin * float((high - low).max())
-    u, v = (
-        torch.linspace(float(a) - border, float(b) + border, resolution, dtype=torch.float64)
-        for a, b in zip(low, high, strict=True)
-    )
+    u, v = grid_around(shown, resolution, margin)
     restricted = landscape.restrict(AffineSubspace(corners[0], axes.to(corners)))
-    rows = [torch.stack([u, y.expand_as(u)], dim=1).to(corners) for y in v]
+    values = plane_values(landscape, corners[0], axes, u, v, known, callback)
     table = xr.Dataset(
         {
-            "value": (("v", "u"), _array(torch.stack([restricted.values(row) for row in rows]))),
+            "value": (("v", "u"), values),
             "position": (("point", "axis"), _array(position)),
             "point_value": ("point", _array(landscape.values(corners))),
             "origin": ("component", _array(origin)),
@@ -169,6 +206,26 @@ def plane_through(
             straight=("path", [is_straight(found.path) for found in paths.values()]),
         )
     return table
+
+
+def check_grid(resolution: int, margin: float) -> None:
+    """Refuse a grid that is none."""
+    if resolution < 2:
+        raise ValueError(f"expected a resolution of at least 2, got {resolution}")
+    if not 0 <= margin < np.inf:
+        raise ValueError(f"expected a finite margin >= 0, got {margin}")
+
+
+def grid_around(shown: Tensor, resolution: int, margin: float) -> tuple[Tensor, Tensor]:
+    """Return values of u and v [resolution] that hold all of `shown` [n, 2], which may have NaN."""
+    places = shown[torch.isfinite(shown).all(1)]
+    low, high = places.min(0).values, places.max(0).values
+    border = margin * float((high - low).max())
+    u, v = (
+        torch.linspace(float(a) - border, float(b) + border, resolution, dtype=torch.float64)
+        for a, b in zip(low, high, strict=True)
+    )
+    return u, v
 
 
 def project_path(

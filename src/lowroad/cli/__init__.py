@@ -10,6 +10,7 @@ from lowroad.cli.connect_command import connect
 from lowroad.cli.data_command import data
 from lowroad.cli.directory_commands import export, report, status, verify
 from lowroad.cli.new_command import new
+from lowroad.cli.plane_command import plane
 from lowroad.cli.run_command import run
 
 __all__ = ["app", "main"]
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (new, run, status, verify, report, export, data, connect):
+for command in (new, run, status, verify, report, export, data, connect, plane):
     app.command()(command)
 
 

@@ -1,0 +1,142 @@
+"""Values on a plane through one checkpoint, or through three."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from lowroad.analysis import plane_through, random_plane
+from lowroad.connect.ends import network, read_ends, reestimated
+from lowroad.landscapes import BatchNormLandscape, Landscape, NetworkLandscape
+from lowroad.plotting import plane_chart, plane_figure, plane_scene
+from lowroad.study.store import write_atomically
+
+RowsDone = Callable[[int, int], None]
+"""Called with the rows that are done and their number in all."""
+
+
+def plane(
+    files: Sequence[Path],
+    landscape: Landscape,
+    directory: Path,
+    *,
+    normalize: str | None = None,
+    extent: float = 1.0,
+    margin: float = 0.2,
+    resolution: int = 25,
+    seed: int = 0,
+    reestimate_batch_norm: bool = False,
+    callback: RowsDone | None = None,
+) -> xr.Dataset:
+    """Evaluate the plane through checkpoints and write it: `plane.nc`, `.png` and `.html`.
+
+    Rows are stored in `rows.npz` as they come. The same call goes on from there, and a call with
+    other settings or checkpoints begins anew.
+
+    Args:
+        files: one checkpoint, for a plane along two random directions, or three, for the plane
+            through them.
+        landscape: whose values are taken.
+        directory: where the results go.
+        normalize: of random directions, see `lowroad.analysis.random_directions`; "filter" for a
+            network when not given, "none" elsewhere.
+        extent: see `random_plane`.
+        margin: see `plane_through`.
+        resolution: values along each side.
+        seed: of the random directions.
+        reestimate_batch_norm: whether batch norm's statistics are estimated anew at every point.
+        callback: see `RowsDone`.
+
+    Raises:
+        ValueError: when the files are not one or three, do not fit the landscape, or a setting is
+            out of range.
+        OSError: when a file cannot be read or written.
+    """
+    if len(files) not in (1, 3):
+        raise ValueError(
+            "expected one checkpoint, for a plane along two random directions, or three, for the "
+            f"plane through them; got {len(files)}"
+        )
+    surface = BatchNormLandscape(network(landscape)) if reestimate_batch_norm else landscape
+    landscape, ends = read_ends(files, landscape, free=reestimated(surface))
+    surface = BatchNormLandscape(network(landscape)) if reestimate_batch_norm else landscape
+    points = [end.point for end in ends]
+    if normalize is None:
+        normalize = "filter" if isinstance(surface, NetworkLandscape) else "none"
+    digest = hashlib.sha256(
+        repr((normalize, extent, margin, resolution, seed, reestimate_batch_norm)).encode()
+    )
+    for point in points:
+        digest.update(point.cpu().numpy().tobytes())
+    digest.update(surface.value(points[0]).hex().encode())  # other data has another value
+    identity = digest.hexdigest()
+    directory.mkdir(parents=True, exist_ok=True)
+    known = _stored_rows(directory / "rows.npz", identity, resolution)
+
+    def done(rows: NDArray[np.float64]) -> None:
+        content = io.BytesIO()
+        np.savez(content, rows=rows, identity=np.array(identity))
+        write_atomically(directory / "rows.npz", content.getvalue())
+        if callback is not None:
+            callback(len(rows), resolution)
+
+    if len(points) == 1:
+        table = random_plane(
+            surface,
+            points[0],
+            normalize=normalize,  # type: ignore[arg-type]
+            generator=torch.Generator().manual_seed(seed),
+            extent=extent,
+            resolution=resolution,
+            known=known,
+            callback=done,
+        )
+    else:
+        names = [file.stem for file in files]
+        if len(set(names)) < 3:
+            names = [str(file) for file in files]
+        table = plane_through(
+            surface,
+            dict(zip(names, points, strict=True)),
+            resolution=resolution,
+            margin=margin,
+            known=known,
+            callback=done,
+        )
+    _write(table, directory)
+    return table
+
+
+def _stored_rows(path: Path, identity: str, resolution: int) -> NDArray[np.float64] | None:
+    """Return the rows of an interrupted call with the same checkpoints and settings."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if str(stored["identity"]) != identity:
+                return None
+            rows = np.asarray(stored["rows"], dtype=np.float64)
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    return rows if rows.ndim == 2 and rows.shape[1] == resolution else None
+
+
+def _write(table: xr.Dataset, directory: Path) -> None:
+    picture = io.BytesIO()
+    plane_figure(table).savefig(picture, format="png", dpi=150)
+    write_atomically(directory / "plane.png", picture.getvalue())
+    chart, scene = (draw(table) for draw in (plane_chart, plane_scene))
+    page = (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n<title>plane</title>\n'
+        + chart.to_html(full_html=False, include_plotlyjs=True)
+        + scene.to_html(full_html=False, include_plotlyjs=False)
+        + "</html>\n"
+    )
+    write_atomically(directory / "plane.html", page.encode())
+    write_atomically(directory / "plane.nc", bytes(table.to_netcdf(engine="h5netcdf")))
