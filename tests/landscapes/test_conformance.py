@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from scipy.optimize import rosen, rosen_der
@@ -138,6 +140,20 @@ def test_wrong_points_are_refused(landscape, points):
         landscape.values(points.float())
     with pytest.raises(TypeError, match=r"as a torch tensor for .*, got ndarray"):
         landscape.values(points.numpy())
+
+
+def test_a_symmetric_image_is_nearer_and_has_the_same_value(landscape, points):
+    assert landscape.symmetric_image(points[0], points[0].clone()) is None
+    copy = points.clone()
+    for reference, point in itertools.permutations(points, 2):
+        image = landscape.symmetric_image(reference, point)
+        if image is not None:
+            assert landscape.value(image.point) == pytest.approx(landscape.value(point), rel=1e-9)
+            assert image.raw_distance == pytest.approx(float((point - reference).norm()))
+            assert image.distance == pytest.approx(float((image.point - reference).norm()))
+            assert image.distance < image.raw_distance
+            assert not image.same
+    assert torch.equal(points, copy)
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2, 5])

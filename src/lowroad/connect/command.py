@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import sys
 from collections.abc import Sequence
@@ -115,6 +116,7 @@ def connect(
     landscape, (start, end) = read_ends([first, second], landscape, free=reestimated(surface))
     surface = BatchNormLandscape(network(landscape)) if reestimate_batch_norm else landscape
     check_ends(surface, start.point, end.point)
+    symmetry = surface.symmetric_image(start.point, end.point)
     ends = {"": end} | ({"aligned_": aligned(network(surface), start, end)} if align else {})
     directory.mkdir(parents=True, exist_ok=True)  # before the search, since it may fail
     curves = []
@@ -122,6 +124,8 @@ def connect(
         for side, other in ends.items():
             generator = torch.Generator().manual_seed(seed)
             found = seeker.find(surface, start.point, other.point, generator, callback)
+            if not side:
+                found = dataclasses.replace(found, symmetry=symmetry)
             label = ("straight line" if kind else "path found") + (", aligned" if side else "")
             curves.append(Curve(f"{side}{kind}", label, found))
             if reestimate_batch_norm:

@@ -71,12 +71,18 @@ def summary(curves: Sequence[Curve]) -> dict[str, float | str]:
                 "gradients_evaluated": found.evaluations.gradients,
                 "outcome": found.outcome.value,
             }
+        if key == "" and found.symmetry is not None:
+            own |= {
+                "ends_are_the_same_state": int(found.symmetry.same),
+                "distance_by_symmetry": found.symmetry.distance,
+                "symmetry": found.symmetry.method,
+            }
         numbers |= {f"{key}{name}": value for name, value in own.items()}
     return numbers
 
 
 def table(curves: Sequence[Curve]) -> str:
-    """Return the curves' heights as lines of text, and how the searches ended."""
+    """Return the curves' heights as lines, how the searches ended, and symmetries of the ends."""
     width = max(len(curve.label) for curve in curves)
     lines = [f"{'':{width}}  {'height':>11}  {'refined':>11}  {'barrier':>11}  {'length':>8}"]
     for _, label, found, interpolated in curves:
@@ -88,6 +94,8 @@ def table(curves: Sequence[Curve]) -> str:
     for key, label, found, _ in curves:
         if key in FOUND:
             lines.append(f"{label}: {found.outcome.value}")
+            if found.symmetry is not None:
+                lines.append(f"note: {found.symmetry}")
     return "\n".join(lines)
 
 

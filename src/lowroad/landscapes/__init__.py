@@ -21,6 +21,7 @@ from lowroad.landscapes.surfaces import (
     Surface,
     TwoWells,
 )
+from lowroad.landscapes.symmetry import SymmetricImage
 from lowroad.landscapes.weight_matching import Alignment, weight_matching
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "StationaryPoint",
     "SubspaceGradients",
     "Surface",
+    "SymmetricImage",
     "TwoWells",
     "activation_matching",
     "aligned",

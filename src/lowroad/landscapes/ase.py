@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from lowroad.landscapes.arrangements import equal_to, nearest_motion, nearest_shift
 from lowroad.landscapes.ase_constraints import free_directions
 from lowroad.landscapes.foreign import Array, ForeignLandscape, ResultError, as_array, as_number
+from lowroad.landscapes.symmetry import SymmetricImage
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -102,6 +105,62 @@ class AseLandscape(ForeignLandscape):
                 "here: expected the same Hookean and ExternalForce constraints"
             )
         return torch.from_numpy(point)
+
+    def symmetric_image(self, reference: Tensor, point: Tensor) -> SymmetricImage | None:
+        """Return a structure moved nearest to another, see `Landscape.symmetric_image`.
+
+        Atoms of one species, mass, charge and magnetic moment are exchanged, unless a constraint
+        names them. Along periodic axes every free atom comes in its nearest image. Where nothing
+        holds the atoms in space, all of them are shifted together and, without periodic axes,
+        turned, but not mirrored. Motions must keep the energy to 1 meV, which costs two energies:
+        a calculator may have a field of its own.
+        """
+        fixed, moved = self._positions(reference), self._positions(point)
+        kinds, free = self._kinds()
+        periodic = bool((self._atoms.pbc & self._atoms.cell.any(1)).any())
+        centre = self._atoms.get_masses() if free and self._atoms.constraints else None  # FixCom
+        if free and not periodic:
+            image = nearest_motion(fixed, moved, kinds, mirror=False, weights=centre)
+            method = "like atoms exchanged, the whole shifted and turned: assignment and Kabsch"
+        else:
+            shift = free and centre is None
+            image = nearest_shift(fixed, moved, kinds, self._to_nearest_images, shift=shift)
+            method = "like atoms exchanged" + ", periodic images" * periodic
+            method += ", the whole shifted" * shift + ": assignment"
+        if centre is not None:
+            image = image + centre @ (moved - image) / centre.sum()
+        found = SymmetricImage.between(
+            reference,
+            point,
+            torch.from_numpy(self._directions.T @ image.reshape(-1)),
+            method,
+            equal_to(fixed),
+        )
+        if found is not None and free:
+            before, after = self.values(torch.stack([point.detach(), found.point])).tolist()
+            if not abs(after - before) <= 1e-3:
+                return None
+        return found
+
+    def _kinds(self) -> tuple[NDArray[np.int64], bool]:
+        """Return which atoms are alike, negative where constrained, and whether all move freely."""
+        atoms = self._atoms
+        columns = [atoms.numbers, atoms.get_masses()]
+        columns += [
+            _initial(atoms, name).reshape(len(atoms), -1).T for name in ("charges", "magmoms")
+        ]
+        kinds = np.unique(np.vstack(columns), axis=1, return_inverse=True)[1].reshape(-1)
+        if not atoms.constraints or {type(c).__name__ for c in atoms.constraints} == {"FixCom"}:
+            return kinds, True
+        alone = np.full(3 * len(atoms), True)  # coordinates that a direction shares or none has
+        coordinates, direction = self._directions.nonzero()
+        alone[coordinates[np.bincount(direction)[direction] == 1]] = False
+        held: NDArray[np.bool_] = np.any(alone.reshape(-1, 3), axis=1)
+        for constraint in atoms.constraints:
+            if hasattr(constraint, "adjust_potential_energy"):
+                named = getattr(constraint, "indices", getattr(constraint, "index", slice(None)))
+                held[named] = True
+        return np.where(held, -1 - np.arange(len(atoms)), kinds), False
 
     def atoms(self, point: Tensor) -> Atoms:
         """Return a copy of the atoms at a point [d], without a calculator."""

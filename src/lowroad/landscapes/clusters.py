@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from lowroad.landscapes.arrangements import Array, equal_to, nearest_motion, nearest_of
 from lowroad.landscapes.landscape import Landscape
 from lowroad.landscapes.surfaces import StationaryPoint
+from lowroad.landscapes.symmetry import SymmetricImage
 
 
 class LennardJones(Landscape):
     """V = 4 Σ_{i<j} (r_ij⁻¹² − r_ij⁻⁶) of n atoms in reduced units, over [3 n] coordinates.
 
     A point is the flattened positions [n, 3]. Shifts, rotations, reflections and permutations of
-    the atoms do not change V: use `aligned` before connecting two points.
+    the atoms do not change V: see `symmetric_image` before connecting two points.
 
     Args:
         atoms: n, at least 2.
@@ -54,6 +58,19 @@ class LennardJones(Landscape):
         gradients.index_add_(1, self._second, -along)
         return values, gradients.reshape(points.shape)
 
+    def symmetric_image(self, reference: Tensor, point: Tensor) -> SymmetricImage | None:
+        """Return a cluster moved nearest to another, see `Landscape.symmetric_image`."""
+        self.check_points(torch.stack([reference, point]))
+        x, y = (each.detach().view(-1, 3).numpy() for each in (reference, point))
+        image = nearest_motion(x, y, np.zeros(self.atoms, dtype=np.int64), mirror=True)
+        return SymmetricImage.between(
+            reference,
+            point,
+            torch.from_numpy(image.reshape(-1)),
+            "atoms exchanged, the whole shifted, turned and mirrored: assignment and Kabsch",
+            equal_to(x),
+        )
+
     def _pairs(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return V [n], r⁻² [n, pairs] and x_i − x_j [n, pairs, 3]."""
         x = points.view(len(points), self.atoms, 3)
@@ -72,12 +89,18 @@ def aligned(
     tries: int = 200,
     permute: bool = True,
     reflect: bool = True,
+    landscape: Landscape | None = None,
 ) -> Tensor:
     """Return `end` moved as near to `start` as shifts, rotations and permutations can bring it.
 
     From each of `tries` random rotations, the best permutation (`linear_sum_assignment`) and the
     best rotation (Kabsch) follow each other until neither changes anything; the nearest wins. Not
     an exhaustive search.
+
+    Positions do not say what may be moved: without `landscape` they are taken to be isolated atoms
+    of one kind. Of atoms in a cell, on a slab, held by constraints or of several kinds, give the
+    landscape; then `end` comes in its image by that landscape's own symmetries
+    (`Landscape.symmetric_image`), and where it has none, as it is.
 
     Args:
         start: positions [3 n].
@@ -86,6 +109,7 @@ def aligned(
         tries: how many.
         permute: whether the atoms are of one kind.
         reflect: whether mirror images count as the same.
+        landscape: of the two points, for its symmetries; the settings above are not used then.
 
     >>> g = torch.Generator().manual_seed(0)
     >>> here = torch.tensor([0.0, 0, 0, 1, 0, 0, 0, 2, 0], dtype=torch.float64)
@@ -93,42 +117,29 @@ def aligned(
     >>> float((aligned(here, there, g) - here).norm().round(decimals=9))
     0.0
     """
+    if landscape is not None:
+        image = landscape.symmetric_image(start, end)
+        return end if image is None else image.point
     if start.shape != end.shape or start.ndim != 1 or len(start) % 3:
         raise ValueError(
             f"expected two vectors of one length, three to an atom, got {list(start.shape)} and "
             f"{list(end.shape)}"
         )
-    here, there = start.view(-1, 3), end.view(-1, 3)
+    here, there = (each.detach().double().view(-1, 3).numpy() for each in (start, end))
     centre = here.mean(0)
     here, there = here - centre, there - there.mean(0)
-    best, nearest = there, torch.inf
-    for attempt in range(tries):
-        turned = there
-        if attempt:
-            q, r = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=there.dtype))
+
+    def turned() -> Iterator[Array]:
+        yield there
+        for _ in range(tries - 1):
+            q, r = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))
             turn = q * r.diagonal().sign()  # equally likely only so (Mezzadri 2007)
-            turned = there @ (-turn if not reflect and torch.det(turn) < 0 else turn)
-        distance = torch.inf
-        for _ in range(50):
-            if permute:
-                costs = torch.cdist(here, turned).square().numpy()
-                turned = turned[torch.from_numpy(linear_sum_assignment(costs)[1])]
-            turned = turned @ _rotation(turned, here, reflect)
-            before, distance = distance, float((turned - here).norm())
-            if not distance < before - 1e-12:
-                break
-        if distance < nearest:
-            best, nearest = turned, distance
-    return (best + centre).reshape(-1)
+            turn = -turn if not reflect and torch.det(turn) < 0 else turn
+            yield there @ turn.numpy()
 
-
-def _rotation(moved: Tensor, fixed: Tensor, reflect: bool) -> Tensor:
-    """Return the rotation R that makes |moved R − fixed| smallest (Kabsch 1976)."""
-    u, _, v = torch.linalg.svd(moved.T @ fixed)
-    signs = torch.ones(3, dtype=moved.dtype)
-    if not reflect and torch.det(u @ v) < 0:
-        signs[2] = -1
-    return (u * signs) @ v
+    kinds = np.zeros(len(here), dtype=np.int64) if permute else np.arange(len(here))
+    nearest = nearest_of(here, turned(), kinds, reflect) + centre
+    return torch.from_numpy(nearest.reshape(-1)).to(end)
 
 
 # the seven atoms' four minima, lowest first, to ten digits

@@ -15,6 +15,7 @@ from lowroad.landscapes.landscape import (
     Weights,
 )
 from lowroad.landscapes.subspace import AffineSubspace
+from lowroad.landscapes.symmetry import SymmetricImage
 
 
 @dataclass
@@ -92,6 +93,10 @@ class CountingLandscape(Landscape):
     def _counted(self, batch: Landscape) -> Landscape:
         fraction = self._fraction * batch.samples / self.samples
         return CountingLandscape(batch, self.evaluations, fraction)
+
+    def symmetric_image(self, reference: Tensor, point: Tensor) -> SymmetricImage | None:
+        """Return that of the landscape."""
+        return self.landscape.symmetric_image(reference, point)
 
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
         """Return the restriction, counted."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes.subspace import AffineSubspace
+from lowroad.landscapes.symmetry import SymmetricImage
 
 
 class Landscape(ABC):
@@ -78,6 +79,13 @@ class Landscape(ABC):
     def first(self, samples: int) -> Landscape:
         """Return the landscape over the first `samples` of its data; itself where it has none."""
         return self
+
+    def symmetric_image(self, reference: Tensor, point: Tensor) -> SymmetricImage | None:
+        """Return the image of `point` [d] that a symmetry brings nearest to `reference` [d].
+
+        None where the landscape knows no symmetry, or none is found that brings it nearer.
+        """
+        return None
 
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
         """Return this landscape inside an affine subspace (a line, a path's span, a plane)."""

@@ -14,6 +14,7 @@ from lowroad.landscapes.landscape import (
     Weights,
 )
 from lowroad.landscapes.subspace import AffineSubspace
+from lowroad.landscapes.symmetry import SymmetricImage
 
 
 class NegatedLandscape(Landscape):
@@ -46,6 +47,10 @@ class NegatedLandscape(Landscape):
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
         """Yield the negated mini-batches of one shuffled epoch."""
         return map(NegatedLandscape, self.landscape.minibatches(size, generator))
+
+    def symmetric_image(self, reference: Tensor, point: Tensor) -> SymmetricImage | None:
+        """Return that of the landscape."""
+        return self.landscape.symmetric_image(reference, point)
 
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
         """Return the negated restriction: as cheap as that of the landscape."""

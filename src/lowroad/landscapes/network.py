@@ -17,6 +17,7 @@ from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRe
 from lowroad.landscapes.sparse_samples import SparseSamples
 from lowroad.landscapes.state_dicts import State, differing, frozen_of, read_state
 from lowroad.landscapes.subspace import AffineSubspace
+from lowroad.landscapes.symmetry import SymmetricImage
 from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectorizing
 
 # Samples evaluated at once: gradients of LSTM and LeNet take 1.2 to 1.5 times as long by 1,000.
@@ -360,6 +361,21 @@ class NetworkLandscape(Landscape):
     def first(self, samples: int) -> Landscape:
         """Return the same network on the first `samples` of its data, or on all if fewer."""
         return self._over(self.inputs[:samples], self.targets[:samples])
+
+    def symmetric_image(self, reference: Tensor, point: Tensor) -> SymmetricImage | None:
+        """Return a network with its hidden units renumbered, see `weight_matching`.
+
+        None too where the units cannot be traced.
+        """
+        from lowroad.landscapes.weight_matching import weight_matching
+
+        try:
+            found = weight_matching(self, reference, point)
+        except ValueError:
+            return None
+        rounding = torch.finfo(point.dtype).eps * float(torch.linalg.vector_norm(reference))
+        method = "hidden units renumbered: weight matching"
+        return SymmetricImage.between(reference, point, found.point, method, 100 * rounding)
 
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
         """Return the landscape inside a subspace, sharing first-layer products where it can."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from numbers import Integral
 from typing import NamedTuple
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lowroad.landscapes import CountingLandscape, Landscape
+from lowroad.landscapes import CountingLandscape, Landscape, SymmetricImage
 from lowroad.outcome import Outcome
 from lowroad.paths.batching import run_batched
 from lowroad.paths.found_path import REFINEMENTS, FoundPath, History, measure
@@ -129,9 +129,9 @@ class PathFinder(ABC):
             torch.equal(initial.start, start) and torch.equal(initial.end, end)
         ):
             raise ValueError("expected an initial path between the same ends, got other ends")
-        return lowest(
-            run_batched(landscape, self._searches(start, end, generator, callback, initial))
-        )
+        searches = self._searches(start, end, generator, callback, initial)
+        found = lowest(run_batched(landscape, searches))
+        return replace(found, symmetry=_symmetry(landscape, start, end))
 
     def find_many(
         self,
@@ -190,7 +190,11 @@ class PathFinder(ABC):
                 for search in self._searches(start, end, generator, own, None)
             ]
         found = run_batched(landscape, searches)
-        return [lowest(found[i : i + self.starts]) for i in range(0, len(found), self.starts)]
+        paths = [lowest(found[i : i + self.starts]) for i in range(0, len(found), self.starts)]
+        return [
+            replace(path, symmetry=_symmetry(landscape, *pair))
+            for path, pair in zip(paths, pairs, strict=True)
+        ]
 
     def _searches(
         self,
@@ -270,6 +274,11 @@ class PathFinder(ABC):
             )
         if self.starts > 1 and landscape.dimension == 1:
             raise ValueError("several starts need a second dimension: in one, all go the same way")
+
+
+def _symmetry(landscape: Landscape, start: Tensor, end: Tensor) -> SymmetricImage | None:
+    """How a symmetry brings the ends nearer; not tried with data, where it takes long."""
+    return landscape.symmetric_image(start, end) if landscape.samples == 1 else None
 
 
 class _StopsAll:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lowroad.landscapes import Evaluations, Landscape
+from lowroad.landscapes import Evaluations, Landscape, SymmetricImage
 from lowroad.outcome import Outcome
 from lowroad.paths.path import Path
 
@@ -62,6 +62,9 @@ class FoundPath:
         evaluations: all evaluations, of all starts, measurements included.
         outcome: why the search ended.
         start_heights: the final refined heights of all starts, in order; this path is the lowest.
+        symmetry: where a symmetry brings the ends nearer to each other or they are the same state,
+            how; None where none is known. Networks are not tried, whose alignment takes long: see
+            `Landscape.symmetric_image`.
     """
 
     path: Path
@@ -74,6 +77,7 @@ class FoundPath:
     evaluations: Evaluations
     outcome: Outcome
     start_heights: tuple[float, ...]
+    symmetry: SymmetricImage | None = None
 
     @property
     def height(self) -> float:

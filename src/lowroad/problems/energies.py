@@ -152,6 +152,10 @@ def atoms_problem(
 ) -> Problem:
     """Atoms with an ASE calculator as a problem, started from randomly displaced positions.
 
+    Solutions that differ by exchanged like atoms, periodic images and, where nothing holds the
+    atoms, motions of the whole are the same; the alignment takes one in its image nearest to
+    another, see `AseLandscape.symmetric_image`.
+
     Args:
         atoms: an `ase.Atoms`; fixed atoms stay where they are.
         calculator: an ASE calculator; the atoms' own when not given.
@@ -179,46 +183,25 @@ def atoms_problem(
         noise = torch.randn(len(origin), dtype=torch.float64, generator=generator)
         return origin + rattle * noise.to(origin)
 
-    return energy_problem(landscape, start, unit=unit)
+    return energy_problem(
+        landscape,
+        start,
+        align=lambda point, reference, generator: aligned(
+            reference, point, generator, landscape=landscape
+        ),
+        same=lambda x, y: same_atoms(landscape, x, y),
+        unit=unit,
+    )
 
 
 def same_atoms(landscape: Landscape, one: Tensor, two: Tensor) -> bool:
-    """Whether two clusters of equal atoms are the same up to shifts, rotations, mirrors, order.
+    """Whether two solutions are one state of the atoms up to the landscape's symmetries.
 
-    Their values agree to `SAME_VALUE`, and a motion brings the atoms to within `SAME_PLACE` (root
-    mean square). Motions are tried that bring any two atoms of one to two chosen atoms of the
-    other, which finds the motion between equal clusters in at most 2 n (n − 1) trials.
+    Their values agree to `SAME_VALUE`, and a symmetry brings the atoms to within `SAME_PLACE`
+    (root mean square, in units of length).
     """
     first, second = landscape.value(one), landscape.value(two)
     if not abs(first - second) <= SAME_VALUE * max(abs(first), abs(second), 1e-12):
         return False
-    x, y = (point.view(-1, 3) - point.view(-1, 3).mean(0) for point in (one, two))
-    radii = y.norm(dim=1)
-    a = int(x.norm(dim=1).argmax())
-    areas = torch.linalg.cross(x[a].expand_as(x), x).norm(dim=1)
-    areas[a] = -1.0
-    b = int(areas.argmax())
-    sides = torch.stack([x[a].norm(), x[b].norm(), (x[a] - x[b]).norm()])
-    unused = torch.Generator()  # one try draws nothing
-    for i in range(len(y)):
-        for j in range(len(y)):
-            others = torch.stack([radii[i], radii[j], (y[i] - y[j]).norm()])
-            if i == j or float((others - sides).abs().max()) > 5 * SAME_PLACE:
-                continue
-            for mirror in (1.0, -1.0):
-                turn = _axes(y[i], y[j], mirror).T @ _axes(x[a], x[b], 1.0)
-                moved = aligned(x.reshape(-1), (y @ turn).reshape(-1), unused, tries=1)
-                if float((moved.view(-1, 3) - x).norm()) <= SAME_PLACE * len(x) ** 0.5:
-                    return True
-    return False
-
-
-def _axes(p: Tensor, q: Tensor, mirror: float) -> Tensor:
-    """Orthonormal rows [3, 3]: along p, across it towards q, and across both."""
-    along = p / p.norm()
-    across = q - (q @ along) * along
-    if float(across.norm()) < 1e-6 * float(p.norm()):  # on one line: any direction across it
-        axis = torch.eye(3, dtype=p.dtype)[int(along.abs().argmin())]
-        across = axis - (axis @ along) * along
-    across = across / across.norm()
-    return torch.stack([along, across, mirror * torch.linalg.cross(along, across)])
+    near = aligned(one, two, torch.Generator(), landscape=landscape)
+    return float((near - one).norm()) <= SAME_PLACE * (len(one) / 3) ** 0.5

@@ -39,7 +39,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
 
 
 def _build(view: View, charts: Charts, split: str) -> FigureView | None:
-    views, ends, outcomes, shown = [], [], [], set[str]()
+    views, ends, outcomes, shown, same = [], [], [], set[str](), 0
     for problem in view.results.problems:
         samples = _samples(view, problem, split)
         straight = _samples(view, problem, split, "straight_height")
@@ -59,6 +59,8 @@ def _build(view: View, charts: Charts, split: str) -> FigureView | None:
             paths = view.paths(problem, split, each)
             if paths.sizes["path"]:
                 outcomes += paths["outcome"].values.tolist()
+                if "same_ends" in paths:
+                    same += int((paths["same_ends"].values == 1).sum())
                 level = int((paths["barrier"].values <= 0).sum())
                 if level:
                     ends.append(
@@ -79,6 +81,11 @@ def _build(view: View, charts: Charts, split: str) -> FigureView | None:
         caption.append(
             "A path that is nowhere higher than at one of its ends has that solution’s own value "
             f"as its height, and no barrier: {listing(ends)}."
+        )
+    if same:
+        caption.append(
+            f"The ends of {same} of the paths are one state up to the problem’s symmetries: such a "
+            "path only performs the symmetry."
         )
     caption.append(f"How the searches ended: {outcome_counts(outcomes)}.")
     legend = [

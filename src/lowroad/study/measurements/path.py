@@ -105,7 +105,9 @@ def run(task: Task, context: Context) -> xr.Dataset:
     [t], where its points are on the plane through its ends and its peak (NaN where there is none);
     ``totals`` and ``heights`` [step], what the finder saw; ``peak_point`` [parameter]. Numbers are
     attributes: ``height`` (Eq. 5), ``barrier`` (above the higher end), ``length``,
-    ``straight_height``, ``straight_length``, and so on.
+    ``straight_height``, ``straight_length``, and so on; ``same_ends``, whether the problem takes
+    the two solutions for one, and ``symmetric_length``, the distance to which a symmetry of the
+    landscape brings the ends, where one brings them nearer.
     """
     import torch
 
@@ -122,10 +124,14 @@ def run(task: Task, context: Context) -> xr.Dataset:
     if task.settings.get("align"):
         assert context.problem.align is not None
         end = context.problem.align(end, start, generator)
+    same = context.problem.same
+    symmetric: dict[str, float] = {} if same is None else {"same_ends": int(same(start, end))}
     finder = make_finder(task.settings["finder"], task.settings["settings"])
     if torch.equal(start, end):
         return _no_path(start, landscape.value(start), finder.points)
     found = finder.find(landscape, start, end, generator=generator, callback=context.report)
+    if found.symmetry is not None:
+        symmetric["symmetric_length"] = found.symmetry.distance
     history = found.history
     steps, heights, totals = history.steps, history.heights, history.totals
     if not len(steps):  # nothing was searched for
@@ -168,6 +174,7 @@ def run(task: Task, context: Context) -> xr.Dataset:
             "outcome": found.outcome.value,
             "values_evaluated": found.evaluations.values,
             "gradients_evaluated": found.evaluations.gradients,
+            **symmetric,
         },
     )
 
