@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from lowroad.cli import app
 from lowroad.landscapes import (
     LENNARD_JONES_7,
     AseLandscape,
@@ -20,7 +21,6 @@ from lowroad.landscapes import (
     NetworkLandscape,
     aligned,
 )
-from lowroad.cli import app
 from lowroad.paths import ElasticBandFinder, StraightLine
 from lowroad.study.run import prepare_run
 from lowroad.study.store import Store
@@ -295,7 +295,7 @@ def test_studies_record_ends_that_are_one_state(tmp_path):
         "problems": {"LJ2": {"from": "lowroad.problems:lennard_jones", "atoms": 2}},
         "optimizers": {"one": lbfgs, "two": lbfgs | {"history": 3}},
         "train": {"seeds": 2, "keep": 2},
-        "paths": {"finder": "straight", "pairs": 1},
+        "paths": {"finder": "straight", "pairs": 1, "between": [["one", "two"]]},
         "metrics": {"solutions": False},
     }
     summary = prepare_run(parse_study(study), tmp_path / "two", tmp_path).execute(
