@@ -290,10 +290,11 @@ def test_connect_reports_the_same_state(tmp_path, monkeypatch):
 
 def test_studies_record_ends_that_are_one_state(tmp_path):
     lbfgs = {"method": "lbfgs", "line_search": "strong_wolfe", "iterations": 500}
+    other = lbfgs | {"line_search": "golden_section"}
     study = {
         "name": "two",
-        "problems": {"LJ2": {"from": "lowroad.problems:lennard_jones", "atoms": 2}},
-        "optimizers": {"one": lbfgs, "two": lbfgs | {"history": 3}},
+        "problems": {"LJ4": {"from": "lowroad.problems:lennard_jones", "atoms": 4}},
+        "optimizers": {"one": lbfgs, "two": other},
         "train": {"seeds": 2, "keep": 2},
         "paths": {"finder": "straight", "pairs": 1, "between": [["one", "two"]]},
         "metrics": {"solutions": False},
@@ -307,4 +308,6 @@ def test_studies_record_ends_that_are_one_state(tmp_path):
     paths = [each for each in records if "straight_height" in each]
     assert paths
     assert all(each["same_ends"] == 1 for each in paths)
-    assert all(each["symmetric_length"] < 1e-6 < each["straight_length"] for each in paths)
+    moved = [each for each in paths if each["straight_length"] > 1e-3]
+    assert moved
+    assert all(each["symmetric_length"] < 1e-6 for each in moved)

@@ -128,7 +128,7 @@ def run(task: Task, context: Context) -> xr.Dataset:
     symmetric: dict[str, float] = {} if same is None else {"same_ends": int(same(start, end))}
     finder = make_finder(task.settings["finder"], task.settings["settings"])
     if torch.equal(start, end):
-        return _no_path(start, landscape.value(start), finder.points)
+        return _no_path(start, landscape.value(start), finder.points, symmetric)
     found = finder.find(landscape, start, end, generator=generator, callback=context.report)
     if found.symmetry is not None:
         symmetric["symmetric_length"] = found.symmetry.distance
@@ -179,7 +179,7 @@ def run(task: Task, context: Context) -> xr.Dataset:
     )
 
 
-def _no_path(point: Tensor, value: float, points: int) -> xr.Dataset:
+def _no_path(point: Tensor, value: float, points: int, symmetric: dict[str, float]) -> xr.Dataset:
     """The record of a path whose ends are one point: it stays there."""
     nothing = dict.fromkeys(("length", "straight_length", "barrier", "gradients_evaluated"), 0.0)
     values = dict.fromkeys(("height", "straight_height", "start_value", "end_value"), value)
@@ -196,6 +196,7 @@ def _no_path(point: Tensor, value: float, points: int) -> xr.Dataset:
         attrs={
             **nothing,
             **values,
+            **symmetric,
             "values_evaluated": 1.0,
             "converged": 1,
             "outcome": "the ends are the same point",
