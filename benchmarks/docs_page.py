@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lowroad.study.store import write_atomically
+from lowroad.study.files import write_atomically
 
 DOCS = Path(__file__).parents[1] / "docs"
 

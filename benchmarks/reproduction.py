@@ -21,8 +21,8 @@ from lowroad.report.figures import figures_of
 from lowroad.report.view import View
 from lowroad.report.views import Charts, TableView
 from lowroad.study.export import export_csv
+from lowroad.study.files import write_atomically
 from lowroad.study.results import load_results
-from lowroad.study.store import write_atomically
 from lowroad.study.study_file import to_toml
 
 

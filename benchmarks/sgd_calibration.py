@@ -21,7 +21,7 @@ from docs_page import write_between
 import lowroad
 from lowroad.paper import networks
 from lowroad.paper.numbers import LOSSES, WEIGHTS
-from lowroad.study.store import write_atomically
+from lowroad.study.files import write_atomically
 
 EPOCHS = 80
 SHOWN = (70, 75, 80)  # epochs that the table compares

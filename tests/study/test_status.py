@@ -21,11 +21,12 @@ import xarray as xr
 from lowroad.execution.events import Event
 from lowroad.study import heartbeat
 from lowroad.study.config import StudyConfig
+from lowroad.study.files import host_name
 from lowroad.study.heartbeat import alive
 from lowroad.study.progress import RunProgress
 from lowroad.study.resolve import resolve_study
 from lowroad.study.status import status
-from lowroad.study.store import Store, host_name
+from lowroad.study.store import Outline, Store
 from lowroad.study.study_file import parse_study
 from lowroad.study.tasks import Task, canonical_json
 from lowroad.study.verify import verify
@@ -72,20 +73,20 @@ def test_the_index_spares_reading_and_is_rebuilt(
 ) -> None:
     store = Store(copy)
     read: list[str] = []
-    real = Store.read_attributes
+    real = Store.read_outline
 
-    def read_attributes(store: Store, name: str) -> dict[str, Any]:
+    def read_outline(store: Store, name: str) -> Outline:
         read.append(name)
         return real(store, name)
 
-    monkeypatch.setattr(Store, "read_attributes", read_attributes)
+    monkeypatch.setattr(Store, "read_outline", read_outline)
     store.index_file.unlink(missing_ok=True)  # another test may have asked for the status
     first = status(resolve_study(tiny, HERE), copy)
     assert sorted(read) == sorted(store.hashes())
     table = pd.read_csv(store.index_file).set_index("record")
     assert len(table) == 14
     for name, row in table.iterrows():
-        attributes = real(store, str(name))
+        attributes = real(store, str(name)).attributes
         assert (row["title"], row["seconds"]) == (attributes["title"], attributes["seconds"])
         assert row["bytes"] == store.path(str(name)).stat().st_size
     read.clear()
@@ -109,8 +110,9 @@ def test_the_index_spares_reading_and_is_rebuilt(
 
 def store_with_seconds(store: Store, task: Task, seconds: float) -> None:
     attributes = {"train_value": 1.0, "seconds": seconds, "title": str(task)}
-    text = canonical_json(task.hash_inputs())
-    store.write(task.hash, xr.Dataset(attrs={**attributes, "task": text}))
+    attributes |= {"task": canonical_json(task.hash_inputs()), "computed_from": "{}"}
+    arrays = {"train_values": ("step", [1.0]), "train_point": ("parameter", [0.0])}
+    store.write(task.hash, xr.Dataset(arrays, coords={"step": [0]}, attrs=attributes))
 
 
 def test_time_left_follows_from_the_times_of_stored_tasks(

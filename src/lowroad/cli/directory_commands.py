@@ -198,7 +198,7 @@ def _last_change(directory: Path) -> int:
     for path in (store.study_file, *map(store.path, store.hashes()), *code):
         with contextlib.suppress(FileNotFoundError):  # another run has just moved it
             # By the last change of any kind: a copied record may have kept its old `st_mtime`.
-            last = max(last, path.stat().st_ctime_ns)
+            last = max(last, path.lstat().st_ctime_ns)
     return last
 
 

@@ -16,7 +16,7 @@ from lowroad.analysis import plane_through, random_plane
 from lowroad.connect.ends import network, read_ends, reestimated
 from lowroad.landscapes import BatchNormLandscape, Landscape, NetworkLandscape
 from lowroad.plotting import plane_chart, plane_figure, plane_scene
-from lowroad.study.store import write_atomically
+from lowroad.study.files import write_atomically
 
 RowsDone = Callable[[int, int], None]
 """Called with the rows that are done and their number in all."""

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 
 from lowroad.paths import FoundPath
-from lowroad.study.store import write_atomically
+from lowroad.study.files import write_atomically
 
 FOUND = ("", "aligned_")  # the keys of the paths that a finder found
 

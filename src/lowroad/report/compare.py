@@ -19,7 +19,7 @@ from lowroad.study.resolve import examine
 from lowroad.study.resolved import CheckpointFile, Study
 from lowroad.study.results import StudyResults, gather
 from lowroad.study.schedule import Schedule
-from lowroad.study.store import Record, Store, content_digest
+from lowroad.study.store import Outline, Record, Store, content_digest
 from lowroad.study.study_file import parse_study
 from lowroad.study.tasks import Task, canonical_json, digest_of
 from lowroad.study.worker import perform, provenance, task_arithmetic
@@ -52,6 +52,10 @@ class MemoryStore(Store):
         record = self._records[task_hash]
         arrays = {name: array for name, array in record.arrays.items() if name not in without}
         return Record(arrays, record.attributes, record.dimensions)
+
+    def read_outline(self, task_hash: str) -> Outline:
+        """Return a record without its numbers."""
+        return self._records[task_hash].outline
 
     def read_attributes(self, task_hash: str) -> dict[str, Any]:
         """Return a record's attributes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from lowroad.plotting.style import drawing
 from lowroad.report.figures import figures_of
 from lowroad.report.view import View
-from lowroad.study.store import write_atomically
+from lowroad.study.files import write_atomically
 
 __all__ = ["save_figures"]
 

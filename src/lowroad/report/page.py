@@ -17,7 +17,7 @@ from lowroad.report.figures import figures_of
 from lowroad.report.files import save_figures
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView
-from lowroad.study.store import write_atomically
+from lowroad.study.files import write_atomically
 from lowroad.study.study_file import to_toml
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 import xarray as xr
 
 import lowroad
+from lowroad.study.files import write_atomically
 from lowroad.study.measurements import MEASUREMENTS
 from lowroad.study.results import StudyResults, stacked
-from lowroad.study.store import write_atomically
 from lowroad.study.study_file import to_toml
 
 FILES = {"training": "runs.csv", "path": "paths.csv", "sharpness": "sharpness.csv"}

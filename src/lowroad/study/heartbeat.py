@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lowroad.study.files import host_name, is_alive, is_number, read_regular, scan, write_atomically
 from lowroad.study.progress import RunProgress
-from lowroad.study.store import Store, host_name, is_alive, write_atomically
+from lowroad.study.store import Store
 
 EVERY = 15.0  # seconds between two beats
 DEAD_AFTER = 120.0  # seconds without a beat; also bridges clocks of machines that differ by a bit
@@ -43,8 +44,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat_on, daemon=True)
 
     def __enter__(self) -> Heartbeat:
-        for path in self._path.parent.glob("*.json"):
-            if _is_dead_here(path):
+        for path in scan(self._path.parent):
+            if path.suffix == ".json" and _is_dead_here(path):
                 path.unlink(missing_ok=True)
         self.beat()
         self._thread.start()
@@ -98,11 +99,13 @@ def alive(store: Store) -> Alive:
 
 
 def _beats(store: Store) -> Iterator[dict[str, float]]:
-    for path in store.running.glob("*.json"):
+    for path in scan(store.running):
+        if path.suffix != ".json" or not is_number(path.stem.rpartition(".")[2]):
+            continue
         try:
-            age = time.time() - path.stat().st_mtime
-            tasks = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            age = time.time() - path.lstat().st_mtime
+            tasks = json.loads(read_regular(path))
+        except (OSError, ValueError, RecursionError):
             continue  # its run has just ended, or this is no heartbeat
         if age < DEAD_AFTER and not _is_dead_here(path) and _is_beat(tasks):
             yield tasks
@@ -110,10 +113,12 @@ def _beats(store: Store) -> Iterator[dict[str, float]]:
 
 def _is_beat(tasks: Any) -> bool:
     """Whether what a file holds is seconds by hash; others may write what they like."""
-    return isinstance(tasks, dict) and all(isinstance(s, int | float) for s in tasks.values())
+    return isinstance(tasks, dict) and all(
+        isinstance(s, int | float) and 0 <= s < 1e9 for s in tasks.values()
+    )
 
 
 def _is_dead_here(path: Path) -> bool:
     """Whether the run was on this machine and its process is gone."""
     host, _, process = path.stem.partition(".")
-    return host == host_name() and process.isdigit() and not is_alive(int(process))
+    return host == host_name() and is_number(process) and not is_alive(int(process))

@@ -12,12 +12,13 @@ import io
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from math import nan
 from typing import Any
 
-from lowroad.study.store import DamagedRecordError, Store, write_atomically
+from lowroad.study.content import read_outline
+from lowroad.study.files import read_regular, write_atomically
+from lowroad.study.store import DamagedRecordError, Store
 
-SUMMARY = ("train_value", "validation_value", "representatives")
+SUMMARY = frozenset({"train_value", "validation_value", "representatives"})
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,17 @@ def read_index(store: Store) -> Index:
     damaged = []
     for name in sorted(store.hashes()):
         try:
-            state = store.path(name).stat()
+            state = store.path(name).lstat()
             row = old.get(name)
             if row is None or (row.bytes, row.modified) != (state.st_size, state.st_mtime_ns):
-                attributes = store.read_attributes(name)
+                attributes = read_outline(store, name)
                 row = IndexRow(
                     record=name,
                     title=str(attributes.get("title", "")),
-                    seconds=float(attributes.get("seconds", nan)),
-                    summary=json.dumps({n: attributes[n] for n in SUMMARY if n in attributes}),
+                    seconds=float(attributes["seconds"]),
+                    summary=json.dumps(
+                        {n: attributes[n] for n in sorted(SUMMARY & attributes.keys())}
+                    ),
                     bytes=state.st_size,
                     modified=state.st_mtime_ns,
                 )
@@ -84,13 +87,30 @@ def _read(store: Store) -> dict[str, IndexRow]:
     kinds = {"seconds": float, "bytes": int, "modified": int}
     rows = {}
     try:
-        for line in csv.DictReader(io.StringIO(store.index_file.read_text(encoding="utf-8"))):
+        text = io.StringIO(read_regular(store.index_file).decode())
+        for line in csv.DictReader(text):
             row = IndexRow(**{name: kinds.get(name, str)(text) for name, text in line.items()})
-            if row.numbers.get("train_value", 0.0) is not None:
+            if _is_row(row):
                 rows[row.record] = row
-    except (OSError, ValueError, TypeError, OverflowError, RecursionError, csv.Error):
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        csv.Error,
+    ):
         return {}  # there is none, or it is damaged
     return rows
+
+
+def _is_row(row: IndexRow) -> bool:
+    """Whether a row holds numbers that may be believed; others may write what they like."""
+    numbers = json.loads(row.summary)
+    listed = [n for each in numbers.values() for n in (each if isinstance(each, list) else [each])]
+    known = numbers.keys() <= SUMMARY and all(isinstance(n, int | float) for n in listed)
+    return known and 0 <= row.seconds < 1e9
 
 
 def _write(store: Store, rows: dict[str, IndexRow]) -> None:

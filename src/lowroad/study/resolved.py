@@ -12,6 +12,7 @@ from typing import Any
 from lowroad.study.config import StudyConfig
 from lowroad.study.labels import SetPair, WeightSet
 from lowroad.study.references import Facts, ProblemReference
+from lowroad.study.tasks import canonical_json
 
 INITIAL = "initial weights"
 """The use of random numbers that a run's start is drawn for."""
@@ -80,6 +81,14 @@ class Study:
     def grid(self, problem: str, optimizer: str) -> list[dict[str, Any]]:
         """All combinations of an optimizer's settings; one where it has no grid."""
         return combinations(self.config.settings(problem).optimizers[optimizer].own)
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """The lengths of the problems' points, by the hash inputs of each problem."""
+        return {
+            canonical_json({"label": name, **reference.hash_inputs()}): self.facts[name].dimension
+            for name, reference in self.problems.items()
+        }
 
     def as_json(self) -> bytes:
         """What `load_study` reads beside the study file."""

@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lowroad.study.config import StudyConfig
+from lowroad.study.files import read_regular
 from lowroad.study.labels import WeightSet
 from lowroad.study.measurements import MEASUREMENTS, Measurement
 from lowroad.study.measurements.measurement import point_name
@@ -258,7 +259,7 @@ def read_resolved(directory: Path) -> tuple[Store, Study]:
     for path in (store.study_file, store.problems_file):
         if not path.is_file():
             raise FileNotFoundError(f"{directory}: no study here ({path} is missing)")
-    return store, load_study(read_study(store.study_file), store.problems_file.read_bytes())
+    return store, load_study(read_study(store.study_file), read_regular(store.problems_file))
 
 
 def load_results(directory: Path) -> StudyResults:
@@ -289,9 +290,6 @@ def gather(schedule: Schedule) -> StudyResults:
             continue
         except FileNotFoundError:
             continue  # quarantined by a run going on at the same time
-        if lacking := measurement.required - measurement.on_demand - record.arrays.keys():
-            damaged.append(f"{store.path(name)}: damaged record: it lacks {sorted(lacking)}")
-            continue
         records[name] = record
         for origin, values in origins.items():
             values.add(str(record.attributes.get(origin, "unknown")))

@@ -13,12 +13,13 @@ from lowroad.execution.clusters import Workers
 from lowroad.execution.events import Event
 from lowroad.execution.executor import execute
 from lowroad.study.config import StudyConfig
+from lowroad.study.files import read_regular, write_atomically
 from lowroad.study.heartbeat import Heartbeat
 from lowroad.study.progress import RunProgress
 from lowroad.study.resolve import resolve_study
 from lowroad.study.resolved import Study, load_study
 from lowroad.study.schedule import Schedule
-from lowroad.study.store import FULL, Store, write_atomically
+from lowroad.study.store import FULL, Store
 from lowroad.study.study_file import StudyFileError, differences, read_study, to_toml
 from lowroad.study.tasks import Task
 
@@ -130,6 +131,7 @@ def prepare_run(
         OSError: the directory cannot be written.
     """
     store = Store(directory.absolute())
+    made_room = store.make_room()
     old = read_known(store)
     folder = folder and folder.absolute()
     if old is not None and folder == store.directory:  # the study file that was written there
@@ -139,14 +141,14 @@ def prepare_run(
     store.remove_leftovers()
     schedule = Schedule(study, store, repair=True, shard=shard)
     tasks = schedule.begin()
-    return PreparedRun(study, schedule, tasks, notes + schedule.damaged)
+    return PreparedRun(study, schedule, tasks, made_room + notes + schedule.damaged)
 
 
 def read_known(store: Store) -> Study | None:
     """The study as it was run before; None where there is none, or it cannot be read."""
     try:
         config = read_study(store.study_file)
-        return load_study(config, store.problems_file.read_bytes())
+        return load_study(config, read_regular(store.problems_file))
     except (OSError, ValueError):
         return None
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lowroad.study.index import IndexRow
+from lowroad.study.content import origins_of, read_outline
+from lowroad.study.index import SUMMARY, IndexRow
 from lowroad.study.measurements import MEASUREMENTS
 from lowroad.study.measurements.checkpoint import checkpoint_tasks
 from lowroad.study.measurements.distinct import distinct_task
@@ -56,6 +57,7 @@ class Schedule:
         self.damaged: list[str] = []
         self._stored = store.hashes() if index is None else index.keys()
         self._index = index
+        self._dimensions = study.dimensions
         self._summaries: dict[str, Mapping[str, Any]] = {}
         self._stages = {
             stage: _Rounds(self, stage)
@@ -114,10 +116,14 @@ class Schedule:
             DamagedRecordError, FileNotFoundError: when it is not there any more.
         """
         if task.hash not in self._summaries:
-            if self._index is not None and task.hash in self._index:
-                self._summaries[task.hash] = self._index[task.hash].numbers
-            else:
-                self._summaries[task.hash] = self.store.read_attributes(task.hash)
+            row = None if self._index is None else self._index.get(task.hash)
+            numbers = {} if row is None else row.numbers
+            if (
+                row is None
+                or not numbers.keys() >= MEASUREMENTS[task.measurement].numbers & SUMMARY
+            ):
+                numbers = read_outline(self.store, task.hash)
+            self._summaries[task.hash] = numbers
         return self._summaries[task.hash]
 
     def _can_begin(self, task: Task) -> bool:
@@ -141,20 +147,35 @@ class Schedule:
     def _is_sound(self, task: Task) -> bool:
         if self._index is not None:
             return True
-        try:
-            self.summary(task)  # verifies it too: the file is read once
-        except FileNotFoundError:
-            return False
-        except DamagedRecordError as error:
-            if not self.repair:
-                self.damaged.append(str(error))
+        for last_try in (not self.repair, True):  # another run may just have replaced it
+            try:
+                self._check(task)
+            except FileNotFoundError:
                 return False
-            moved = self.store.quarantine(task.hash)
-            if moved is None:  # another run was quicker: the record is gone, or sound now
-                return self._is_sound(task)
-            self.damaged.append(f"{error}; moved to {moved}")
-            return False
-        return True
+            except DamagedRecordError as error:
+                if not last_try:
+                    continue
+                moved = self.store.quarantine(task.hash) if self.repair else None
+                self.damaged.append(f"{error}; moved to {moved}" if moved else str(error))
+                return False
+            return True
+        raise AssertionError
+
+    def _check(self, task: Task) -> None:
+        """Verify a record and note its numbers.
+
+        Raises:
+            DamagedRecordError, FileNotFoundError: it cannot be used, or is not there.
+        """
+        attributes = read_outline(self.store, task.hash, self._dimensions)
+        origins = origins_of(attributes) or {}
+        for name in task.records:
+            if name in self.done and origins.get(name) != self.summary(self.done[name]).get(
+                "content_sha256"
+            ):
+                told = f"computed from another content of record {name}"
+                raise DamagedRecordError(self.store.path(task.hash), told)
+        self._summaries[task.hash] = attributes
 
 
 class Candidate(NamedTuple):

@@ -18,7 +18,7 @@ import torch
 from lowroad import __version__
 from lowroad.optimizers import Progress
 from lowroad.study.device import CPU, moved
-from lowroad.study.store import write_atomically
+from lowroad.study.files import read_regular, write_atomically
 
 EVERY = 120.0  # seconds between two writes of a run
 DIGEST = hashlib.sha256().digest_size
@@ -47,7 +47,7 @@ class SnapshotFile:
         further than `most` epochs or iterations.
         """
         try:
-            content = self.path.read_bytes()
+            content = read_regular(self.path, 2**40)
         except OSError:
             return None
         digest, body = content[:DIGEST], content[DIGEST:]

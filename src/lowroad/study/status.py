@@ -103,7 +103,7 @@ def status(study: Study, directory: Path) -> Status:
     for path in store.snapshots():
         with suppress(FileNotFoundError):
             if path.stem not in needed:
-                abandoned[path] = path.stat().st_size
+                abandoned[path] = path.lstat().st_size
     return Status(rows, running.runs, running.workers, max(left, 0.0), index.damaged, abandoned)
 
 

@@ -6,7 +6,7 @@ Layout of a store ``DIR``::
     DIR/problems.json        what its problems and optimizers were made of, and their fingerprints
     DIR/records/ab/abcd….nc  a record; xarray, MATLAB, R and Julia open it as it is
     DIR/failures/abcd….txt   the traceback of a task that failed
-    DIR/quarantine/abcd….nc  records that were found damaged and moved out of the way
+    DIR/quarantine/abcd….nc  what was damaged or in the way
     DIR/snapshots/abcd….pt   where a training run is, or how far it went; longer runs go on from it
     DIR/running/HOST.PID.json  what a run is doing, as long as it lives
     DIR/index.csv            which record is which; derived, see ``index.py``
@@ -27,11 +27,8 @@ import hashlib
 import io
 import os
 import re
-import secrets
-import socket
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,12 +39,22 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from lowroad.study.files import (
+    IrregularFileError,
+    is_irregular,
+    open_regular,
+    remove_if_left_over,
+    scan,
+    write_atomically,
+)
+
 FORMAT = 2
 FOOTER = re.compile(rb"\nlowroad record, format (\d+), sha256 ([0-9a-f]{64})\n\Z")
 FOOTER_LENGTH = len(b"\nlowroad record, format 2, sha256 \n") + 64
 OTHER_FOLDERS = ("failures", "snapshots", "running")
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors of the file system that say: no room."""
+NETCDFS_OWN = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"})
 PROVENANCE = frozenset({"seconds", "elapsed", "created", "machine", "versions", "content_sha256"})
 """Variables and attributes that may differ between two runs of the same task."""
 
@@ -64,12 +71,38 @@ class DamagedRecordError(Exception):
 
 
 @dataclass(frozen=True)
+class Outline:
+    """What a record holds but for its arrays' numbers.
+
+    Attributes:
+        attributes: by name.
+        sizes: of each array, by dimension.
+        infinite: coordinates and points that hold anything but finite numbers; not the last point,
+            since a run may have diverged.
+    """
+
+    attributes: dict[str, Any]
+    sizes: dict[str, dict[str, int]]
+    infinite: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Record:
     """What a record holds: arrays with their dimensions, and attributes, by name."""
 
     arrays: dict[str, NDArray[Any]]
     attributes: dict[str, Any]
     dimensions: dict[str, tuple[str, ...]]
+
+    @property
+    def outline(self) -> Outline:
+        """The record without its numbers."""
+        sizes = {
+            name: dict(zip(dimensions, self.arrays[name].shape, strict=True))
+            for name, dimensions in self.dimensions.items()
+            if name in self.arrays
+        }
+        return Outline(self.attributes, sizes, _infinite(self.arrays, self.dimensions))
 
 
 class Store:
@@ -93,11 +126,12 @@ class Store:
 
     def hashes(self) -> set[str]:
         """Hashes of all records, from the directory listing alone."""
-        return {path.name.removesuffix(".nc") for path in self._listing() if path.suffix == ".nc"}
+        names = {path.name.removesuffix(".nc"): path for path in self._listing()}
+        return {name for name, path in names.items() if path == self.path(name)}
 
     def _listing(self) -> Iterator[Path]:
-        for folder in _scan(self.records):
-            yield from _scan(folder)
+        for folder in scan(self.records):
+            yield from scan(folder)
 
     def write(self, task_hash: str, dataset: xr.Dataset) -> None:
         """Write a record; it is there as a whole or not at all.
@@ -121,16 +155,33 @@ class Store:
         """
         # Not through xarray, which takes 30 ms a file.
         with self._open(task_hash) as (file, attributes):
-            kept = {
-                name: variable
-                for name, variable in file.items()
-                if name not in without and not _is_only_a_dimension(variable)
+            kept = {n: v for n, v in _variables(file).items() if n not in without}
+            arrays = {name: variable[()] for name, variable in kept.items()}
+            dimensions = {name: _dimensions(variable) for name, variable in kept.items()}
+            if not without:
+                found = _digest(
+                    attributes,
+                    {
+                        name: (dimensions[name], arrays[name], _attributes(variable))
+                        for name, variable in kept.items()
+                    },
+                )
+                if attributes.get("content_sha256") != found:
+                    raise DamagedRecordError(
+                        self.path(task_hash), "its content does not fit its content_sha256"
+                    )
+            return Record(arrays, attributes, dimensions)
+
+    def read_outline(self, task_hash: str) -> Outline:
+        """Read a record's attributes and its arrays' dimensions and shapes; raises as ``read``."""
+        with self._open(task_hash) as (file, attributes):
+            variables = _variables(file)
+            dimensions = {name: _dimensions(variable) for name, variable in variables.items()}
+            sizes = {
+                name: dict(zip(dimensions[name], variable.shape, strict=True))
+                for name, variable in variables.items()
             }
-            return Record(
-                {name: variable[()] for name, variable in kept.items()},
-                attributes,
-                {name: _dimensions(variable) for name, variable in kept.items()},
-            )
+            return Outline(attributes, sizes, _infinite(variables, dimensions))
 
     def read_attributes(self, task_hash: str) -> dict[str, Any]:
         """Read only a record's attributes; raises as ``read`` does."""
@@ -153,58 +204,77 @@ class Store:
                 raise DamagedRecordError(path, "it is the record of another task")
             try:
                 yield file, attributes
-            except KeyError as error:
-                raise DamagedRecordError(path, f"it lacks {error}") from None
-
-    def verify(self, task_hash: str) -> None:
-        """Verify a record's checksum and whose record it is; raises as ``read`` does."""
-        self.read_attributes(task_hash)
+            except (KeyError, ValueError, AttributeError, TypeError, OSError):
+                raise DamagedRecordError(path, "it holds no netCDF file of ours") from None
 
     def _verified(self, task_hash: str) -> bytes:
         path = self.path(task_hash)
         try:
-            content = path.read_bytes()
+            with os.fdopen(open_regular(path), "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - FOOTER_LENGTH))
+                footer = FOOTER.search(file.read(FOOTER_LENGTH))
+                if not size:
+                    raise DamagedRecordError(path, "the file is empty")
+                if not footer:  # seen before the rest is read, however large that is
+                    raise DamagedRecordError(
+                        path, "it is cut short or changed: no checksum at its end"
+                    )
+                if footer[1] != str(FORMAT).encode():
+                    raise DamagedRecordError(
+                        path, f"expected format {FORMAT}, got {footer[1].decode()}"
+                    )
+                file.seek(0)
+                body = file.read(size - FOOTER_LENGTH)
         except FileNotFoundError:
             raise
+        except IrregularFileError as error:
+            raise DamagedRecordError(path, str(error.strerror)) from None
         except OSError as error:
             raise DamagedRecordError(path, f"cannot be read ({error.strerror})") from None
-        if not content:
-            raise DamagedRecordError(path, "the file is empty")
-        footer = FOOTER.search(content[-FOOTER_LENGTH:])
-        if not footer:
-            raise DamagedRecordError(path, "it is cut short or changed: no checksum at its end")
-        if int(footer[1]) != FORMAT:
-            raise DamagedRecordError(path, f"expected format {FORMAT}, got {int(footer[1])}")
-        body = content[:-FOOTER_LENGTH]
         if hashlib.sha256(body).hexdigest() != footer[2].decode():
             raise DamagedRecordError(path, "its content does not fit its checksum")
         return body
 
     def quarantine(self, task_hash: str) -> Path | None:
-        """Move a damaged record into the quarantine and return where it is now.
+        """Move a record that cannot be used into the quarantine and return where it is now.
 
-        None where another run was quicker: it has moved the record, or has replaced it by a sound
-        one, which stays.
+        None where another run was quicker and has moved it.
         """
         try:
-            self.verify(task_hash)
+            return self._set_aside(self.path(task_hash))
         except FileNotFoundError:
             return None
-        except DamagedRecordError:
-            pass
-        else:
-            return None
+
+    def _set_aside(self, path: Path) -> Path:
         folder = self.directory / "quarantine"
         folder.mkdir(exist_ok=True)
-        target, number = folder / f"{task_hash}.nc", 1
-        while target.exists():
+        target, number = folder / path.name, 1
+        while os.path.lexists(target):
             number += 1
-            target = folder / f"{task_hash}-{number}.nc"
-        try:
-            os.replace(self.path(task_hash), target)
-        except FileNotFoundError:
-            return None
+            target = folder / f"{path.stem}-{number}{path.suffix}"
+        os.replace(path, target)
         return target
+
+    def make_room(self) -> list[str]:
+        """Move into the quarantine what stands where a file or a folder of the store belongs.
+
+        Returns:
+            A line for each.
+        """
+        folders = [self.records, *(self.directory / name for name in OTHER_FOLDERS)]
+        files = [self.study_file, self.problems_file, self.index_file]
+        found = [path for path in folders if os.path.lexists(path) and not path.is_dir()]
+        within = list(scan(self.records))
+        found += [p for p in within if re.fullmatch("[0-9a-f]{2}", p.name) and not p.is_dir()]
+        for folder, ending in (("failures", ".txt"), ("snapshots", ".pt"), ("running", ".json")):
+            files += [p for p in scan(self.directory / folder) if p.suffix == ending]
+        files += [path for path in self._listing() if path.suffix == ".nc"]
+        found += [path for path in files if is_irregular(path)]
+        return [
+            f"{path}: no file or folder of this study; moved to {self._set_aside(path)}"
+            for path in found
+        ]
 
     def failure_path(self, task_hash: str) -> Path:
         """Where the traceback of a failed task is, or would be."""
@@ -216,19 +286,19 @@ class Store:
 
     def snapshots(self) -> list[Path]:
         """All snapshots, whosever they are."""
-        return sorted(p for p in _scan(self.directory / "snapshots") if p.suffix == ".pt")
+        return sorted(p for p in scan(self.directory / "snapshots") if p.suffix == ".pt")
 
     def failures(self) -> set[str]:
         """Hashes of the tasks that failed when they were tried last."""
-        return {path.stem for path in _scan(self.directory / "failures") if path.suffix == ".txt"}
+        return {path.stem for path in scan(self.directory / "failures") if path.suffix == ".txt"}
 
     def remove_leftovers(self) -> None:
         """Remove temporary files of writers that are gone."""
         for folder in (self.directory, *(self.directory / name for name in OTHER_FOLDERS)):
-            for path in _scan(folder):
-                _remove_if_left_over(path)
+            for path in scan(folder):
+                remove_if_left_over(path)
         for path in self._listing():
-            _remove_if_left_over(path)
+            remove_if_left_over(path)
 
 
 def _as_netcdf(dataset: xr.Dataset) -> bytes:
@@ -244,14 +314,37 @@ def _as_netcdf(dataset: xr.Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _attributes(file: h5py.File) -> dict[str, Any]:
-    """The file's attributes as plain Python values, without netCDF's own."""
-    return {name: _plain(value) for name, value in file.attrs.items() if name[0] != "_"}
+def _attributes(held: h5py.File | h5py.Dataset) -> dict[str, Any]:
+    """Attributes as plain Python values, without netCDF's own."""
+    return {
+        name: _plain(value)
+        for name, value in held.attrs.items()
+        if name[0] != "_" and name not in NETCDFS_OWN
+    }
 
 
-def _is_only_a_dimension(variable: h5py.Dataset) -> bool:
-    """Whether an HDF5 data set merely stands for a netCDF dimension without coordinates."""
-    return bytes(variable.attrs.get("NAME", b"")).startswith(b"This is a netCDF dimension but not")
+def _variables(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """The variables by name, without data sets that merely stand for a netCDF dimension."""
+    return {
+        name: each
+        for name, each in file.items()
+        if not bytes(each.attrs.get("NAME", b"")).startswith(b"This is a netCDF dimension but not")
+    }
+
+
+def _infinite(
+    arrays: Mapping[str, Any], dimensions: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    checked = (
+        name
+        for name in arrays
+        if dimensions[name] == (name,) or (name.endswith("_point") and name != "last_point")
+    )
+    return tuple(
+        name
+        for name in checked
+        if arrays[name].dtype.kind not in "fiu" or not np.isfinite(arrays[name][()]).all()
+    )
 
 
 def _dimensions(variable: h5py.Dataset) -> tuple[str, ...]:
@@ -269,17 +362,28 @@ def content_digest(dataset: xr.Dataset) -> str:
 
     Two records of the same task have equal digests, whenever and wherever they were computed.
     """
+    variables = {
+        str(name): (tuple(map(str, each.dims)), each.values, each.attrs)
+        for name, each in dataset.variables.items()
+    }
+    return _digest(dataset.attrs, variables)
+
+
+def _digest(
+    attributes: Mapping[Any, Any],
+    variables: Mapping[str, tuple[tuple[str, ...], NDArray[Any], Mapping[Any, Any]]],
+) -> str:
     digest = hashlib.sha256()
 
     def add(*parts: Any) -> None:
         digest.update(repr(parts).encode())
 
-    add(sorted((key, _plain(value)) for key, value in dataset.attrs.items() if _lasting(key)))
-    for name in sorted(filter(_lasting, map(str, dataset.variables))):
-        variable = dataset.variables[name]
-        values = np.ascontiguousarray(variable.values)
-        add(name, variable.dims, values.shape, values.dtype.str)
-        add(sorted((key, _plain(value)) for key, value in variable.attrs.items()))
+    add(sorted((key, _plain(value)) for key, value in attributes.items() if _lasting(key)))
+    for name in sorted(filter(_lasting, variables)):
+        dimensions, array, own = variables[name]
+        values = np.ascontiguousarray(array)
+        add(name, dimensions, values.shape, values.dtype.str)
+        add(sorted((key, _plain(value)) for key, value in own.items()))
         digest.update(values.tobytes())
     return digest.hexdigest()
 
@@ -290,74 +394,5 @@ def _lasting(name: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """An attribute as Python values: netCDF holds numbers as arrays of one."""
-    if isinstance(value, np.ndarray) and value.size == 1:
-        return value.item()
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment it has its old content or its new one.
-
-    The folder is made if it is missing. The temporary name says who writes, so that others can tell
-    a leftover from a file being written.
-
-    Raises:
-        OSError: it cannot be written; it names the file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = f"{host_name()}.{os.getpid()}.{secrets.token_hex(4)}"
-    temporary = path.parent / f".{path.name}.{writer}.tmp"
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):  # it cannot be removed where it could not be made
-            temporary.unlink()
-        if isinstance(error, OSError):  # one of `write` names no file, others the temporary one
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _remove_if_left_over(path: Path, day: float = 86_400.0) -> None:
-    parts = path.name.split(".")
-    if not path.name.startswith(".") or parts[-1] != "tmp" or len(parts) < 5:
-        return
-    host, pid = parts[-4], parts[-3]
-    try:
-        here = host == host_name() and pid.isdigit()
-        old = time.time() - path.stat().st_mtime > day
-        if old or (here and int(pid) != os.getpid() and not is_alive(int(pid))):
-            path.unlink(missing_ok=True)
-    except FileNotFoundError:
-        pass  # its writer has just finished
-
-
-def host_name() -> str:
-    """This machine's name, as it stands in the names of files."""
-    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "unknown"
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _scan(folder: Path) -> Iterator[Path]:
-    try:
-        yield from folder.iterdir()
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    return plain[0] if isinstance(plain, list) and len(plain) == 1 else plain

@@ -17,6 +17,7 @@ import lowroad
 from lowroad.execution.clusters import ClusterError
 from lowroad.execution.events import Report
 from lowroad.problems import Problem
+from lowroad.study.content import read_sound
 from lowroad.study.device import CPU, Device, device_of
 from lowroad.study.measurements import MEASUREMENTS, Context
 from lowroad.study.references import Facts, make_problem
@@ -64,7 +65,7 @@ def perform(
     """Do a task on a problem and write its record into a store."""
     start = time.perf_counter()
     measurement = MEASUREMENTS[task.measurement]
-    records = [store.read(name) for name in task.records]
+    records = [read_sound(store, name) for name in task.records]
     snapshot = None
     if task.measurement == "training":
         snapshot = SnapshotFile(store.snapshot_path(task.trajectory))

@@ -93,5 +93,6 @@ CHECKPOINT = Measurement(
     run=run,
     shown={"train": "train_value", "test": "test_value"},
     on_demand=frozenset({"train_point"}),
-    required=frozenset({"train_values", "train_point", "step"}),
+    required={"train_values": ("step",), "train_point": ("parameter",), "step": ("step",)},
+    numbers=frozenset({"train_value"}),
 )

@@ -62,5 +62,6 @@ DISTINCT = Measurement(
     number=number,
     tasks=no_tasks,
     run=run,
-    required=frozenset({"same_as", "seed"}),
+    required={"same_as": ("run",), "seed": ("run",)},
+    numbers=frozenset({"representatives"}),
 )

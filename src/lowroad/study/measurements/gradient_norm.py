@@ -57,4 +57,5 @@ GRADIENT_NORM = Measurement(
     tasks=tasks,
     run=run,
     shown={"gradient norm": "gradient_norm"},
+    numbers=frozenset({"value", "gradient_norm"}),
 )

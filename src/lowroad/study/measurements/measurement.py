@@ -69,7 +69,8 @@ class Measurement:
         run: does a task; the dataset becomes its record.
         shown: numbers that progress shows: the record's attributes by what they are called.
         on_demand: variables that tables leave out, because they are as long as a point.
-        required: variables that every record has.
+        required: variables that every record has, with their dimensions.
+        numbers: attributes that every record has; each is a number, or a list of numbers.
     """
 
     name: str
@@ -80,7 +81,8 @@ class Measurement:
     run: Callable[[Task, Context], xr.Dataset]
     shown: Mapping[str, str] = field(default_factory=dict)
     on_demand: frozenset[str] = frozenset()
-    required: frozenset[str] = frozenset()
+    required: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    numbers: frozenset[str] = frozenset()
 
 
 def no_tasks(plan: Plan, problem: str, source: str) -> list[Task]:

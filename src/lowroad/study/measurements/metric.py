@@ -74,4 +74,5 @@ METRIC = Measurement(
     tasks=tasks,
     run=run,
     shown={"value": "value"},
+    numbers=frozenset({"value"}),
 )

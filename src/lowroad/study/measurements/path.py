@@ -213,5 +213,16 @@ PATH = Measurement(
     run=run,
     shown={"path height": "height", "straight": "straight_height"},
     on_demand=frozenset({"peak_point"}),
-    required=frozenset({"profile", "heights", "totals", "peak_point", "t", "step"}),
+    required={
+        **dict.fromkeys(("t", "profile", "distance"), ("t",)),
+        **dict.fromkeys(("step", "heights", "totals"), ("step",)),
+        "projection": ("t", "axis"),
+        "peak_point": ("parameter",),
+    },
+    numbers=frozenset(
+        {
+            *("height", "barrier", "start_value", "end_value", "length"),
+            *("straight_height", "straight_length", "converged"),
+        }
+    ),
 )

@@ -104,4 +104,12 @@ def run(task: Task, context: Context) -> xr.Dataset:
     )
 
 
-PLANE = Measurement(name="plane", row="plane", what="planes", number=number, tasks=tasks, run=run)
+PLANE = Measurement(
+    name="plane",
+    row="plane",
+    what="planes",
+    number=number,
+    tasks=tasks,
+    run=run,
+    numbers=frozenset({"samples"}),
+)

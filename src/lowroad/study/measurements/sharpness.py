@@ -86,5 +86,6 @@ SHARPNESS = Measurement(
     tasks=tasks,
     run=run,
     shown={"largest eigenvalue": "largest_eigenvalue"},
-    required=frozenset({"eigenvalues", "rank"}),
+    required={"eigenvalues": ("rank",), "rank": ("rank",)},
+    numbers=frozenset({"largest_eigenvalue", "trace", "trace_error", "products"}),
 )

@@ -147,5 +147,6 @@ TRAINING = Measurement(
     run=run,
     shown={"train": "train_value", "test": "test_value"},
     on_demand=frozenset(point_name(name) for name in ("train", "test", "validation", "last")),
-    required=frozenset({"train_values", "train_point", "step"}),
+    required={"train_values": ("step",), "train_point": ("parameter",), "step": ("step",)},
+    numbers=frozenset({"train_value"}),
 )
