@@ -33,7 +33,8 @@ SECTIONS = {
     "[report]": settings.ReportSettings,
 }
 MEANINGS = {
-    "gradient_tolerance": "converged when the gradient's largest component is at most this",
+    "gradient_tolerance": "converged when the gradient's largest component is at most this; 0.01 "
+    "(eV/Å) where all problems are ASE calculators",
     "step_tolerance": "converged when no component of a step is larger",
     "value_tolerance": "converged when one iteration lowers the value by at most this, relatively",
     "learning_rate": "η.",

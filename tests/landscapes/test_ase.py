@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from lowroad.landscapes import AseLandscape, LennardJones
-from lowroad.optimizers import StrongWolfe, lbfgs
+from lowroad.landscapes import AseLandscape, LennardJones, MullerBrown, NegatedLandscape
+from lowroad.optimizers import StrongWolfe, Tolerance, lbfgs, settings_of, train
+from lowroad.outcome import Outcome
 from lowroad.paths import ElasticBandFinder, FourierPathFinder, StraightLine
+from lowroad.problems import atoms_problem
 
 pytest.importorskip("ase")
 
@@ -434,10 +436,11 @@ def test_a_failure_at_one_geometry_is_a_value_that_is_not_finite(error):
     assert gradients.isfinite().all(1).tolist() == [True, False, True]
     assert landscape.failure is error
     for search in ("golden_section", "strong_wolfe"):
-        found = lbfgs(landscape, start, line_search=search)
+        found = lbfgs(landscape, start, line_search=search, tolerance=Tolerance(gradient=1e-7))
         assert torch.allclose(found.point, torch.tensor([1.0, 0, 0]).double(), atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("error", FAILURES, ids=lambda e: type(e).__name__)
 def test_a_failure_at_the_start_is_the_calculators_own_error(error):
     atoms = Atoms("H", positions=[[0.3, 0, 0]], calculator=failing(error, lambda x: x[0] < 0.5))
@@ -445,6 +448,12 @@ def test_a_failure_at_the_start_is_the_calculators_own_error(error):
     with pytest.raises(type(error)) as raised:
         lbfgs(landscape, landscape.point(atoms))
     assert raised.value is error
+    again = torch.tensor([3.0, 0, 0], dtype=torch.float64)  # it has worked before
+    assert landscape.value(again) == 64.0
+    for search in (lbfgs, lambda surface, start: StraightLine().find(surface, start, again)):
+        with pytest.raises(ValueError, match=r"finite|expected a number") as raised:
+            search(landscape, landscape.point(atoms))
+        assert raised.value.__cause__ is error
 
 
 @pytest.mark.parametrize(
@@ -456,6 +465,38 @@ def test_errors_of_programs_and_machines_are_raised(error):
     landscape.value(landscape.point(atoms))
     with pytest.raises(type(error), match=str(error.args[0])[:8].replace("(", r"\(")):
         landscape.value(torch.zeros(3, dtype=torch.float64))
+
+
+def test_gradients_come_with_energies_so_searches_use_them():
+    """A rattled slab, and three metals."""
+    for metal in ("Al", "Pt", "Cu"):
+        atoms = fcc111(metal, size=(2, 2, 3), vacuum=6.0)
+        atoms.rattle(0.1, seed=1)
+        atoms.set_constraint(FixAtoms(mask=[atom.tag == 3 for atom in atoms]))
+        atoms.calc = EMT()
+        landscape = AseLandscape(atoms)
+        found = lbfgs(landscape, landscape.point(atoms))
+        assert found.outcome is Outcome.CONVERGED_GRADIENT
+        assert found.evaluations.values == 0
+        assert found.evaluations.gradients <= 15  # golden section: some 290, and no end
+        assert float(landscape.value_and_gradient(found.point)[1].abs().max()) <= 0.01
+        BFGS(atoms, logfile=None).run(fmax=1e-5)
+        assert found.value == pytest.approx(atoms.get_potential_energy(), abs=3e-3)
+        (trained,) = train(atoms_problem(atoms, rattle=0.1), "lbfgs", seeds=1)
+        assert trained.evaluations.values == 0
+        assert trained.outcome is Outcome.CONVERGED_GRADIENT
+
+
+def test_defaults_of_studies_by_their_landscapes():
+    energies = Atoms("H", calculator=smeared())
+    lowest = AseLandscape(energies)
+    settings = settings_of("lbfgs", {}, lowest)
+    assert (settings["line_search"], settings["gradient_tolerance"]) == ("strong_wolfe", 0.01)
+    assert settings_of("lbfgs", {"tolerance": 0.1}, lowest)["line_search"] == "golden_section"
+    assert settings_of("lbfgs", {"line_search": "brent"}, lowest)["gradient_tolerance"] == 0.01
+    assert settings_of("lbfgs", {}, NegatedLandscape(lowest))["line_search"] == "strong_wolfe"
+    assert settings_of("lbfgs")["line_search"] == "golden_section"
+    assert settings_of("lbfgs", {}, MullerBrown()) == settings_of("lbfgs")
 
 
 def test_interrupts_are_not_held_back():

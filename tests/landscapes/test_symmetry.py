@@ -289,7 +289,7 @@ def test_connect_reports_the_same_state(tmp_path, monkeypatch):
 
 
 def test_studies_record_ends_that_are_one_state(tmp_path):
-    lbfgs = {"method": "lbfgs", "line_search": "strong_wolfe", "iterations": 500}
+    lbfgs = {"method": "lbfgs", "iterations": 500}
     other = lbfgs | {"line_search": "golden_section"}
     study = {
         "name": "two",
@@ -299,9 +299,11 @@ def test_studies_record_ends_that_are_one_state(tmp_path):
         "paths": {"finder": "straight", "pairs": 1, "between": [["one", "two"]]},
         "metrics": {"solutions": False},
     }
-    summary = prepare_run(parse_study(study), tmp_path / "two", tmp_path).execute(
-        1, lambda progress, event: None
-    )
+    run = prepare_run(parse_study(study), tmp_path / "two", tmp_path)
+    chosen = run.study.config.optimizers["one"].own
+    assert chosen["line_search"] == "strong_wolfe"  # a gradient comes with the value
+    assert "tolerance" not in chosen
+    summary = run.execute(1, lambda progress, event: None)
     assert not summary.failed
     store = Store(tmp_path / "two")
     records = [store.read_attributes(name) for name in store.hashes()]

@@ -32,10 +32,11 @@ class AseLandscape(ForeignLandscape):
     positions. `Hookean` and `ExternalForce` add their energies and forces. All others are refused.
 
     The value is the energy whose derivative the forces are: `free_energy` where the calculator has
-    one (with smeared electrons that is not `energy`), else `energy`. A geometry at which the
-    calculator fails has the value NaN, see `ForeignLandscape`; ASE's `CalculatorSetupError` is
-    raised. The atoms are copied; their calculator is shared, so one calculator must not serve two
-    threads.
+    one (with smeared electrons that is not `energy`), else `energy`. Forces come with it, so
+    `lbfgs` searches by strong Wolfe and to at most 0.01 eV/Å along each coordinate unless told
+    otherwise. A geometry at which the calculator fails has the value NaN, see `ForeignLandscape`;
+    ASE's `CalculatorSetupError` is raised. The atoms are copied; their calculator is shared, so one
+    calculator must not serve two threads.
 
     Args:
         atoms: with a calculator.
@@ -48,6 +49,9 @@ class AseLandscape(ForeignLandscape):
         ValueError: when there is no calculator, no atom is free, or a constraint is refused, which
             is named with the reason.
     """
+
+    free_gradients = True
+    gradient_tolerance = 0.01  # eV/Å: energies of minima are then good to about 1e-5 eV
 
     def __init__(self, atoms: Atoms) -> None:
         import ase

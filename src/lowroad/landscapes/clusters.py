@@ -33,6 +33,7 @@ class LennardJones(Landscape):
     """
 
     batched = True
+    free_gradients = True
 
     def __init__(self, atoms: int) -> None:
         if atoms < 2:

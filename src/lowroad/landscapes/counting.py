@@ -58,6 +58,8 @@ class CountingLandscape(Landscape):
         self.landscape = landscape
         self.dimension = landscape.dimension
         self.dtype, self.device = landscape.dtype, landscape.device
+        self.free_gradients = landscape.free_gradients
+        self.gradient_tolerance = landscape.gradient_tolerance
         self.samples, self.batched = landscape.samples, landscape.batched
         self.evaluations = evaluations if evaluations is not None else Evaluations()
         self._fraction = fraction

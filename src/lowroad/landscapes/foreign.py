@@ -32,23 +32,19 @@ class ForeignLandscape(Landscape):
     """A landscape whose points are calculated one by one by code from elsewhere.
 
     Where that code raises an exception, the value and the gradient are NaN, `failure` holds the
-    exception, and the first one is shown as a warning. An exception before any point has been
-    calculated, or one that says that a program or the machine is at fault (`TypeError`,
-    `AttributeError`, `NameError`, `ImportError`, `NotImplementedError`, `MemoryError`, `OSError`),
-    is raised as it is.
-
-    Attributes:
-        failure: the last exception that counts as a value that is not finite.
+    exception until the next call, and the first one is shown as a warning. An exception before any
+    point has been calculated, or one that says that a program or the machine is at fault
+    (`TypeError`, `AttributeError`, `NameError`, `ImportError`, `NotImplementedError`,
+    `MemoryError`, `OSError`), is raised as it is.
     """
 
-    failure: Exception | None = None
     not_of_the_place: tuple[type[Exception], ...] = _NOT_OF_THE_PLACE
 
     def __init__(self, dimension: int) -> None:
         if dimension < 1:
             raise ValueError(f"expected a dimension of at least 1, got {dimension}")
         self.dimension, self.dtype, self.device = dimension, torch.float64, torch.device("cpu")
-        self._has_worked = False
+        self._has_worked = self._has_warned = False
 
     @abstractmethod
     def _one(self, point: Array, with_gradient: bool) -> tuple[float, Array | None]:
@@ -57,12 +53,14 @@ class ForeignLandscape(Landscape):
     def values(self, points: Tensor) -> Tensor:
         """Return the values [n] at `points` [n, d]; NaN where they cannot be calculated."""
         self.check_points(points)
+        self.failure = None
         values = [self._guarded(point, False)[0] for point in points.detach().numpy()]
         return torch.tensor(values, dtype=torch.float64)
 
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values [n] and gradients [n, d]; NaN where they cannot be calculated."""
         self.check_points(points)
+        self.failure = None
         gradients = torch.full(points.shape, torch.nan, dtype=torch.float64)
         values = []
         for row, point in zip(gradients, points.detach().numpy(), strict=True):
@@ -82,7 +80,8 @@ class ForeignLandscape(Landscape):
         except Exception as error:
             if not self._has_worked or isinstance(error, self.not_of_the_place):
                 raise
-            if self.failure is None:
+            if not self._has_warned:
+                self._has_warned = True
                 warnings.warn(
                     f"{type(self).__name__}: {error!r} at a point, which has no value therefore; "
                     "later failures are not shown",

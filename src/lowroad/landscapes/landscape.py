@@ -28,6 +28,11 @@ class Landscape(ABC):
         samples: the number of data samples that the value is a mean over; 1 where there is no data.
         batched: whether a call on many points costs about as much as one on a few, so that several
             searches should share their calls.
+        free_gradients: whether a gradient comes with a value at no cost, as forces do with an
+            energy; line searches use slopes then, unless told otherwise.
+        gradient_tolerance: the largest component of a gradient at which an optimizer has arrived,
+            unless told otherwise.
+        failure: the exception for which a value of the last call is not finite, if there was one.
     """
 
     dimension: int
@@ -35,6 +40,9 @@ class Landscape(ABC):
     device: torch.device
     samples: int = 1
     batched: bool = False
+    free_gradients: bool = False
+    gradient_tolerance: float = 1e-9
+    failure: Exception | None = None
 
     @abstractmethod
     def values(self, points: Tensor) -> Tensor:

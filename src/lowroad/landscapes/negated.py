@@ -34,6 +34,8 @@ class NegatedLandscape(Landscape):
         self.dimension, self.samples = landscape.dimension, landscape.samples
         self.batched = landscape.batched
         self.dtype, self.device = landscape.dtype, landscape.device
+        self.free_gradients = landscape.free_gradients
+        self.gradient_tolerance = landscape.gradient_tolerance
 
     def values(self, points: Tensor) -> Tensor:
         """Return −L [n] at `points` [n, d]."""

@@ -14,7 +14,7 @@ from lowroad.landscapes import AffineSubspace, CountingLandscape, Evaluations, L
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.line_search import LineFunction, LineSearch, described
-from lowroad.optimizers.line_searches import made_line_search
+from lowroad.optimizers.line_searches import default_line_search, made_line_search
 from lowroad.optimizers.quasi_newton import Iterate, iterate
 from lowroad.optimizers.result import (
     Callback,
@@ -78,10 +78,12 @@ def lbfgs(
         landscape: the landscape to minimize.
         start: [d].
         line_search: one of the line searches, or its name, such as "strong_wolfe";
-            `GoldenSection()`, the paper's, when not given.
+            when not given, `GoldenSection()`, the paper's, or `StrongWolfe()` where a gradient
+            comes with a value at no cost (`landscape.free_gradients`: energies of atoms).
         history: how many pairs are kept.
         iterations: the most iterations.
-        tolerance: `Tolerance()` when not given.
+        tolerance: `Tolerance(gradient=landscape.gradient_tolerance)` when not given: 1e-9, and
+            0.01 eV/Å for an ASE calculator.
         patience: stop when the validation value (the landscape's own without a validation
             landscape) has not reached a new minimum for this many iterations.
         validation: a second landscape whose value is recorded after every iteration, and whose
@@ -112,8 +114,10 @@ def lbfgs(
     check_budget_and_patience("iterations", iterations, patience)
     check_start(landscape, start)
     check_validation(validation)
+    if line_search is None:
+        line_search = default_line_search(landscape.free_gradients)
     line_search = made_line_search(line_search)
-    tolerance = Tolerance() if tolerance is None else tolerance
+    tolerance = Tolerance(landscape.gradient_tolerance) if tolerance is None else tolerance
     run = _Run(landscape, start, line_search, history, validation, resume)
     outcome = None
     while outcome is None:
@@ -194,7 +198,7 @@ class _Run:
                     f"expected a landscape that is finite at the start, got the value {value} "
                     f"and a gradient with {int((~torch.isfinite(gradient)).sum())} components "
                     "that are not"
-                )
+                ) from landscape.failure
             self.iteration = 0
             self.at = Iterate(value, gradient, CurvatureMemory(history))
             self.record = Record()

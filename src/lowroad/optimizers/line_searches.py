@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -44,6 +44,16 @@ def made_line_search(
             f'line_search: there is no line search "{search}"{nearest(search, LINE_SEARCHES)}'
         )
     return LINE_SEARCHES[search](**(options or {}))
+
+
+def default_line_search(free_gradients: bool, chosen: Iterable[str] = ()) -> str:
+    """Return the name of the line search where none is named.
+
+    By slopes where gradients are free; else golden section, the paper's, which needs values only,
+    also where one of its own options is chosen.
+    """
+    own = line_search_options("golden_section").keys() - line_search_options("strong_wolfe").keys()
+    return "strong_wolfe" if free_gradients and not own & set(chosen) else "golden_section"
 
 
 def line_search_options(search: LineSearch | str) -> dict[str, Any]:

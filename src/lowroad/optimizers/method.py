@@ -16,7 +16,11 @@ from lowroad.landscapes import Landscape
 from lowroad.nearest import nearest
 from lowroad.optimizers.function import check_function, minimize_by_function
 from lowroad.optimizers.lbfgs import Tolerance, lbfgs
-from lowroad.optimizers.line_searches import line_search_options, made_line_search
+from lowroad.optimizers.line_searches import (
+    default_line_search,
+    line_search_options,
+    made_line_search,
+)
 from lowroad.optimizers.result import Callback, OptimizationResult
 from lowroad.optimizers.sgd import sgd
 from lowroad.optimizers.torch_class import minimize_by_class
@@ -112,7 +116,7 @@ def optimize(
     found = _found(method)
     if not isinstance(found, str | type):
         return minimize_by_function(found, problem, start, generator, settings, **common)
-    own = {**settings_of(method, settings), **settings}
+    own = {**settings_of(method, settings, problem.train), **settings}
     if found == "lbfgs":
         tolerance = Tolerance(
             *(own.pop(f"{name}_tolerance") for name in ("gradient", "step", "value"))
@@ -135,12 +139,30 @@ def optimize(
     return minimize_by_class(problem.train, start, found, generator=generator, **own, **common)
 
 
-def settings_of(method: Method, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
+class Defaults(Protocol):
+    """What defaults depend on: a landscape, or what is noted of one."""
+
+    @property
+    def free_gradients(self) -> bool:
+        """See `Landscape`."""
+        ...
+
+    @property
+    def gradient_tolerance(self) -> float:
+        """See `Landscape`."""
+        ...
+
+
+def settings_of(
+    method: Method, chosen: Mapping[str, Any] | None = None, landscape: Defaults | None = None
+) -> dict[str, Any]:
     """Return what can be set of an optimizer, with the defaults; None where there is none.
 
     Args:
         method: as for `optimize`.
         chosen: settings on which others depend: `line_search` brings its own.
+        landscape: what is minimized; where its gradients are free, "lbfgs" searches by strong Wolfe
+            to the landscape's `gradient_tolerance`.
 
     Raises:
         ValueError: when there is no such optimizer.
@@ -150,9 +172,13 @@ def settings_of(method: Method, chosen: Mapping[str, Any] | None = None) -> dict
     """
     found = _found(method)
     if found == "lbfgs":
-        search = (chosen or {}).get("line_search", LBFGS["line_search"])
+        own = dict(LBFGS)
+        if landscape is not None:
+            own["line_search"] = default_line_search(landscape.free_gradients, chosen or ())
+            own["gradient_tolerance"] = landscape.gradient_tolerance
+        search = (chosen or {}).get("line_search", own["line_search"])
         made_line_search(search)
-        return {**LBFGS, **line_search_options(search)}
+        return {**own, **line_search_options(search)}
     if isinstance(found, str):
         return dict(_BUILT_IN[found])
     if isinstance(found, type):

@@ -263,7 +263,7 @@ class PathFinder(ABC):
             values = landscape.values(torch.stack([*starts, *ends])).view(2, -1).T
             for i, at_ends in enumerate(values):
                 with _naming(i):
-                    _check_values(at_ends)
+                    _check_values(at_ends, landscape.failure)
         return pairs
 
     def _check_landscape(self, landscape: Landscape) -> None:
@@ -318,7 +318,7 @@ def check_ends(landscape: Landscape, start: Tensor, end: Tensor) -> None:
         TypeError: see `PathFinder.find`.
     """
     _check_points(landscape, start, end)
-    _check_values(landscape.values(torch.stack([start, end])))
+    _check_values(landscape.values(torch.stack([start, end])), landscape.failure)
 
 
 def _check_points(landscape: Landscape, start: Tensor, end: Tensor) -> None:
@@ -338,7 +338,9 @@ def _check_points(landscape: Landscape, start: Tensor, end: Tensor) -> None:
         raise ValueError("the start and the end are the same point: there is no path to find")
 
 
-def _check_values(values: Tensor) -> None:
+def _check_values(values: Tensor, failure: Exception | None) -> None:
     for name, value in zip(("start", "end"), values.tolist(), strict=True):
         if not np.isfinite(value):
-            raise ValueError(f"the landscape's value at the {name} is {value}: expected a number")
+            raise ValueError(
+                f"the landscape's value at the {name} is {value}: expected a number"
+            ) from failure

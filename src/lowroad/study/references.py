@@ -64,6 +64,7 @@ class Facts:
         metrics: names of its metrics.
         validation, aligns, merges: whether it has a validation landscape, an alignment, and a test
             for solutions that are the same.
+        free_gradients, gradient_tolerance: of its training landscape; defaults depend on them.
         network: whether the training landscape is a network's.
         value_seconds, gradient_seconds: rough times of one evaluation of the training landscape.
     """
@@ -81,6 +82,8 @@ class Facts:
     validation: bool = False
     aligns: bool = False
     merges: bool = False
+    free_gradients: bool = False
+    gradient_tolerance: float = 1e-9
     network: bool = False
     value_seconds: float = 0.0
     gradient_seconds: float = 0.0

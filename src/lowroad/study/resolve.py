@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from glob import glob
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lowroad
@@ -72,7 +73,7 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
                 error.add_note(f"raised while the problem {name} of the study was made")
                 raise
             found.append(f"problems.{name}: {_first_line(error)}")
-    config, more, codes = _with_defaults(config, folder)
+    config, more, codes = _with_defaults(config, folder, facts)
     found += more
     files = {}
     for name, table in config.checkpoints.items():
@@ -141,6 +142,8 @@ def examine(problem: Any, name: str, seed: int, starts: int = 1) -> Facts:
         validation=problem.validation is not None,
         aligns=problem.align is not None,
         merges=problem.same is not None,
+        free_gradients=landscape.free_gradients,
+        gradient_tolerance=landscape.gradient_tolerance,
         network=isinstance(landscape, NetworkLandscape),
         value_seconds=middle - began,
         gradient_seconds=end - middle,
@@ -176,9 +179,12 @@ def _checked_options(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_defaults(
-    config: StudyConfig, folder: Path | None
+    config: StudyConfig, folder: Path | None, facts: Mapping[str, Facts]
 ) -> tuple[StudyConfig, list[str], dict[str, str]]:
-    """The study with defaults of optimizers and finders, what is wrong with it, and sources."""
+    """The study with defaults of optimizers and finders, what is wrong with it, and sources.
+
+    Defaults that depend on a landscape hold for an optimizer of all problems where all agree.
+    """
     from lowroad.optimizers.method import settings_of
     from lowroad.paths.registry import finder_settings
 
@@ -189,10 +195,16 @@ def _with_defaults(
     if found:
         return config, found, codes
     content = document(config, full=True)
-    for table in (content, *content["problems"].values()):
+    common = SimpleNamespace(
+        free_gradients=all(each.free_gradients for each in facts.values()),
+        gradient_tolerance=min((each.gradient_tolerance for each in facts.values()), default=1e-9),
+    )
+    tables: list[tuple[dict[str, Any], Any]] = [(content, common)]
+    tables += [(table, facts.get(name, common)) for name, table in content["problems"].items()]
+    for table, landscape in tables:
         for own in table.get("optimizers", {}).values():
             if "method" in own:
-                own |= {**_set(settings_of(own["method"], own)), **own}
+                own |= {**_set(settings_of(own["method"], own, landscape)), **own}
         paths = table.get("paths", {})
         if "finder" in paths:
             table["paths"] = {**_set(finder_settings(paths["finder"])), **paths}
