@@ -45,7 +45,7 @@ $(BIN)/pip:
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: pyproject.toml constraints.txt | $(BIN)/pip
-	$(INSTALL) -e ".[hessian]"
+	$(INSTALL) -e .
 	@touch $@
 
 .venv/.installed-for-tests: pyproject.toml constraints.txt | $(BIN)/pip

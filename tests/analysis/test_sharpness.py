@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.func import functional_call, hessian
 
-from lowroad.analysis import sharpness
+from lowroad.analysis import CurvatureProduct, sharpness
 from lowroad.landscapes import BatchNormLandscape, MullerBrown, NetworkLandscape
 from lowroad.paper.networks import MODELS
 
@@ -138,17 +136,151 @@ def test_what_does_not_fit_is_refused(changes, error, words):
         sharpness(**arguments, generator=seeded())
 
 
-def test_statistics_that_follow_the_weights_are_refused():
-    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).eval()
-    inputs = torch.rand(8, 3, generator=seeded())
-    fixed = NetworkLandscape(model, inputs, torch.zeros(8, 3), "mean_squared_error")
+def test_statistics_that_follow_the_weights_are_held_at_the_point():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).double().eval()
+    inputs = torch.rand(8, 3, generator=seeded()).double()
+    fixed = NetworkLandscape(model, inputs, torch.zeros(8, 3).double(), "mean_squared_error")
     landscape = BatchNormLandscape(fixed)
-    with pytest.raises(ValueError, match="batch norm"):
-        sharpness(landscape, landscape.initial_point(), generator=seeded())
+    point = landscape.initial_point() + 0.5
+    found = sharpness(landscape, point, eigenvalues=3, generator=seeded())
+    landscape.value(point)
+    held = fixed.with_buffers(dict(landscape.module.named_buffers()))
+    expected = sharpness(held, point, eigenvalues=3, generator=seeded())
+    np.testing.assert_allclose(found.eigenvalues, expected.eigenvalues, rtol=1e-10)
 
 
-def test_without_curvlinops_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "curvlinops", None)
-    landscape = tiny(4, 4)
-    with pytest.raises(ImportError, match=r"lowroad\[hessian\]"):
-        sharpness(landscape, landscape.initial_point(), generator=seeded())
+@pytest.mark.parametrize("width", [1.0, 0.0])
+def test_zero_and_degenerate_hessians(width):
+    """H = 2 c I exactly (c = 0 too): Lanczos ends after one step."""
+    model = nn.Linear(150, 150, bias=False).double()
+    inputs = width * torch.eye(150, dtype=torch.float64)
+    landscape = NetworkLandscape(
+        model, inputs, torch.zeros(150, 150).double(), "mean_squared_error"
+    )
+    found = sharpness(landscape, landscape.initial_point(), generator=seeded())
+    each = 2 * width / 150**2
+    np.testing.assert_allclose(found.eigenvalues, [each] * 5, rtol=1e-10)
+    assert abs(found.trace - each * 150**2) <= 4 * found.trace_error
+    assert found.trace_error <= 1e-3 * each * 150**2
+
+
+class Square(torch.autograd.Function):
+    """x² with a backward pass of its own and no forward derivative."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        return 2 * x * gradient
+
+
+class Squares(nn.Module):
+    def forward(self, x):
+        return Square.apply(x)
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.out = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = x.unflatten(1, (3, 4))
+        fused = nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True)
+        return self.out(self.attention(x, x, fused)[0].mean(1))
+
+
+class Cells(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.cells, self.out = kind(4, 3, batch_first=True), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.out(self.cells(x.unflatten(1, (3, 4)))[0][:, -1])
+
+
+LAYERS = {
+    "attention": Attention,
+    "an encoder layer": lambda: nn.Sequential(
+        nn.Unflatten(1, (3, 4)), nn.TransformerEncoderLayer(4, 2, 5, 0.0, batch_first=True),
+        nn.Flatten(), nn.Linear(12, 3),
+    ),
+    "an LSTM": lambda: Cells(nn.LSTM),
+    "a GRU": lambda: Cells(nn.GRU),
+    "a function with its own backward pass": lambda: nn.Sequential(
+        nn.Linear(12, 4), Squares(), nn.Linear(4, 3)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("matrix", ["hessian", "gauss_newton"])
+def test_products_with_layers_of_every_kind(name, matrix):
+    """Against differences of gradients, and of outputs with the loss's own second derivative."""
+    torch.manual_seed(0)
+    module = LAYERS[name]().double().eval()
+    inputs, targets = torch.randn(9, 12).double(), torch.randint(0, 3, (9,))
+    landscape = NetworkLandscape(module, inputs, targets, "cross_entropy", chunk=4)
+    point = landscape.initial_point()
+    v = torch.randn(len(point), dtype=torch.float64)
+    step = 1e-5
+    if matrix == "hessian":
+        ends = torch.stack([point + step * v, point - step * v])
+        first, second = landscape.values_and_gradients(ends)[1]
+        expected = (first - second) / (2 * step)
+    else:
+        moved = (landscape.outputs(point + step * v) - landscape.outputs(point - step * v)) / (
+            2 * step
+        )
+        chances = landscape.outputs(point).softmax(1)
+        curved = chances * (moved - (chances * moved).sum(1, keepdim=True)) / len(inputs)
+        outputs = functional_call(landscape.module, landscape.parameters_at(point), (inputs,))
+        expected = torch.zeros_like(point)
+        for k in range(len(point)):
+            unit = torch.zeros_like(point)
+            unit[k] = step
+            by_k = (landscape.outputs(point + unit) - landscape.outputs(point - unit)) / (2 * step)
+            expected[k] = (by_k * curved).sum()
+        assert outputs.shape == (9, 3)
+    found = CurvatureProduct(landscape, point, matrix)(v.numpy())
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("matrix", ["hessian", "gauss_newton"])
+def test_products_are_those_of_curvlinops(matrix):
+    from curvlinops import GGNLinearOperator, HessianLinearOperator
+
+    landscape = tiny(4, 8, chunk=40)
+    point = landscape.initial_point()
+    landscape.module.load_state_dict(landscape.parameters_at(point))
+    kind = HessianLinearOperator if matrix == "hessian" else GGNLinearOperator
+    operator = kind(
+        landscape.module, nn.CrossEntropyLoss(), list(landscape.module.parameters()),
+        [(landscape.inputs, landscape.targets)], check_deterministic=False,
+    )  # fmt: skip
+    v = torch.randn(len(point), generator=seeded(), dtype=torch.float64)
+    theirs = (operator @ v).detach().numpy()
+    np.testing.assert_allclose(
+        CurvatureProduct(landscape, point, matrix)(v.numpy()), theirs, rtol=1e-9, atol=1e-12
+    )
+
+
+def test_gauss_newton_is_the_hessian_of_a_linear_network():
+    landscape = NetworkLandscape(
+        nn.Linear(30, 4).double(), torch.randn(20, 30, generator=seeded()).double(),
+        torch.randint(4, (20,), generator=seeded()), "cross_entropy",
+    )  # fmt: skip
+    point = torch.randn(landscape.dimension, generator=seeded(), dtype=torch.float64)
+    found = [
+        sharpness(landscape, point, matrix=matrix, samples=2, generator=seeded())
+        for matrix in ("hessian", "gauss_newton")
+    ]
+    np.testing.assert_allclose(found[0].eigenvalues, found[1].eigenvalues, rtol=1e-6)
+    with pytest.raises(ValueError, match="'hessian' or 'gauss_newton', got 'fisher'"):
+        sharpness(landscape, point, matrix="fisher", generator=seeded())

@@ -205,19 +205,6 @@ def test_sections_that_keep_their_own_value_are_said(study: Path) -> None:
     assert "0 of 12 tasks stored" in result.out
 
 
-def test_sharpness_without_its_package_ends_before_the_first_task(
-    study: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "curvlinops", None)
-    out = study.parent / "out"
-    settings = ("--set", "sharpness.runs=1", "--set", "sharpness.samples=40")
-    result = call("run", study, *settings, "--out", out, "--workers", 1)
-    assert result.code in (1, 2)
-    assert "pip install 'lowroad[hessian]'" in result.errors
-    assert "Traceback" not in result.errors
-    assert not (out / "records").exists()
-
-
 def test_the_command_to_go_on_with_can_be_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

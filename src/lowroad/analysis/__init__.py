@@ -7,6 +7,7 @@ They open no file and print nothing; random numbers come from a generator that t
 
 from __future__ import annotations
 
+from lowroad.analysis.ascent import AscentSharpness, ascent_sharpness
 from lowroad.analysis.claims import (
     Claim,
     ClaimResult,
@@ -25,6 +26,7 @@ from lowroad.analysis.comparisons import (
     compare,
     holm,
 )
+from lowroad.analysis.curvature import CurvatureProduct
 from lowroad.analysis.directions import random_directions, random_plane, trajectory_plane
 from lowroad.analysis.disconnectivity import Merge, MergeTree, merge_tree
 from lowroad.analysis.heights import heights_by_step, lowest_within, path_heights
@@ -34,16 +36,19 @@ from lowroad.analysis.planes import plane_axes, plane_through
 from lowroad.analysis.questions import QUESTIONS, Answer, Finding, Question, ask_all
 from lowroad.analysis.questions_samples import PathSamples, ProblemSamples, SetSamples
 from lowroad.analysis.sharpness import Sharpness, sharpness
+from lowroad.analysis.spectrum import SpectralDensity, spectral_density
 from lowroad.analysis.weights import centroid_distances, weight_statistics
 
 __all__ = [
     "KERNELS",
     "QUESTIONS",
     "Answer",
+    "AscentSharpness",
     "Claim",
     "ClaimResult",
     "Claims",
     "Comparison",
+    "CurvatureProduct",
     "Evidence",
     "Expectation",
     "Finding",
@@ -56,7 +61,9 @@ __all__ = [
     "Question",
     "SetSamples",
     "Sharpness",
+    "SpectralDensity",
     "Verdict",
+    "ascent_sharpness",
     "ask_all",
     "bootstrap_interval",
     "centroid_distances",
@@ -77,6 +84,7 @@ __all__ = [
     "representative_run",
     "rise_after_minimum",
     "sharpness",
+    "spectral_density",
     "trajectory_plane",
     "weight_statistics",
 ]

@@ -12,6 +12,7 @@ from lowroad.cli.directory_commands import export, report, status, verify
 from lowroad.cli.new_command import new
 from lowroad.cli.plane_command import plane
 from lowroad.cli.run_command import run
+from lowroad.cli.sharpness_command import sharpness
 
 __all__ = ["app", "main"]
 
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (new, run, status, verify, report, export, data, connect, plane):
+for command in (new, run, status, verify, report, export, data, connect, plane, sharpness):
     app.command()(command)
 
 

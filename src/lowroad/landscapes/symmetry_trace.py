@@ -9,16 +9,14 @@ their order matters). What stays free at the end can be renumbered without chang
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lowroad.landscapes.axis_factors import Label, fix, new_axis
+from lowroad.landscapes.math_kernels import math_kernels
 from lowroad.landscapes.symmetry_rules import Call, opaque, rule_of, value_of
 
 
@@ -45,17 +43,8 @@ class SymmetryTrace:
         def call(*given: Tensor) -> Any:
             return function(dict(zip(names, given, strict=True)))
 
-        fast = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)
-        try:
-            with (
-                warnings.catch_warnings(action="ignore"),
-                sdpa_kernel(SDPBackend.MATH),
-                torch.backends.mkldnn.flags(enabled=False),
-            ):
-                self.graph = make_fx(call)(*tensors.values())
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
+        with math_kernels():
+            self.graph = make_fx(call)(*tensors.values())
         self.graph.graph.eliminate_dead_code()
         self.labels: dict[fx.Node, Any] = {}
         self.opaque: set[str] = set()

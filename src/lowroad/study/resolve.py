@@ -285,13 +285,6 @@ def _misfits(study: Study) -> Iterable[str]:
             yield f"paths.align: the problem {name} has no alignment"
         if settings.sharpness.runs and not facts.network:
             yield f"sharpness.runs: {name} is not a network on data, whose Hessian can be measured"
-        elif settings.sharpness.runs:
-            from lowroad.analysis.sharpness import require_curvlinops
-
-            try:
-                require_curvlinops()
-            except ModuleNotFoundError as error:
-                yield f"sharpness.runs: {error}"
         smallest = min((facts.samples[split] for split in study.splits(name)), default=1)
         batch = settings.paths.own.get("batch_size")
         if isinstance(batch, int) and batch > smallest:

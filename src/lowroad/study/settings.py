@@ -147,7 +147,7 @@ class PlaneSettings(Settings):
 
 
 class SharpnessSettings(Settings):
-    """Curvature of the training landscape at kept minima: needs the extra `hessian`.
+    """Curvature of the training landscape at kept minima.
 
     The `runs` of lowest training value of each source are measured, at each of their points. The
     Hessian is that of the first `samples` training samples; `vectors` random vectors estimate its
