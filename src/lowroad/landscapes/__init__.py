@@ -11,6 +11,7 @@ from lowroad.landscapes.negated import NegatedLandscape
 from lowroad.landscapes.network import NetworkLandscape
 from lowroad.landscapes.numpy_landscape import NumpyLandscape
 from lowroad.landscapes.permutations import PermutationSpec
+from lowroad.landscapes.repair import repair
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.surfaces import (
     AnaPot,
@@ -51,5 +52,6 @@ __all__ = [
     "TwoWells",
     "activation_matching",
     "aligned",
+    "repair",
     "weight_matching",
 ]
