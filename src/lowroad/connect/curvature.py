@@ -15,7 +15,7 @@ from lowroad.analysis import ascent_sharpness, sharpness, spectral_density
 from lowroad.connect.ends import network, read_ends, reestimated
 from lowroad.landscapes import Landscape
 from lowroad.plotting.spectra import spectrum_figure
-from lowroad.study.store import write_atomically
+from lowroad.study.files import write_atomically
 
 
 def checkpoint_sharpness(
