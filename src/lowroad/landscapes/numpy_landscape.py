@@ -22,6 +22,7 @@ class NumpyLandscape(ForeignLandscape):
     Raises:
         ValueError: when a call returns anything but a number, or a gradient [d].
 
+    >>> import torch
     >>> bowl = NumpyLandscape(lambda x: float(x @ x), lambda x: 2 * x, dimension=2)
     >>> bowl.value_and_gradient(torch.tensor([3.0, 4.0], dtype=torch.float64))
     (25.0, tensor([6., 8.], dtype=torch.float64))
