@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from safetensors.torch import load_file
 from torch import nn
 from typer.testing import CliRunner
 
 import lowroad
 from lowroad.cli import app
 from lowroad.connect import load_landscape, parse_finder, read_point
-from lowroad.connect.results import Curve, write_results
+from lowroad.connect.records import Curve, record_of
+from lowroad.connect.results import write_results
 from lowroad.landscapes import MullerBrown, NetworkLandscape
 from lowroad.paths import FourierPathFinder, StringFinder
 
@@ -186,12 +188,14 @@ def test_the_command(folder, monkeypatch):
         torch.save(point, folder / f"{name}.pt")
     arguments = ["connect", "a.pt", "b.pt", "--landscape", "connect_example:landscape"]
     result = CliRunner().invoke(
-        app, [*arguments, "--set", "learning_rate=0.05", "--set", "points=21", "--out", "here"]
-    )
+        app,
+        [*arguments, "--set", "learning_rate=0.05", "--set", "points=21", "--out", "here",
+         "--save-path", "here/points.safetensors"],
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     numbers = json.loads((folder / "here" / "summary.json").read_text())
+    points = load_file(folder / "here" / "points.safetensors")["points"]
     with xr.open_dataset(folder / "here" / "path.nc", engine="h5netcdf") as stored:
-        points = torch.from_numpy(stored["points"].values)
         assert stored["profile"].max() == pytest.approx(numbers["height"])
         heights = load_landscape("connect_example:landscape").values(points)
         assert np.allclose(stored["profile"], heights, rtol=1e-4)
@@ -219,7 +223,9 @@ def test_heights_that_json_does_not_have_are_null(tmp_path):
     )
     ends = torch.tensor([-1.0], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64)
     line = lowroad.StraightLine().find(barrier, *ends)
-    write_results(tmp_path, [Curve("", "path found", line)], {})
+    pair = {"first": "a", "second": "b"}
+    curves = [Curve("straight_", "straight line", line), Curve("", "path found", line)]
+    write_results(tmp_path, [record_of(curves, pair)], {})
     numbers = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
     assert (numbers["height"], numbers["start_height"]) == (None, 1.0)
     assert numbers["outcome"] == "measured: nothing was searched for"

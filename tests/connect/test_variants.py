@@ -12,12 +12,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 import xarray as xr
+from safetensors.torch import load_file
 from torch import nn
 from torch.optim.swa_utils import update_bn
 from typer.testing import CliRunner
 
 from lowroad.cli import app
-from lowroad.connect import connect, parse_finder
+from lowroad.connect import Options, connect, parse_finder
+from lowroad.connect.records import curves_of
 from lowroad.landscapes import BatchNormLandscape, MullerBrown, NetworkLandscape
 
 POINTS = 11
@@ -91,6 +93,11 @@ def read(folder):
         return json.loads((folder / "summary.json").read_text()), stored.load()
 
 
+def curves_between(*arguments):
+    (record,) = connect(*arguments)
+    return curves_of(record)
+
+
 def loss(module):
     inputs, labels = data()
     return F.cross_entropy(module(inputs), labels).item()
@@ -98,19 +105,24 @@ def loss(module):
 
 def test_raw_and_aligned_side_by_side(folder):
     _, second = trained(plain, folder)
-    curves = connect(
-        folder / "1.pt", folder / "2.pt", plain_landscape(),
-        parse_finder("fourier", [f"points={POINTS}", "steps=20"]), folder / "out", align=True,
+    curves = curves_between(
+        [folder / "1.pt", folder / "2.pt"], plain_landscape(),
+        parse_finder("fourier", [f"points={POINTS}", "steps=20"]), folder / "out",
+        Options(align=True, save_path=folder / "points.safetensors"),
     )  # fmt: skip
     assert [c.key for c in curves] == ["straight_", "aligned_straight_", "", "aligned_"]
     numbers, stored = read(folder / "out")
     assert numbers["aligned_straight_height"] < numbers["straight_height"]
     assert numbers["aligned_straight_length"] < numbers["straight_length"]
-    for key, _, path, _ in curves:
-        assert numbers[f"{key}height"] == path.height == stored[f"{key}profile"].max()
-        assert stored.attrs[f"{key}barrier"] == path.barrier
+    for curve in curves:
+        height = curve["profile"].max()
+        assert numbers[f"{curve.key}height"] == height == stored[f"{curve.key}profile"].max()
+        barrier = height - max(curve["profile"][[0, -1]])
+        assert stored.attrs[f"{curve.key}barrier"] == pytest.approx(barrier)
     assert (folder / "out" / "profile.png").read_bytes().startswith(b"\x89PNG")
-    ends = [torch.from_numpy(stored[f"{side}points"].values[-1]) for side in ("", "aligned_")]
+    points = load_file(folder / "points.safetensors")
+    assert points["t"].tolist() == stored["t"].values.tolist()
+    ends = [points[f"{side}points"][-1] for side in ("", "aligned_")]
     assert not torch.equal(*ends)
     landscape = plain_landscape()
     for end in ends:
@@ -120,9 +132,9 @@ def test_raw_and_aligned_side_by_side(folder):
 
 def test_statistics_reestimated_and_interpolated(folder):
     modules = trained(normalized, folder)
-    curves = connect(
-        folder / "1.pt", folder / "2.pt", normalized_landscape(), LINE, folder / "out",
-        reestimate_batch_norm=True,
+    curves = curves_between(
+        [folder / "1.pt", folder / "2.pt"], normalized_landscape(), LINE, folder / "out",
+        Options(reestimate_batch_norm=True),
     )  # fmt: skip
     assert [c.key for c in curves] == [
         "straight_", "interpolated_straight_", "", "interpolated_",
@@ -192,8 +204,9 @@ def test_options_that_do_not_fit_the_model(folder):
         ("5.pt", "6.pt", landscape_of(untraced), align, r"what sort does .* name the axes"),
         ("3.pt", "4.pt", BatchNormLandscape(normalized_landscape()), reestimate, "already"),
     ):
+        files = [folder / first, folder / second]
         with pytest.raises(ValueError, match=message):
-            connect(folder / first, folder / second, landscape, LINE, folder / "out", **options)
+            connect(files, landscape, LINE, folder / "out", Options(**options))
     assert not (folder / "out").exists()
 
 
@@ -202,11 +215,11 @@ def test_the_example_of_the_docs(folder):
     example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "two_networks.py"))
     for seed in (0, 1):
         torch.save(example["train"](seed).state_dict(), folder / f"{seed}.pt")
-    curves = connect(
-        folder / "0.pt", folder / "1.pt", example["landscape"](), LINE, folder / "out",
-        align=True, reestimate_batch_norm=True,
+    curves = curves_between(
+        [folder / "0.pt", folder / "1.pt"], example["landscape"](), LINE, folder / "out",
+        Options(align=True, reestimate_batch_norm=True),
     )  # fmt: skip
-    height = {curve.key: curve.path.height for curve in curves}
+    height = {curve.key: curve["profile"].max() for curve in curves}
     assert height["aligned_straight_"] < height["straight_"] / 5
     assert height["straight_"] < height["interpolated_straight_"] / 2
     assert height["aligned_straight_"] < height["aligned_interpolated_straight_"] / 2

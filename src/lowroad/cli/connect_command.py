@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
-from lowroad.cli.messages import WRONG_USAGE, fail, readable_errors
+from lowroad.cli.messages import INTERRUPTED, WRONG_USAGE, fail, readable_errors
 
 
 def connect(
-    first: Annotated[Path, typer.Argument(metavar="A", help="A checkpoint.")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="A B [C ...]", help="Two or more checkpoints.")
+    ],
     landscape: Annotated[
         str,
         typer.Option(metavar="MODULE:FUNCTION", help="A function that returns the landscape."),
     ],
+    test: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="The same network's landscape on test data."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="error, accuracy or MODULE:FUNCTION, along the paths. Repeatable."),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Where the weights are in the files: state_dict_ema.")
+    ] = None,
+    trainable: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help='Only these parameters: "head.*". Repeatable.'),
+    ] = None,
     finder: Annotated[
-        str, typer.Option(help="fourier, bezier, chain, band, string or line.")
+        str,
+        typer.Option(help="fourier, bezier, polygonal_chain, elastic_band, string or straight."),
     ] = "fourier",
     assignments: Annotated[
         list[str] | None,
@@ -27,9 +49,17 @@ def connect(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(
         "lowroad-connect"
     ),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the same command was interrupted.")
+    ] = False,
+    save_path: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A .safetensors file for the points of the path found."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of mini-batches, noise and further starts.")] = 0,
     align: Annotated[
-        bool, typer.Option("--align", help="Also with B's hidden units permuted to lie near A.")
+        bool,
+        typer.Option("--align", help="Also with hidden units permuted to lie near the first's."),
     ] = False,
     reestimate_batch_norm: Annotated[
         bool,
@@ -38,23 +68,58 @@ def connect(
         ),
     ] = False,
 ) -> None:
-    """Find a low path between two checkpoints (.pt, .npy, .safetensors) of your own model."""
-    with readable_errors():
-        from lowroad.connect import connect, load_landscape, parse_finder, table
+    """Find low paths between checkpoints of your own model."""
+    with readable_errors(), _interruptible():
+        from rich.console import Console
+
+        from lowroad.connect import (
+            Options,
+            connect,
+            load_landscape,
+            load_metrics,
+            parse_finder,
+            table,
+        )
 
         try:
             chosen = parse_finder(finder, assignments or [])
-            curves = connect(
-                first,
-                second,
-                load_landscape(landscape),
-                chosen,
-                out,
-                seed,
+            options = Options(
+                seed=seed,
+                key=key,
+                trainable=tuple(trainable or ()),
                 align=align,
                 reestimate_batch_norm=reestimate_batch_norm,
+                metrics=load_metrics(metric or []),
+                test=None if test is None else load_landscape(test),
+                resume=resume,
+                save_path=save_path,
             )
+            surface = load_landscape(landscape)
+            records = connect(files, surface, chosen, out, options, Console(stderr=True))
         except (ValueError, TypeError) as error:
             fail(str(error), WRONG_USAGE)
-        typer.echo(table(curves))
-        typer.echo(f"Results: {out}")
+        except KeyboardInterrupt:
+            kept = out.is_dir() and any(out.iterdir())
+            advice = ": what was found is kept, go on by the same command with --resume"
+            fail(f"Interrupted{advice if kept else ''}", INTERRUPTED)
+        typer.echo(table(records))
+        typer.echo(f"Results: {out}, the page is {out / 'report.html'}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a request to terminate, or a closed terminal, interrupt as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kinds = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {kind: signal.signal(kind, interrupt) for kind in kinds}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

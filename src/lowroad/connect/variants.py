@@ -38,15 +38,13 @@ def with_interpolated_statistics(
     averaged like weights; at the ends it is the checkpoint itself. Only the grid is measured.
     """
     profile = np.empty_like(found.profile)
-    for i, (t, point) in enumerate(
-        zip(found.t, found.path(torch.from_numpy(found.t)), strict=True)
-    ):
+    for i, t in enumerate(torch.from_numpy(found.t)):
         between = {
             name: torch.lerp(own, second.frozen[name], float(t))
             for name, own in first.frozen.items()
             if own.is_floating_point()
         }
-        profile[i] = landscape.with_buffers(between).value(point)
+        profile[i] = landscape.with_buffers(between).value(found.path(t[None])[0])
     top = int(profile.argmax())
     return dataclasses.replace(
         found, profile=profile, refined_height=float(profile[top]), refined_t=float(found.t[top])

@@ -12,6 +12,8 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from lowroad.analysis import MergeTree
+from lowroad.plotting.barriers import tree_lines
 from lowroad.plotting.paths import medians_of
 from lowroad.plotting.ridges import Ridge, log_ticks, ridges, row_limits, wants_log_axis
 from lowroad.plotting.style import SetStyle, shorter, three_figures
@@ -25,6 +27,7 @@ __all__ = [
     "matrix_chart",
     "projection_chart",
     "ridge_chart",
+    "trees_chart",
 ]
 
 MARK_SIZE = 8
@@ -183,3 +186,31 @@ def matrix_chart(
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(showgrid=False, tickangle=-40)
     return layout(figure, 140 + 34 * len(names))
+
+
+def trees_chart(
+    trees: Mapping[str, MergeTree], styles: Mapping[str, SetStyle], label: str, log: bool
+) -> go.Figure:
+    """Disconnectivity graphs of sets side by side; see `plotting.disconnectivity_graphs`."""
+    figure, first = go.Figure(), 0.0
+    values: list[float] = []
+    for name, tree in trees.items():
+        style = styles[name]
+        places, x, y = tree_lines(tree, first)
+        figure.add_scatter(
+            x=x, y=y, mode="lines", line={"color": style.color, "width": 1.8},
+            connectgaps=False, hovertemplate=f"{style.label}<br>%{{y:.4g}}<extra></extra>",
+        )  # fmt: skip
+        figure.add_scatter(
+            x=places, y=tree.heights, mode="markers",
+            marker={"symbol": style.symbol, "size": MARK_SIZE, "color": style.color,
+                    "line": OUTLINE},
+            hovertemplate=f"{style.label}, solution<br>%{{y:.5g}}<extra></extra>",
+        )  # fmt: skip
+        values += [*tree.heights, *(merge.level for merge in tree.merges)]
+        first += len(places) + 1
+    figure.update_xaxes(showticklabels=False, showgrid=False, range=[-1, first - 1])
+    figure.update_yaxes(title_text=f"{label} (log scale)" if log else label)
+    if log:
+        figure.update_yaxes(**log_axis(np.array(values)))
+    return layout(figure, 340)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lowroad.study.results import StudyResults
 
-__all__ = ["write_report"]
+__all__ = ["render", "write_report"]
 
 _MOST_NAMED = 6
 
@@ -68,18 +68,12 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def _render(view: View, answers: Answers) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lowroad.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["prose"] = _prose
     charts = Charts()
     results, published = view.results, answers.published
     solutions = (tables.value_table(view, published), tables.weight_table(view, published))
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
+        charts,
         config=results.config,
         title=_title(view),
         facts=_facts(view),
@@ -99,9 +93,22 @@ def _render(view: View, answers: Answers) -> str:
         missing=results.missing,
         missing_parts=text.missing_parts(view),
         damaged=results.damaged,
-        # `</script>` cannot stand in the library: it would end the element. It does not.
-        plotly=plotly.offline.get_plotlyjs(),
-        charts=charts.as_json(),
+    )
+
+
+def render(template: str, charts: Charts, **content: object) -> str:
+    """Return a page from a template, with what it is filled with and its charts."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lowroad.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["prose"] = _prose
+    # `</script>` cannot stand in the library: it would end the element. It does not.
+    return environment.get_template(template).render(
+        plotly=plotly.offline.get_plotlyjs(), charts=charts.as_json(), **content
     )
 
 

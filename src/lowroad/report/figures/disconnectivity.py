@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import plotly.graph_objects as go
 from matplotlib.figure import Figure as PrintFigure
 
 from lowroad.analysis import MergeTree
 from lowroad.plotting import disconnectivity_graphs
-from lowroad.plotting.barriers import tree_lines
-from lowroad.report.charts import MARK_SIZE, OUTLINE, layout, log_axis
+from lowroad.report.charts import trees_chart
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import tree_table
 from lowroad.report.text import SPLIT_NAMES, counted, listing, paths_behind
@@ -86,30 +84,9 @@ def build(view: View, charts: Charts) -> list[FigureView]:
 
 
 def _chart(view: View, problem: str, trees: Mapping[str, MergeTree]) -> go.Figure:
-    figure, first = go.Figure(), 0.0
-    values: list[float] = []
-    for name, tree in trees.items():
-        style = view.styles[name]
-        places, x, y = tree_lines(tree, first)
-        figure.add_scatter(
-            x=x, y=y, mode="lines", line={"color": style.color, "width": 1.8},
-            connectgaps=False, hovertemplate=f"{style.label}<br>%{{y:.4g}}<extra></extra>",
-        )  # fmt: skip
-        figure.add_scatter(
-            x=places, y=tree.heights, mode="markers",
-            marker={"symbol": style.symbol, "size": MARK_SIZE, "color": style.color,
-                    "line": OUTLINE},
-            hovertemplate=f"{style.label}, solution<br>%{{y:.5g}}<extra></extra>",
-        )  # fmt: skip
-        values += [*tree.heights, *(merge.level for merge in tree.merges)]
-        first += len(places) + 1
-    figure.update_xaxes(showticklabels=False, showgrid=False, range=[-1, first - 1])
+    values = [v for t in trees.values() for v in (*t.heights, *(m.level for m in t.merges))]
     log = view.wants_log(problem, [values])
-    title = view.quantity(problem)
-    figure.update_yaxes(title_text=f"{title} (log scale)" if log else title)
-    if log:
-        figure.update_yaxes(**log_axis(np.array(values)))
-    return layout(figure, 340)
+    return trees_chart(trees, view.styles, view.quantity(problem), log)
 
 
 def draw(view: View) -> Mapping[str, PrintFigure]:
