@@ -13,7 +13,7 @@ from lowroad.paths import PathFinder
 from lowroad.paths.curve import CurveFinder
 from lowroad.paths.image_chain import ImageChainFinder
 
-CURVATURE = 40  # vectors that L-BFGS remembers for each coefficient
+CURVATURE = 72  # vectors for each coefficient that L-BFGS with 20 pairs remembers and works with
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -35,7 +35,7 @@ def needed_bytes(finder: PathFinder, landscape: Landscape, ends: int = 2) -> int
         each = 10 if finder._uses_adam else 12 + CURVATURE
     elif isinstance(finder, ImageChainFinder):
         terms = finder._most_images - 2
-        each = 14 + (CURVATURE if finder.optimizer == "lbfgs" else 0)
+        each = 18 + (CURVATURE if finder.optimizer == "lbfgs" else 0)
         square = terms
     at_once = min(finder.points, max(1, FLOATS_AT_ONCE // landscape.dimension))
     own = 6 if isinstance(landscape, NetworkLandscape) else 2
