@@ -17,7 +17,7 @@ from lowroad.plotting.style import set_styles, three_figures
 from lowroad.report.charts import layout, matrix_chart, trees_chart
 from lowroad.report.page import render
 from lowroad.report.views import Charts, FigureView, Group, LegendEntry, TableView
-from lowroad.study.store import write_atomically
+from lowroad.study.files import write_atomically
 
 STRAIGHT, FOUND = "#D55E00", "#0072B2"
 

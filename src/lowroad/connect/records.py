@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lowroad.paths import FoundPath
-from lowroad.study.store import write_atomically
+from lowroad.study.files import write_atomically
 
 Numbers = dict[str, float | str]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lowroad.analysis import MergeTree, merge_tree
 from lowroad.connect.records import curves_of
-from lowroad.study.store import write_atomically
+from lowroad.study.files import write_atomically
 
 SIDES = {"": "as they are", "aligned_": "aligned"}
 
