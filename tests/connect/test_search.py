@@ -306,13 +306,17 @@ class Peak(TorchDispatchMode):
 def test_the_estimate_is_a_bound_of_what_is_needed(finder, monkeypatch):
     for module in (memory_module, landscape_module):
         monkeypatch.setattr(module, "FLOATS_AT_ONCE", 1)  # as for a large network: one at a time
+    torch.manual_seed(0)
     inputs, labels = torch.randn(4, 50), torch.zeros(4).long()
     with Peak() as memory:
         net = nn.Sequential(nn.Tanh(), nn.Linear(50, 1000), nn.Tanh(), nn.Linear(1000, 2))
         surface = NetworkLandscape(net, inputs, labels, "cross_entropy")
         ends = [torch.randn(surface.dimension) for _ in range(2)]
         finder.find(Watched(surface, finder), *ends, torch.Generator().manual_seed(0))
-    assert 0.3 < memory.peak / needed_bytes(finder, surface) < 1
+    share = memory.peak / needed_bytes(finder, surface)
+    # a chain's L-BFGS forgets what it knows whenever the forces grow
+    forgets = isinstance(finder, StringFinder) and finder.optimizer == "lbfgs"
+    assert (0.1 if forgets else 0.3) < share < 1
 
 
 def test_what_is_counted_grows_with_each_part():
