@@ -32,6 +32,8 @@ from lowroad.paths import FoundPath, PathFinder, StraightLine
 from lowroad.problems.checkpoints import Checkpoint
 from lowroad.problems.problem import Metric
 
+ALIGNED_UNASKED = 2_000_000  # parameters of a network: more take minutes, and wait for --align
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -256,7 +258,9 @@ class _Setup:
     def measure(self, i: int, j: int, display: SearchDisplay) -> xr.Dataset:
         """Find the pair's paths and measure them."""
         surface, start, pair = self.splits["train"], self.ends[i], f"{self.names[i]} – "
-        symmetry = surface.symmetric_image(start.point, self.ends[j].point)
+        symmetry = None
+        if surface.samples == 1 or surface.dimension <= ALIGNED_UNASKED:
+            symmetry = surface.symmetric_image(start.point, self.ends[j].point)
         curves, saved = [], {}
         ends = {side: self.end(i, j, side) for side in self.sides}
         for kind in ("straight_", ""):

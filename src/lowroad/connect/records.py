@@ -74,7 +74,7 @@ def above_mean(values: NDArray[np.float64]) -> float:
     """Return the maximum above the mean of the two ends.
 
     Of a loss or an error on the straight line that is the barrier of linear mode connectivity:
-    Frankle et al. 2020 (Section 2), Ainsworth et al. 2023 (Definition 2.2).
+    Frankle et al. 2020, Ainsworth et al. 2023.
 
     >>> above_mean(np.array([1.0, 5.0, 2.0]))
     3.5

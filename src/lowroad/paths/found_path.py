@@ -101,14 +101,18 @@ class FoundPath:
 
     @property
     def barrier_above_mean(self) -> float:
-        """The height above the mean of the two ends."""
+        """The height above the mean of the two ends.
+
+        On the straight line the error barrier of Frankle et al. 2020 and the loss barrier of
+        Ainsworth et al. 2023.
+        """
         return self.height - float(self.profile[0] + self.profile[-1]) / 2
 
     @property
     def barrier_above_line(self) -> float:
         """The largest rise above the line between the ends' values, max_i L_i − lerp(L_0, L_1).
 
-        The error barrier of Frankle et al. 2020 and Entezari et al. 2022.
+        On the straight line the barrier of Entezari et al. 2022.
         """
         line = (1 - self.t) * self.profile[0] + self.t * self.profile[-1]
         return float((self.profile - line).max())
