@@ -36,9 +36,32 @@ def chore(task: Any, report: Callable[[int, float], None]) -> Any:
     if name == "number":
         time.sleep(0.2)  # so that one worker does not do all
         return worker_number()
+    if name == "eat":
+        eaten = bytearray(int(argument) * 2**20)
+        time.sleep(10)
+        return len(eaten)
+    if name == "leave":
+        raise SystemExit("asked to leave")
+    if name == "unpicklable":
+        return lambda: None
+    if name == "listeners":
+        return listeners()
     if name == "memory":
         return memory_settings()
     return f"did {task}"
+
+
+def listeners() -> list[str]:
+    """What the driver and all its workers listen to, and whom they are connected with."""
+    import psutil
+
+    driver = psutil.Process(os.getppid())
+    return [
+        str(each)
+        for process in (driver, *driver.children(recursive=True))
+        for each in process.net_connections("all")
+        if each.laddr
+    ]
 
 
 def memory_settings() -> list[Any]:

@@ -13,6 +13,7 @@ from lowroad.cli.new_command import new
 from lowroad.cli.plane_command import plane
 from lowroad.cli.run_command import run
 from lowroad.cli.sharpness_command import sharpness
+from lowroad.execution.streams import tolerate_closed_output
 
 __all__ = ["app", "main"]
 
@@ -29,6 +30,7 @@ for command in (new, run, status, verify, report, export, data, connect, plane, 
 
 def main() -> None:
     """Run the command line."""
+    tolerate_closed_output()
     app()
 
 

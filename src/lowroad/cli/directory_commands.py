@@ -17,6 +17,7 @@ from lowroad.cli.messages import FAILED, WRONG_USAGE, fail, readable_errors, stu
 if TYPE_CHECKING:
     from lowroad.study.resolved import Study
     from lowroad.study.results import StudyResults
+    from lowroad.study.store import Store
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A study's directory.")]
 
@@ -119,6 +120,7 @@ def print_status(study: Study, directory: Path) -> None:
     from lowroad.study.measurements import MEASUREMENTS
     from lowroad.study.progress import clock
     from lowroad.study.status import status
+    from lowroad.study.store import Store
 
     found = status(study, directory)
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -148,6 +150,9 @@ def print_status(study: Study, directory: Path) -> None:
         typer.echo(f"About {clock(found.work_left)} of one worker are left")
     typer.echo()
     Console(highlight=False).print(table)
+    for name, task in found.failures.items():
+        store = Store(directory)
+        typer.echo(f"\nfailed: {task}\n{failure_told(store, name, study.folder)}")
     if found.abandoned:
         size = sum(found.abandoned.values()) / 1e6
         typer.echo(
@@ -158,6 +163,21 @@ def print_status(study: Study, directory: Path) -> None:
             typer.echo(f"  {path}")
     for problem in found.damaged:
         warn(f"{problem}; `lowroad run` moves it out of the way and computes it again if needed")
+
+
+def failure_told(store: Store, name: str, folder: Path | None) -> str:
+    """The user's own part of a failed task's traceback, where it is the user's, and its file."""
+    from lowroad.study.files import read_regular
+    from lowroad.study.user_errors import users_part
+
+    path = store.failure_path(name)
+    try:
+        text = read_regular(path).decode(errors="replace")
+    except OSError:
+        return f"  traceback: {path}"
+    own = users_part(text.partition("\n\n")[2], folder) if folder is not None else ""
+    told = own if str(folder) in own else ""
+    return f"{told}\n  traceback: {path}".lstrip("\n")
 
 
 def _number(number: int, what: str) -> str:

@@ -1,10 +1,12 @@
 """What the command line says when something is wrong, and its exit codes.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 129 hung up, 143 terminated.
 """
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import NoReturn
 
 import typer
 
-FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+FAILED, WRONG_USAGE = 1, 2
 
 
 def warn(message: str) -> None:
@@ -40,15 +42,53 @@ def readable_errors() -> Iterator[None]:
 
         advice = "\nAll records are kept: make room and run the same command again."
         fail(f"{error}{advice if error.errno in FULL else ''}", FAILED)
-    except KeyboardInterrupt:
-        fail("Interrupted", INTERRUPTED)
+    except KeyboardInterrupt as error:
+        fail("Interrupted", code_of(error))
     except Exception as error:
         from lowroad.execution.clusters import ClusterError
         from lowroad.paper.mnist import MnistError
+        from lowroad.study.user_errors import UserCodeError
 
-        if isinstance(error, MnistError | ClusterError):
+        if isinstance(error, MnistError | ClusterError | UserCodeError):
             fail(str(error), FAILED)
         raise
+
+
+class Signalled(KeyboardInterrupt):
+    """A signal that ends the command, as an interrupt does.
+
+    Attributes:
+        number: which signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def code_of(interrupt: KeyboardInterrupt) -> int:
+    """The exit code after an interrupt: 128 and the signal's number."""
+    return 128 + getattr(interrupt, "number", signal.SIGINT)
+
+
+@contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """Let TERM and HUP end what is done inside as an interrupt does, so that it cleans up."""
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise Signalled(number)
+
+    here = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    kinds = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    changed = [kind for kind in kinds if here and signal.getsignal(kind) == signal.SIG_DFL]
+    for kind in changed:  # not one that is ignored, as under nohup
+        signal.signal(kind, end)
+    try:
+        yield
+    finally:
+        for kind in changed:
+            signal.signal(kind, signal.SIG_DFL)
 
 
 def study_in(directory: Path) -> Path:

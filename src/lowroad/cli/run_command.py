@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -11,8 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lowroad.cli.directory_commands import bring_the_report_up_to_date, print_status
-from lowroad.cli.messages import FAILED, INTERRUPTED, WRONG_USAGE, fail, readable_errors, warn
+from lowroad.cli.directory_commands import (
+    bring_the_report_up_to_date,
+    failure_told,
+    print_status,
+)
+from lowroad.cli.messages import (
+    FAILED,
+    WRONG_USAGE,
+    code_of,
+    fail,
+    readable_errors,
+    signals_interrupt,
+    warn,
+)
 
 # Everything heavy is imported where it is used: `lowroad --help` shall answer at once.
 if TYPE_CHECKING:
@@ -110,10 +123,14 @@ def _shard(shard: str | None) -> tuple[int, int] | None:
     """Return (i − 1, n) of "i/n"."""
     if shard is None:
         return None
-    i, slash, n = shard.partition("/")
-    if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
-        fail(f"--shard: expected I/N with 1 <= I <= N, such as 3/8, got {shard!r}", WRONG_USAGE)
-    return int(i) - 1, int(n)
+    from lowroad.study.setting_errors import printable, shown
+
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", shard)
+    i, n = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= i <= n:
+        told = f"--shard: expected I/N with 1 <= I <= N, such as 3/8, got {shown(shard)}"
+        fail(printable(told), WRONG_USAGE)
+    return i - 1, n
 
 
 def _run(
@@ -141,16 +158,18 @@ def _run(
         f"{part}, {by}"
     )
     try:
-        summary = _perform(prepared, workers, device)
-    except KeyboardInterrupt:
+        with signals_interrupt():
+            summary = _perform(prepared, workers, device)
+    except KeyboardInterrupt as interrupt:
         stored = len(prepared.schedule.done)
         fail(
             f"\nInterrupted: {stored} of {total} tasks are stored, nothing finished is lost.\n"
             f"To go on: {_same_command()}",
-            INTERRUPTED,
+            code_of(interrupt),
         )
     for task, error in summary.failed:
-        warn(f"failed: {task}: {error}\n  traceback: {_traceback(prepared, task.hash)}")
+        trace = failure_told(prepared.schedule.store, task.hash, prepared.study.folder)
+        warn(f"failed: {task}: {error}\n{trace}")
     for problem in summary.damaged:
         warn(problem)
     waiting = summary.waiting if shard == (0, 1) else 0  # other shards do much of what waits
@@ -210,10 +229,6 @@ def _perform(prepared: PreparedRun, workers: Workers, device: Device) -> RunSumm
     console = Console()
     with LiveDisplay(console) if console.is_terminal else PlainDisplay(sys.stdout) as display:
         return prepared.execute(workers, display, device)
-
-
-def _traceback(prepared: PreparedRun, task_hash: str) -> Path:
-    return prepared.schedule.store.failure_path(task_hash)
 
 
 def _cuda_devices() -> int:

@@ -1,4 +1,4 @@
-"""Clients of dask's distributed scheduler: with processes here, a running one, or SLURM jobs."""
+"""Clients of dask's distributed scheduler: a running one, or one with SLURM jobs."""
 
 from __future__ import annotations
 
@@ -7,51 +7,34 @@ import importlib.util
 import json
 import logging
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import dask.config
-from distributed import Client, LocalCluster, SpecCluster
+from distributed import Client, SpecCluster
 
 from lowroad import __version__
-from lowroad.execution.clusters import ClusterError, Scheduler, Slurm, Workers
+from lowroad.execution.clusters import ENVIRONMENT, ClusterError, Scheduler, Slurm
 from lowroad.execution.events import one_line
 
 SECONDS_TO_CONNECT = 30
 SECONDS_TO_OPEN_THE_DASHBOARD = 5
-# Keep freed memory: dask asks for it to be given back at once, and then a third of the time goes
-# into touching the same pages again and again. 32 MiB is glibc's largest threshold.
-ENVIRONMENT = {
-    "MALLOC_TRIM_THRESHOLD_": 2**31,
-    "MALLOC_MMAP_THRESHOLD_": 2**25,
-    "MALLOC_ARENA_MAX": 1,
-}
-
-SETTINGS = {
-    # A terminal's Ctrl-C reaches every process of its group, but only the driver shall act on it.
-    "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
-    "logging.distributed": "critical",  # of worker processes
-    **{f"distributed.nanny.pre-spawn-environ.{name}": n for name, n in ENVIRONMENT.items()},
-}
 
 
 @contextlib.contextmanager
-def client_of(workers: Workers) -> Iterator[Client]:
+def client_of(workers: Scheduler | Slurm) -> Iterator[Client]:
     """A client with its workers, which end with it unless the scheduler was running already.
 
     Raises:
         ClusterError: the scheduler does not answer, SLURM or the package for it is not installed,
             or the cluster file's job is refused.
     """
-    with dask.config.set(SETTINGS), _silence():
+    with _silence():
         if isinstance(workers, Scheduler):
             with _connected(_address(workers.address)) as client:
                 _check_version(client, workers.address)
                 yield client
         else:
-            cluster = _slurm(workers) if isinstance(workers, Slurm) else _local(workers)
-            with cluster, Client(cluster) as client:
+            with _slurm(workers) as cluster, Client(cluster) as client:
                 yield client
 
 
@@ -132,19 +115,6 @@ def _connected(address: str) -> Client:
             f"no dask scheduler answers at {address} ({one_line(error)}); start one with "
             "`dask scheduler` and give its address"
         ) from error
-
-
-def _local(workers: int) -> LocalCluster:
-    with warnings.catch_warnings():
-        # Beside another study dask finds its usual port taken, and takes another one.
-        warnings.filterwarnings("ignore", r"\s*Port \d+ is already in use")
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0" if _has_dashboard() else None,
-            silence_logs=logging.CRITICAL,
-        )
 
 
 def _slurm(slurm: Slurm) -> SpecCluster:

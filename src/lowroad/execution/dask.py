@@ -1,8 +1,7 @@
-"""Carry out tasks with dask's distributed scheduler: here, on a running cluster, or by SLURM."""
+"""Carry out tasks with dask's distributed scheduler: on a running cluster, or by SLURM."""
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import queue
 import time
@@ -15,12 +14,11 @@ from distributed import Client, Future, KilledWorker, Worker, get_worker
 
 from lowroad import __version__
 from lowroad.execution.clients import client_of, dashboard_of
-from lowroad.execution.clusters import ClusterError, Slurm, Workers
+from lowroad.execution.clusters import ClusterError, Scheduler, Slurm
 from lowroad.execution.events import Event, Function, OnEvent, one_line
 
 TOPIC = "lowroad"
 SECONDS_BETWEEN_REPORTS = 0.5
-SECONDS_TO_REPLACE_A_WORKER = 60
 SECONDS_BETWEEN_COUNTS = 1.0
 SECONDS_TO_FETCH_A_RESULT = 10.0
 
@@ -38,16 +36,15 @@ class UnusableWorkerError(Exception):
         self.address, self.reason = address, reason
 
 
-def execute_on_workers(
-    tasks: Iterable[Any], function: Function, workers: Workers, on_event: OnEvent
+def execute_on_cluster(
+    tasks: Iterable[Any], function: Function, workers: Scheduler | Slurm, on_event: OnEvent
 ) -> None:
     """Do what :func:`lowroad.execution.executor.execute` promises, on worker processes.
 
     A task whose worker dies is tried again on another one, up to dask's ``allowed-failures``. Dask
     suspects every task that is with a dying worker, so a task that it gives up is tried once more
-    with no other beside it, after all others, before it fails. Workers end when the calling process
-    does, however it ends; those of a running scheduler stay, for others, except for those that
-    cannot do the tasks.
+    with no other beside it, after all others, before it fails. The workers of a running scheduler
+    stay, for others, except for those that cannot do the tasks.
 
     Raises:
         ClusterError: the cluster cannot be had or is lost, or no worker is left that can do the
@@ -115,10 +112,6 @@ def execute_on_workers(
                             tell("failed", task, **_described(error))
                 elif item["key"] in names:
                     tell(item["kind"], names[item["key"]], **item["details"])
-            if isinstance(workers, int):
-                # Closing fails while dask is replacing a worker that has just died.
-                with contextlib.suppress(TimeoutError):
-                    client.wait_for_workers(workers, timeout=SECONDS_TO_REPLACE_A_WORKER)
         except BaseException:
             # Without this, closing waits for the tasks under way.
             if client.status == "running":
@@ -129,10 +122,9 @@ def execute_on_workers(
 class _Pool:
     """The workers: they come and go on a cluster, and some cannot do the tasks."""
 
-    def __init__(self, client: Client, workers: Workers, note: Any) -> None:
+    def __init__(self, client: Client, workers: Scheduler | Slurm, note: Any) -> None:
         assert client.scheduler is not None
         self._client, self._address, self._note = client, client.scheduler.address, note
-        self._fixed = workers if isinstance(workers, int) else None
         self._jobs: Any = client.cluster if isinstance(workers, Slurm) else None
         self._asked, self._count = -SECONDS_BETWEEN_COUNTS, 0
         self._missed, self._seen = False, False
@@ -147,8 +139,6 @@ class _Pool:
         Raises:
             ClusterError: the scheduler is lost, or a job cannot be submitted.
         """
-        if self._fixed is not None:
-            return self._fixed
         if (now := time.monotonic()) - self._asked > SECONDS_BETWEEN_COUNTS:
             names = self._names()
             self._asked, self._count = now, len(names)
@@ -171,10 +161,8 @@ class _Pool:
         """Do without a worker from now on, and tell why.
 
         Raises:
-            ClusterError: no other is left, or it cannot be retired; on this machine all are alike.
+            ClusterError: no other is left, or it cannot be retired.
         """
-        if self._fixed is not None:
-            raise ClusterError(unusable.reason)
         self._client.retire_workers(workers=[unusable.address])
         if unusable.reason not in self._reasons:
             self._reasons[unusable.reason] = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -43,17 +42,18 @@ OnEvent = Callable[[Event], Iterable[Any]]
 """Told about every event; returns further tasks that the event made possible."""
 
 
+_number = 0
+
+
+def set_worker_number(number: int) -> None:
+    """Say which of a run's local worker processes this is."""
+    global _number
+    _number = number
+
+
 def worker_number() -> int:
     """Return which of a run's local worker processes this is, from 0; 0 in any other process."""
-    if "distributed" not in sys.modules:
-        return 0
-    from distributed import get_worker
-
-    try:
-        name = get_worker().name
-    except ValueError:  # no worker
-        return 0
-    return name if isinstance(name, int) else 0
+    return _number
 
 
 def one_line(error: BaseException) -> str:

@@ -38,13 +38,17 @@ def execute(tasks: Iterable[Any], function: Function, workers: Workers, on_event
     """
     if isinstance(workers, int) and workers < 1:
         raise ValueError(f"expected at least 1 worker, got {workers}")
-    if workers != 1:
-        # Imported here because a study in one process needs none of it.
-        from lowroad.execution.dask import execute_on_workers
-
-        execute_on_workers(tasks, function, workers, on_event)
-    else:
+    # Imported where they are used because a study in one process needs none of them.
+    if workers == 1:
         _execute_here(tasks, function, on_event)
+    elif isinstance(workers, int):
+        from lowroad.execution.local import execute_locally
+
+        execute_locally(tasks, function, workers, on_event)
+    else:
+        from lowroad.execution.dask import execute_on_cluster
+
+        execute_on_cluster(tasks, function, workers, on_event)
 
 
 def _execute_here(tasks: Iterable[Any], function: Function, on_event: OnEvent) -> None:
@@ -65,7 +69,7 @@ def _execute_here(tasks: Iterable[Any], function: Function, on_event: OnEvent) -
             result = function(task, report)
         except ClusterError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             tell("failed", task, error=one_line(error), trace=traceback.format_exc())
         else:
             tell("finished", task, result=result)

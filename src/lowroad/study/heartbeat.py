@@ -63,14 +63,18 @@ class Heartbeat:
         Raises:
             OSError: the file cannot be written.
         """
+        self._last = time.monotonic()
         now = self._progress.seconds
         tasks = {name: now - task.began for name, task in list(self._progress.running.items())}
+        self._told = tasks.keys()
         write_atomically(self._path, json.dumps(tasks).encode())
 
     def _beat_on(self) -> None:
-        while not self._end.wait(EVERY):
-            with suppress(OSError):
-                self.beat()
+        while not self._end.wait(min(EVERY, 1.0)):
+            late = time.monotonic() - self._last >= EVERY
+            if late or self._told != self._progress.running.copy().keys():
+                with suppress(OSError):
+                    self.beat()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import lowroad
 from lowroad.nearest import nearest
 from lowroad.seeds import derived_seed
 from lowroad.study.config import StudyConfig
@@ -34,6 +33,7 @@ from lowroad.study.resolved import INITIAL, CheckpointFile, Study, combinations
 from lowroad.study.settings import CheckpointSettings
 from lowroad.study.study_file import StudyFileError, document, parse_study
 from lowroad.study.tasks import canonical_json
+from lowroad.study.user_errors import UserCodeError, is_users
 
 MOST_STARTS = 1000
 """How many starts are drawn before the first task, to see that they are finite."""
@@ -50,6 +50,7 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
     Raises:
         StudyFileError: with one line for each problem, optimizer, finder or file that cannot be
             used, beginning with its place in the study file.
+        UserCodeError: a module of the study's folder raised.
     """
     see_folder(folder)
     found: list[str] = []
@@ -69,9 +70,8 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
         except StudyFileError as error:
             found += [f"problems.{name}.{line}" for line in error.problems]
         except Exception as error:
-            if _is_user_error(error, folder):
-                error.add_note(f"raised while the problem {name} of the study was made")
-                raise
+            if folder is not None and is_users(error, folder):
+                raise UserCodeError(f"problems.{name}", error, folder) from error
             found.append(f"problems.{name}: {_first_line(error)}")
     config, more, codes = _with_defaults(config, folder, facts)
     found += more
@@ -241,8 +241,8 @@ def _misused(
         try:
             check(name, each)
         except (ValueError, TypeError, ImportError) as error:
-            if _is_user_error(error, folder):
-                raise
+            if folder is not None and is_users(error, folder):
+                raise UserCodeError(place, error, folder) from error
             yield from (f"{place}.{line}" for line in str(error).splitlines())
 
 
@@ -299,16 +299,6 @@ def _misfits(study: Study) -> Iterable[str]:
                     f"optimizers.{optimizer}.batch_size: expected at most "
                     f"{facts.samples['train']}, the training samples of {name}, got {size}"
                 )
-
-
-def _is_user_error(error: Exception, folder: Path | None) -> bool:
-    """Whether an error comes from a module of the study's folder, not from a refusal of ours."""
-    trace, files = error.__traceback__, []
-    while trace is not None:
-        files.append(Path(trace.tb_frame.f_code.co_filename))
-        trace = trace.tb_next
-    ours = files[-1].is_relative_to(Path(lowroad.__file__).parent)
-    return folder is not None and not ours and any(f.is_relative_to(folder) for f in files)
 
 
 def _first_line(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
@@ -59,7 +59,30 @@ class OpenSettings(Settings):
         return plain_value(self.model_extra)
 
 
-class OptimizerSettings(OpenSettings):
+class MethodSettings(OpenSettings):
+    """Settings of an optimizer or a path finder: numbers that single precision can hold."""
+
+    @model_validator(mode="after")
+    def _refuse_extremes(self) -> MethodSettings:
+        for name, value in (self.model_extra or {}).items():
+            for number in _numbers(value):
+                if number != 0 and not 1e-30 <= abs(number) <= 1e30:
+                    raise ValueError(f"{name}: expected 0 or a number from 1e-30 to 1e30 in size")
+        return self
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The numbers in a value, however deep."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _numbers(each)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+class OptimizerSettings(MethodSettings):
     """One optimizer of a study.
 
     `method` is "sgd", "lbfgs", the import path of a class with the interface of
@@ -104,13 +127,13 @@ class TrainSettings(Settings):
     optimizers: Annotated[tuple[Label, ...], Field(strict=False)] | None = None
 
 
-class FinderSettings(OpenSettings):
+class FinderSettings(MethodSettings):
     """A path finder by its registered name, with its own settings beside."""
 
     finder: str
 
 
-class PathSettings(OpenSettings):
+class PathSettings(MethodSettings):
     """Paths between random pairs of kept runs, on each split's landscape.
 
     `pairs` of each weight set (all of them where there are fewer) are connected unless

@@ -50,6 +50,7 @@ class Status:
         runs, workers: how many runs are alive in the directory, and their tasks under way.
         work_left: seconds of one worker that are left; NaN where nothing has been timed.
         damaged: a line for each record, of this study or another, that was found damaged.
+        failures: the tasks that failed when they were tried last, by hash.
         abandoned: snapshots that no task of the study has a use for, with their sizes in bytes.
     """
 
@@ -59,6 +60,7 @@ class Status:
     work_left: float
     damaged: list[str]
     abandoned: dict[Path, int]
+    failures: dict[str, Task]
 
     @property
     def seconds_left(self) -> float:
@@ -104,7 +106,15 @@ def status(study: Study, directory: Path) -> Status:
         with suppress(FileNotFoundError):
             if path.stem not in needed:
                 abandoned[path] = path.lstat().st_size
-    return Status(rows, running.runs, running.workers, max(left, 0.0), index.damaged, abandoned)
+    return Status(
+        rows,
+        running.runs,
+        running.workers,
+        max(left, 0.0),
+        index.damaged,
+        abandoned,
+        {name: schedule.known[name] for name in sorted(failures)},
+    )
 
 
 def _mean_seconds(index: Index, tasks: Iterable[Task]) -> dict[str, float]:

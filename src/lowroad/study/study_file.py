@@ -65,6 +65,10 @@ def read_study(path: Path, assignments: Sequence[str] = ()) -> StudyConfig:
         raise StudyFileError([f"{path}: expected UTF-8 text; byte {error.start} is not"]) from None
     except RecursionError:
         raise StudyFileError([f"{path}: tables or lists are nested too deeply"]) from None
+    except StudyFileError:
+        raise
+    except ValueError:  # of Python's own limit
+        raise StudyFileError([f"{path}: a number has too many digits"]) from None
     except OSError as error:
         raise StudyFileError([f"{path}: cannot be read: {error.strerror}"]) from None
     for assignment in assignments:

@@ -1,0 +1,259 @@
+"""What a command line may be given, and what may happen to it: no traceback, no end by printing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from lowroad.study.store import Store
+
+from .conftest import TINY, call
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def start(study: Path, *more: str, **options: object) -> subprocess.Popen[str]:
+    """The command in a process and a group of its own."""
+    command = [sys.executable, "-m", "lowroad.cli", "run", str(study), "--shard", "1/1"]
+    return subprocess.Popen(
+        [*command, "--out", str(study.parent / "out"), *more],
+        text=True,
+        start_new_session=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},  # type: ignore[call-overload]
+    )
+
+
+LONG = ("--set", "optimizers.sgd.epochs=100000")
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_reader_that_goes_away_does_not_end_the_study(study: Path, workers: str) -> None:
+    run = start(study, "--workers", workers)
+    assert run.stdout is not None
+    assert run.stderr is not None
+    assert run.stdout.readline().startswith("Study tiny")
+    run.stdout.close()
+    run.stderr.close()
+    assert run.wait(100) == 0
+    assert len(Store(study.parent / "out").hashes()) == 12
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_terminal_does_not_end_the_study(study: Path) -> None:
+    with open("/dev/full", "w") as full:
+        run = start(study, "--workers", "1", stdout=full, stderr=full)
+        assert run.wait(100) == 0
+    assert len(Store(study.parent / "out").hashes()) == 12
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_run_soon_and_leaves_nothing(
+    study: Path, kind: signal.Signals, workers: str
+) -> None:
+    run = start(study, "--workers", workers, *LONG)
+    running = Store(study.parent / "out").running
+
+    def told() -> bool:
+        """Whether the heartbeat names a task, which the status then shows."""
+        return any(path.read_bytes() not in (b"{}", b"") for path in running.glob("*.json"))
+
+    wait_for(told)
+    shown = call("status", study.parent / "out").out
+    assert f"1 run under way with {workers} task" in shown
+    begun = time.monotonic()
+    run.send_signal(kind)
+    _, errors = run.communicate(timeout=60)
+    assert time.monotonic() - begun < 10  # below 2 s where nothing else keeps the machine busy
+    assert run.returncode == 128 + kind
+    assert "nothing finished is lost" in errors
+    assert "Traceback" not in errors
+    assert "leaked" not in errors
+    assert list(running.iterdir()) == []
+
+
+def test_a_run_under_nohup_goes_on(study: Path) -> None:
+    def ignore() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    run = start(study, "--workers", "1", preexec_fn=ignore)
+    wait_for(lambda: bool(Store(study.parent / "out").hashes()))
+    run.send_signal(signal.SIGHUP)
+    assert run.wait(100) == 0
+
+
+BROKEN = {
+    "raises": ("def net(hidden=3):\n    return helper()\n\ndef helper():\n    return 1 / 0\n", 2),
+    "imports": ("import not_there\n\ndef net(hidden=3):\n    return 1\n", 1),
+    "syntax": ("def net(hidden=3)\n    return 1\n", 0),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_an_error_in_the_users_code_shows_the_users_own_frames(study: Path, kind: str) -> None:
+    code, frames = BROKEN[kind]
+    module = study.parent / f"broken_{kind}.py"
+    module.write_text(code)
+    study.write_text(TINY.replace("cli_problem:net", f"broken_{kind}:net"))
+    for command in (["run", study], ["run", study, "--dry-run"]):
+        result = call(*command, "--out", study.parent / "out")
+        assert result.code == 1
+        assert result.errors.startswith("problems.net: an error in your code:\n")
+        files = [line for line in result.errors.splitlines() if line.startswith("  File ")]
+        assert len(files) == max(frames, 1)
+        assert all(str(module) in line for line in files)
+        told = {"raises": "ZeroDivisionError: division by zero", "imports": "not_there"}
+        assert told.get(kind, "SyntaxError") in result.errors.splitlines()[-1]
+
+
+FAILING = """
+import torch
+from cli_problem import net as real
+
+
+def net(hidden: int = 3):
+    problem = real(hidden)
+    calls = []
+
+    def start(generator):
+        calls.append(1)
+        if len(calls) > 3:
+            return inner(generator)
+        return first(generator)
+
+    first = problem.start
+    import dataclasses
+    return dataclasses.replace(problem, start=start)
+
+
+def inner(generator):
+    raise ValueError("my own mistake")
+"""
+
+
+def test_a_failed_task_shows_the_users_own_frames_in_run_and_status(study: Path) -> None:
+    module = study.parent / "failing.py"
+    module.write_text(FAILING)
+    study.write_text(TINY.replace("cli_problem:net", "failing:net"))
+    out = study.parent / "out"
+    result = call("run", study, "--out", out, "--workers", 1)
+    assert result.code == 1
+    for text in (result.errors, call("status", out).out):
+        assert 'failing.py", line ' in text
+        assert "ValueError: my own mistake" in text
+        assert "lowroad/study/worker.py" not in text
+
+
+DIGITS = "9" * 4301
+HARD_SETTINGS = [
+    f"seed={DIGITS}",
+    f"train.seeds={DIGITS}",
+    f"optimizers.sgd.epochs={DIGITS}",
+    f"analysis.gamma={'9' * 400}",
+    "analysis.gamma=1e308",
+    "optimizers.sgd.learning_rate=1e300",
+    "optimizers.sgd.learning_rate=1e-320",
+    "optimizers.sgd.learning_rate={ grid = [0.1, 1e300] }",
+    f"optimizers.sgd.learning_rate={'9' * 400}",
+    "paths.learning_rate=1e300",
+    "paths.learning_rate=1e-320",
+    "paths.steps=" + "9" * 400,
+    ".".join(["a"] * 3000) + "=1",
+    ".".join(["a"] * 100_000) + "=1",
+    "train.seeds=" + "[" * 50_000,
+    "x=" + "é" * 700_000,
+    "train.seeds=" + '"' + "y" * 700_000 + '"',
+    "=1",
+    "",
+    "name=\x1b[2J",
+]
+
+
+@pytest.mark.parametrize("number", range(len(HARD_SETTINGS)))
+def test_a_hard_setting_is_refused_in_a_line_before_anything_is_done(
+    study: Path, number: int
+) -> None:
+    assignment = HARD_SETTINGS[number]
+    out = study.parent / "out"
+    calls = [call("run", study, "--set", assignment, "--out", out)]
+    key, _, value = assignment.partition("=")
+    if key.count(".") < 4000 and key and value:
+        study.write_text(TINY + "".join(f"\n{key} = {value}\n"))
+        calls.append(call("run", study, "--out", out))
+    for result in calls:
+        assert result.code == 2
+        assert "Traceback" not in result.errors
+        assert all(len(line) < 300 for line in result.errors.splitlines())
+        assert "\x1b" not in result.errors
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "shard",
+    ["", "/", "1", "0/3", "4/3", "1/" + DIGITS, f"{DIGITS}/{DIGITS}", "²/3", "-1/3"],
+)
+def test_a_shard_that_is_none_is_refused(study: Path, shard: str) -> None:
+    result = call("run", study, "--shard", shard, "--out", study.parent / "out")
+    assert result.code == 2
+    assert "expected I/N with 1 <= I <= N" in result.errors
+    assert len(result.errors) < 200
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=st.text(max_size=40))
+@example("1/3")
+def test_any_shard_is_taken_or_refused(text: str) -> None:
+    import typer
+
+    from lowroad.cli.run_command import _shard
+
+    found = None
+    with contextlib.suppress(typer.Exit):
+        found = _shard(text)
+    if found is not None:
+        first, count = found
+        assert 0 <= first < count
+        assert [int(each) for each in text.split("/")] == [first + 1, count]
+
+
+def test_a_study_file_of_another_kind_is_refused(study: Path) -> None:
+    pipe = study.parent / "pipe.toml"
+    os.mkfifo(pipe)
+    for path in (pipe, study.parent, Path("/dev/zero"), Path("/dev/null")):
+        result = call("run", path, "--out", study.parent / "out")
+        assert result.code == 2
+        assert "expected a study file, got no regular file" in result.errors
+    assert not (study.parent / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "report", "export"])
+@pytest.mark.parametrize("kind", ["a folder", "a named pipe"])
+def test_a_folder_whose_study_file_is_none_is_no_study(
+    tmp_path: Path, command: str, kind: str
+) -> None:
+    path = tmp_path / "study.toml"
+    if kind == "a folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    more = ["--csv", tmp_path / "csv"] if command == "export" else []
+    result = call(command, tmp_path, *more)
+    assert result.code == 2
+    assert "no study here" in result.errors
