@@ -33,9 +33,8 @@ def chore(task: Any, report: Callable[[int, float], None]) -> Any:
             report(step, 1 / step)
     if name == "pid":
         return os.getpid()
-    if name == "number":
-        time.sleep(0.2)  # so that one worker does not do all
-        return worker_number()
+    if name == "meet":
+        return meet(argument)
     if name == "eat":
         eaten = bytearray(int(argument) * 2**20)
         time.sleep(10)
@@ -49,6 +48,15 @@ def chore(task: Any, report: Callable[[int, float], None]) -> Any:
     if name == "memory":
         return memory_settings()
     return f"did {task}"
+
+
+def meet(argument: str) -> tuple[int, int]:
+    """Wait until as many processes are here as shall meet, so that one does not do all."""
+    count, folder = argument.split()
+    open(os.path.join(folder, str(os.getpid())), "w").close()
+    while len(os.listdir(folder)) < int(count):
+        time.sleep(0.02)
+    return os.getpid(), worker_number()
 
 
 def listeners() -> list[str]:

@@ -58,13 +58,19 @@ def test_no_workers_are_refused() -> None:
         carry_out(["first"], 0)
 
 
-def test_one_worker_is_this_process_and_two_are_two_others() -> None:
-    assert set(results(carry_out(["pid 1"], 1)).values()) == {os.getpid()}
-    pids = results(carry_out([f"pid {i}" for i in range(6)] + ["sleep 0.5"], 2))
-    others = {pid for task, pid in pids.items() if task.startswith("pid")}
-    assert os.getpid() not in others
-    assert len(others) == 2
-    assert not any(psutil.pid_exists(pid) for pid in others)
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_one_worker_is_this_process_and_several_are_others_with_numbers(
+    tmp_path: Path, workers: int
+) -> None:
+    tasks = [f"meet {workers} {tmp_path}{'/' * i}" for i in range(workers)]
+    pids, numbers = zip(*results(carry_out(tasks, workers)).values(), strict=True)
+    assert set(numbers) == set(range(workers))
+    assert len(set(pids)) == workers
+    if workers == 1:
+        assert pids == (os.getpid(),)
+    else:
+        assert os.getpid() not in pids
+        assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
 def test_nobody_else_can_talk_to_driver_or_workers() -> None:
@@ -89,13 +95,6 @@ def test_a_task_that_kills_its_workers_fails_and_the_others_go_on(tmp_path: Path
     assert results(events) == {
         task: f"did {task}" for task in [once, *map("job {}".format, range(6))]
     }
-
-
-def test_local_workers_have_numbers():
-    for workers in (1, 2):
-        events = carry_out([f"number {i}" for i in range(6)], workers)
-        numbers = {event.result for event in events if event.kind == "finished"}
-        assert numbers == set(range(workers))
 
 
 DRIVER = """

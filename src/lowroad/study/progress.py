@@ -102,22 +102,26 @@ def seconds_of_missing(schedule: Schedule, seconds: dict[str, float]) -> tuple[f
         schedule: the study's tasks.
         seconds: how long a task of a group takes, as far as it is known.
     """
-    missing = [task for name, task in schedule.known.items() if name not in schedule.done]
-    measured = [task for task in schedule.known.values() if task.group in seconds and task.work]
+    tallies = schedule.tallies
+    measured = [group for group, each in tallies.items() if group in seconds and each.work]
     pace = 1.0
     if measured:
-        pace = sum(seconds[t.group] for t in measured) / sum(t.work for t in measured)
-    known = sum(seconds.get(task.group, pace * task.work) for task in missing)
-    groups = Counter((task.problem.label, task.measurement) for task in schedule.known.values())
-    by_measurement: dict[str, list[float]] = defaultdict(list)
-    for task in schedule.known.values():
-        each = seconds.get(task.group, pace * task.work)
-        by_measurement[task.measurement].append(each)
+        pace = sum(seconds[group] * tallies[group].known for group in measured) / sum(
+            tallies[group].work for group in measured
+        )
+    known = 0.0
+    counts: Counter[tuple[str, str]] = Counter()
+    tasks, times = Counter[str](), defaultdict[str, float](float)
+    for group, each in tallies.items():
+        timed = group in seconds
+        known += each.missing * seconds[group] if timed else pace * each.missing_work
+        counts[each.problem, each.measurement] += each.known
+        tasks[each.measurement] += each.known
+        times[each.measurement] += each.known * seconds[group] if timed else pace * each.work
     unknown = 0.0
     for key, number in schedule.numbers().items():
-        times = by_measurement[key[1]]
-        if times:
-            unknown += max(number - groups[key], 0) * sum(times) / len(times)
+        if tasks[key[1]]:
+            unknown += max(number - counts[key], 0) * times[key[1]] / tasks[key[1]]
     return known, unknown
 
 

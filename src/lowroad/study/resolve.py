@@ -67,6 +67,7 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
                 made = make_problem(problems[name], folder)
                 starts = min(config.settings(name).train.seeds, MOST_STARTS)
                 facts[name] = examine(made, name, config.seed, starts)
+                found += [f"problems.{name}: {line}" for line in _no_numbers(made)]
         except StudyFileError as error:
             found += [f"problems.{name}.{line}" for line in error.problems]
         except Exception as error:
@@ -148,6 +149,19 @@ def examine(problem: Any, name: str, seed: int, starts: int = 1) -> Facts:
         value_seconds=middle - began,
         gradient_seconds=end - middle,
     )
+
+
+def _no_numbers(problem: Any) -> Iterable[str]:
+    """Metrics that return no number at a start."""
+    import torch
+
+    start = problem.start(torch.Generator().manual_seed(0))
+    for name, metric in problem.metrics.items():
+        value = metric(problem.train, start)
+        try:
+            float(value)
+        except (TypeError, ValueError, RuntimeError):
+            yield f"expected the metric {name} to return a number, got {type(value).__name__}"
 
 
 def _checked_options(path: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ class Schedule:
         plan: what is known of the runs.
         done: the tasks known to be stored.
         known: the tasks whose hash is known; others are known once their stage is trained.
+        tallies: their numbers and rough work by group, so that an estimate needs no task.
         candidates: the settings of a grid with their runs, by problem and optimizer; the first ones
             are those that were chosen, once they are known.
         damaged: which records are damaged, why, and where they are now if they were quarantined;
@@ -53,6 +55,7 @@ class Schedule:
         self.plan = Plan(study)
         self.done: dict[str, Task] = {}
         self.known: dict[str, Task] = {}
+        self.tallies: dict[str, Tally] = {}
         self.candidates: dict[Stage, list[Candidate]] = {}
         self.damaged: list[str] = []
         self._stored = store.hashes() if index is None else index.keys()
@@ -76,6 +79,8 @@ class Schedule:
 
     def finished(self, task: Task) -> list[Task]:
         """Note that a task is stored; the tasks that can begin now because of it."""
+        if task.hash in self.known and task.hash not in self.done:
+            self._tally(task).finish(task)
         self.done[task.hash] = task
         possible = [each for each in self._waiting.pop(task.hash, []) if self._can_begin(each)]
         for rounds in self._stage_of.pop(task.hash, []):
@@ -137,12 +142,19 @@ class Schedule:
     def _missing(self, tasks: Iterable[Task]) -> list[Task]:
         missing = []
         for task in tasks:
-            self.known[task.hash] = task
+            if new := task.hash not in self.known:
+                self.known[task.hash] = task
+                self._tally(task).add(task)
             if task.hash in self.done or (task.hash in self._stored and self._is_sound(task)):
+                if new:
+                    self._tally(task).finish(task)
                 self.done[task.hash] = task
             else:
                 missing.append(task)
         return missing
+
+    def _tally(self, task: Task) -> Tally:
+        return self.tallies.setdefault(task.group, Tally(task.problem.label, task.measurement))
 
     def _is_sound(self, task: Task) -> bool:
         if self._index is not None:
@@ -176,6 +188,30 @@ class Schedule:
                 told = f"computed from another content of record {name}"
                 raise DamagedRecordError(self.store.path(task.hash), told)
         self._summaries[task.hash] = attributes
+
+
+@dataclass
+class Tally:
+    """How many tasks of a group are known, how many of them are missing, and their rough work."""
+
+    problem: str
+    measurement: str
+    known: int = 0
+    work: float = 0.0
+    missing: int = 0
+    missing_work: float = 0.0
+
+    def add(self, task: Task) -> None:
+        """Count a task that has become known."""
+        self.known += 1
+        self.missing += 1
+        self.work += task.work
+        self.missing_work += task.work
+
+    def finish(self, task: Task) -> None:
+        """Count a task as stored."""
+        self.missing -= 1
+        self.missing_work = max(self.missing_work - task.work, 0.0) if self.missing else 0.0
 
 
 class Candidate(NamedTuple):
