@@ -17,6 +17,7 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -48,6 +49,7 @@ class _Worker:
     def __init__(self, number: int, function: Function) -> None:
         self.number, self.ready, self.task = number, False, list[Any]()
         context = multiprocessing.get_context("spawn")
+        resource_tracker.ensure_running()  # its own start lets interrupts through again
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, function, number))
         with _environment({**ENVIRONMENT, **ONE_THREAD}), _no_interrupt():
@@ -168,6 +170,7 @@ def _kill(workers: Iterable[_Worker]) -> None:
 
 def _serve(pipe: Connection, function: Function, number: int) -> None:
     """What a worker process does: its tasks, until there are no more or the driver is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     tolerate_closed_output()
     events.set_worker_number(number)
     given: queue.SimpleQueue[bytes] = queue.SimpleQueue()
