@@ -52,6 +52,10 @@ def test_killed_at_random_moments_the_records_are_the_same(
             assert time.monotonic() < end
             time.sleep(0.02)
         time.sleep(draw.uniform(0.0, 3.0))
+        if run.poll() is not None:  # all was stored by those before it
+            assert run.returncode == 0
+            assert len(digests(out)) == len(finished.digests)
+            break
         if kill % 2:
             run.kill()
         else:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import typer
 
-FAILED, WRONG_USAGE = 1, 2
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
 
 def warn(message: str) -> None:
