@@ -86,7 +86,7 @@ class CurvatureProduct:
             for inputs, targets in landscape.chunks():
                 columns = product(landscape, inputs, targets, parameters, direction)
                 total += torch.cat([column.reshape(-1) for column in columns])
-        return total.cpu().numpy() / landscape.samples
+        return total.cpu().numpy() / landscape.weight
 
 
 def _hessian_product(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +30,7 @@ class FlatModule:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = copy.deepcopy(module)
+        self.module = copy.deepcopy(module, _shared(module))
         for part in self.module.modules():
             if getattr(part, "inplace", False):  # it would overwrite inputs and leaves of autograd
                 part.inplace = False  # type: ignore[assignment]
@@ -51,6 +53,39 @@ class FlatModule:
         """Set the parameters to `point` [d]."""
         with torch.no_grad():
             self.vector.copy_(point)
+
+
+def _shared(module: nn.Module) -> dict[int, Any]:
+    """Return a memo for `copy.deepcopy` of what a module holds that cannot be copied.
+
+    Tensors with a history (old-style weight norm, cached activations) are copied without it; locks,
+    open files and the like are shared.
+    """
+    memo: dict[int, Any] = {}
+    for part in module.modules():
+        for name, value in vars(part).items():
+            if name.startswith("_") and name in vars(nn.Module()):
+                continue
+            for each in _contents(value):
+                if isinstance(each, Tensor):
+                    if not each.is_leaf:
+                        memo[id(each)] = each.detach().clone()
+                elif not isinstance(each, nn.Module):
+                    try:
+                        copy.deepcopy(each, dict(memo))
+                    except Exception:
+                        memo[id(each)] = each
+    return memo
+
+
+def _contents(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple | set):
+        yield value
+        return
+    for each in value:
+        yield from _contents(each)
 
 
 def _check(parameters: list[nn.Parameter], name: str) -> None:

@@ -84,6 +84,16 @@ class Landscape(ABC):
         for batches in zip(*(self.minibatches(size, g) for g in generators), strict=True):
             yield PointwiseLandscape(batches)
 
+    def check_repeatable(self, point: Tensor) -> None:  # noqa: B027
+        """Refuse a landscape whose value at `point` [d] depends on more than the point.
+
+        Called where work begins: at a start, at the ends of a path. Nothing here; landscapes that
+        can tell cheaply do.
+
+        Raises:
+            ValueError: when it does.
+        """
+
     def first(self, samples: int) -> Landscape:
         """Return the landscape over the first `samples` of its data; itself where it has none."""
         return self

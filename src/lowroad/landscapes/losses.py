@@ -3,21 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+IGNORED = -100
+"""The class of targets that do not count, as in `torch.nn.functional.cross_entropy`."""
+
+
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return Σ_i −log softmax(outputs_i)[targets_i].
+    """Return Σ_i −log softmax(outputs_i)[targets_i]; targets of −100 do not count.
 
     The scores [n, classes] are few, so their logarithms are taken in float64: in float32 every
-    loss below 6e-8 is rounded to zero, and so is its gradient.
+    loss below 6e-8 is rounded to zero, and so is its gradient. Targets [n, ...] may also number the
+    classes of sequences and images, with outputs [n, classes, ...], or be probabilities.
     """
     return F.cross_entropy(outputs.double(), targets, reduction="sum")
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedCrossEntropy:
+    """Σ_i w_i l_i of `torch.nn.CrossEntropyLoss` with its class weights and label smoothing.
+
+    Attributes:
+        weight: of each class [classes], or None.
+        ignored: the class of targets that do not count.
+        label_smoothing: what of a target's probability goes to all classes alike.
+    """
+
+    weight: Tensor | None
+    ignored: int
+    label_smoothing: float
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the sum over a batch, in float64."""
+        return F.cross_entropy(
+            outputs.double(),
+            targets,
+            weight=None if self.weight is None else self.weight.to(outputs.device).double(),
+            ignore_index=self.ignored,
+            reduction="sum",
+            label_smoothing=self.label_smoothing,
+        )
+
+
+def weight_of(loss: Loss, targets: Tensor) -> float:
+    """Return what a batch counts: its samples, or Σ_i w_i for cross-entropies.
+
+    The value of a landscape is the sum of the losses over the sum of these. As in PyTorch, a
+    cross-entropy counts targets rather than samples, each with its class's weight; probabilities
+    count once each, whatever the weights.
+    """
+    if not (loss is cross_entropy or isinstance(loss, WeightedCrossEntropy)):
+        return len(targets)
+    if targets.is_floating_point():
+        return targets.numel() // max(1, targets.shape[1])
+    weight, ignored = None, IGNORED
+    if isinstance(loss, WeightedCrossEntropy):
+        weight, ignored = loss.weight, loss.ignored
+    counted = targets[targets != ignored]
+    if weight is None:
+        return counted.numel()
+    return float(weight.to(targets.device).double()[counted].sum())
 
 
 def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -60,8 +112,9 @@ _BY_NAME: dict[str, Loss] = {
 def summed_loss(loss: str | Loss) -> Loss:
     """Return the loss as a sum over samples, from a name or from a user's callable.
 
-    A callable takes (outputs, targets) of n samples and returns either their mean as a scalar (as
-    PyTorch's losses do) or one loss per sample, [n].
+    `torch.nn.CrossEntropyLoss` keeps its meaning of weights, ignored targets and label smoothing,
+    see `weight_of`. Any other callable takes (outputs, targets) of n samples and returns either
+    their mean as a scalar (as PyTorch's losses do) or one loss per sample, [n].
 
     Raises:
         ValueError: for an unknown name; when called, for a result of any other shape.
@@ -72,6 +125,8 @@ def summed_loss(loss: str | Loss) -> Loss:
                 f"expected a loss among {sorted(_BY_NAME)} or a callable, got {loss!r}"
             )
         return _BY_NAME[loss]
+    if isinstance(loss, nn.CrossEntropyLoss) and loss.reduction == "mean":
+        return WeightedCrossEntropy(loss.weight, loss.ignore_index, loss.label_smoothing)
 
     def summed(outputs: Tensor, targets: Tensor) -> Tensor:
         value = loss(outputs, targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Self
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
-from lowroad.landscapes.losses import Loss, summed_loss
+from lowroad.landscapes.losses import Loss, summed_loss, weight_of
 from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
 from lowroad.landscapes.sparse_samples import SparseSamples
 from lowroad.landscapes.state_dicts import State, differing, frozen_of, read_state
@@ -22,6 +23,9 @@ from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectoriz
 
 # Samples evaluated at once: gradients of LSTM and LeNet take 1.2 to 1.5 times as long by 1,000.
 CHUNK = 250
+
+CHECKED = 32
+"""How many samples a check is made on."""
 
 
 class NetworkLandscape(Landscape):
@@ -38,8 +42,12 @@ class NetworkLandscape(Landscape):
         inputs: [n, ...], on the module's device.
         targets: [n, ...]: class numbers (int64 [n]) for `"cross_entropy"`, the wanted outputs for
             `"mean_squared_error"`, or whatever the callable takes.
-        loss: `"cross_entropy"`, `"mean_squared_error"` (mean over components), or a callable of
-            (outputs, targets) that returns the batch's mean or one value per sample.
+        loss: `"cross_entropy"`, `"mean_squared_error"` (mean over components),
+            `torch.nn.CrossEntropyLoss` with class weights, ignored targets or label smoothing, or a
+            callable of (outputs, targets) that returns the batch's mean or one value per sample.
+            Cross-entropies are Σ w l / Σ w over all of the data, w the weight of a target's class,
+            0 for ignored ones (−100); a mini-batch is the same over its own targets, as in PyTorch,
+            so the mean of batches is not that of the data where their Σ w differ.
         chunk: how many samples are evaluated at once.
 
     Raises:
@@ -98,8 +106,13 @@ class NetworkLandscape(Landscape):
             raise ValueError(
                 f"expected inputs on the module's device {self.device}, got {inputs.device}"
             )
-        self._refuse_randomness()
-        self._refuse_other_sums()
+        self._weight: float | None = None
+        # where nothing is ignored or weighted, samples are all that counts, also in batches
+        self._counts_samples = weight_of(self._loss, targets) == len(targets)
+        _ = self.weight
+        self._refuse_own_parameters_moving()
+        for point in (self._initial, self._perturbed()):
+            self.check_repeatable(point)
 
     def _like(self) -> Self:
         """Return a landscape that shares all attributes with this one."""
@@ -110,14 +123,14 @@ class NetworkLandscape(Landscape):
     def _over(self, inputs: Tensor, targets: Tensor) -> NetworkLandscape:
         """Return the same network on other data, sharing the module."""
         other = self._like()
-        other._chosen, other._samples = None, None
+        other._chosen, other._samples, other._weight = None, None, None
         other._inputs, other._targets, other.samples = inputs, targets, len(inputs)
         return other
 
     def _at(self, rows: Tensor) -> NetworkLandscape:
         """Return the same network on some rows of the data, which are copied when needed."""
         other = self._like()
-        other._chosen, other._samples = (self, rows), None
+        other._chosen, other._samples, other._weight = (self, rows), None, None
         other._inputs, other._targets, other.samples = None, None, len(rows)
         return other
 
@@ -138,6 +151,24 @@ class NetworkLandscape(Landscape):
             whole, rows = self._chosen
             self._targets = whole.targets.index_select(0, rows)
         return self._targets
+
+    @property
+    def weight(self) -> float:
+        """What the data counts: the number of samples, or Σ_i w_i of a weighted cross-entropy.
+
+        Raises:
+            ValueError: when nothing counts: all targets are ignored or of classes of weight 0.
+        """
+        if self._counts_samples:
+            return self.samples
+        if self._weight is None:
+            self._weight = weight_of(self._loss, self.targets)
+            if not self._weight > 0:
+                raise ValueError(
+                    f"none of the {self.samples} samples counts: their targets are all ignored, or "
+                    "of classes of weight 0, so there is no mean"
+                )
+        return self._weight
 
     def _sparse_samples(self) -> SparseSamples:
         """Return the data in the order used by the shared first layer."""
@@ -300,7 +331,7 @@ class NetworkLandscape(Landscape):
             self._move_to(point)
             for inputs, targets in self.chunks():
                 sums[i] += self._loss(self._model.module(inputs), targets)
-        return sums / self.samples
+        return sums / self.weight
 
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean losses [n] and their gradients [n, d]."""
@@ -310,8 +341,8 @@ class NetworkLandscape(Landscape):
         for i, point in enumerate(points):
             self._move_to(point)
             sums[i], total = self._sums_and_gradients()
-            gradients[i] = total / self.samples
-        return sums / self.samples, gradients
+            gradients[i] = total / self.weight
+        return sums / self.weight, gradients
 
     def _move_to(self, point: Tensor) -> None:
         self._model.move_to(point)
@@ -385,39 +416,82 @@ class NetworkLandscape(Landscape):
             self, self._model, self._first_layer, self._loss, self._sparse_samples(), subspace
         )
 
-    def _refuse_randomness(self) -> None:
-        part = self._over(self.inputs[: self.chunk], self.targets[: self.chunk])
-        first, second = (part.value(self._initial) for _ in range(2))
-        if abs(first - second) > 1e-6 * abs(first):
+    @torch.no_grad()
+    def check_repeatable(self, point: Tensor) -> None:
+        """Check on some samples that the value at a point is a function of the point.
+
+        It is made here, and where work begins: at a start, at the ends of a path.
+
+        Raises:
+            ValueError: when two evaluations differ, the module moves its own parameters or buffers,
+                or the value depends on which samples are evaluated together.
+        """
+        if not bool(torch.isfinite(point).all()):
+            return
+        rows = torch.linspace(0, self.samples - 1, min(self.samples, CHECKED)).round().long()
+        rows = rows.to(self.device)
+        inputs, targets = self.inputs[rows], self.targets[rows]
+        self._move_to(point)
+        model = self._model.module
+        before = {name: b.clone() for name, b in model.named_buffers()}
+        first = self._summed(inputs, targets)
+        moved = [n for n, b in model.named_buffers() if not _equal(b, before[n])]
+        if not torch.equal(self._model.vector, point) or moved:
+            what = ", ".join(moved) or "its parameters"
+            raise ValueError(
+                f"the module moves {what} in every forward pass, so the value at a point depends "
+                "on more than the point: call module.eval() before making a landscape, and make "
+                "embeddings without max_norm"
+            )
+        second = self._summed(inputs, targets)
+        if _differ(first, second, 1e-6):
             raise ValueError(
                 f"expected the same value from two evaluations at one point, got {first} and "
                 f"{second}: the module or the loss is random; call module.eval() or remove the "
                 "randomness before making a landscape"
             )
-
-    def _refuse_other_sums(self) -> None:
-        """Refuse a loss that is not a mean over samples: its value would depend on the chunks."""
-        inputs, targets = self.inputs[: self.chunk], self.targets[: self.chunk]
-        half = len(inputs) // 2
-        if half == 0:
-            return
-        whole, first, second = (
-            len(x) * self._over(x, t).value(self._initial)
-            for x, t in (
-                (inputs, targets),
-                (inputs[:half], targets[:half]),
-                (inputs[half:], targets[half:]),
-            )
+        # the loss of pairs adds up to that of all only for sums over samples; far above rounding,
+        # far below what a sum or a class-weighted mean is off by
+        pairs = sum(
+            self._summed(x, t) for x, t in zip(inputs.split(2), targets.split(2), strict=True)
         )
-        # far above rounding, far below what a sum or a class-weighted mean is off by
-        tolerance = max(1e-3, 4 * torch.finfo(self.dtype).eps)
-        if abs(whole - first - second) > tolerance * (abs(first) + abs(second)):
+        if _differ(first, pairs, max(1e-3, 4 * torch.finfo(self.dtype).eps)):
             raise ValueError(
                 f"expected a loss that is a mean over samples, but that of {len(inputs)} samples, "
-                f"{whole / len(inputs):.6g}, is not the mean of those of their halves, "
-                f'{(first + second) / len(inputs):.6g}; use reduction="mean" without class '
-                'weights, or reduction="none"'
+                f"{first / len(inputs):.6g}, is not the mean of those of their pairs, "
+                f"{pairs / len(inputs):.6g}: give torch.nn.CrossEntropyLoss(weight=…) itself, "
+                'whose class weights are kept, or a loss with reduction="none"; the module must '
+                "treat each sample by itself"
             )
+
+    def _summed(self, inputs: Tensor, targets: Tensor) -> float:
+        return float(self._loss(self._model.module(inputs), targets))
+
+    def _perturbed(self) -> Tensor:
+        """Return a point where what is zero at first is not: layers that start at zero."""
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(self.dimension, generator=generator, dtype=torch.float64)
+        size = float(self._initial.double().square().mean().sqrt()) or 1.0
+        return self._initial + (0.1 * size * noise).to(self._initial)
+
+    def _refuse_own_parameters_moving(self) -> None:
+        for name, part in self.module.named_modules():
+            if getattr(part, "max_norm", None) is not None:
+                raise ValueError(
+                    f"{type(part).__name__} ({name or 'the module itself'}) has max_norm, which "
+                    "rescales its rows in every forward pass: the value does not depend on their "
+                    "length, but they move away from the point; make it without max_norm"
+                )
+
+
+def _equal(first: Tensor, second: Tensor) -> bool:
+    return bool(((first == second) | ((first != first) & (second != second))).all())
+
+
+def _differ(first: float, second: float, tolerance: float) -> bool:
+    if math.isfinite(first) and math.isfinite(second):
+        return abs(first - second) > tolerance * max(abs(first), abs(second))
+    return not (first == second or (first != first and second != second))
 
 
 def _refuse_training_mode(module: nn.Module) -> None:

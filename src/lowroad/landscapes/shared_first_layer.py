@@ -189,7 +189,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         sums = torch.zeros(len(coefficients), dtype=torch.float64, device=coefficients.device)
         for products, _, targets in self._chunks(len(coefficients)):
             sums += self._rest.sums(_combined(coefficients, products), rest, targets)
-        return sums / self._data.samples
+        return sums / self._data.weight
 
     def values_and_gradients(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """Return values [n] and gradients by the coordinates [n, k]."""
@@ -204,7 +204,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
 
         values, by_rest = self._sweep(coefficients, rest, collect)
         gradients += by_rest @ self._rows[1:, self._first.size :].T.double()
-        return values, (gradients / self._data.samples).to(coordinates)
+        return values, (gradients / self._data.weight).to(coordinates)
 
     def values_and_subspace_gradients(
         self, coordinates: Tensor, weights: Weights | None = None
@@ -247,7 +247,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
                 self._first.add_pullback(total, *chunk)
             return self._mean(total)[0].to(coordinates)
 
-        return float(values[0]), (slopes / self._data.samples).to(coordinates), gradient
+        return float(values[0]), (slopes / self._data.weight).to(coordinates), gradient
 
     def rebased(self, coordinates: Tensor, directions: Tensor) -> RestrictedLandscape:
         """Return the restriction at another origin.
@@ -297,7 +297,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         """Return summed gradients [r, d] as means, their weights in the features' own order."""
         weights, _ = self._first.split(total)
         weights.copy_(self._samples.rearranged(weights))
-        return total.div_(self._data.samples)
+        return total.div_(self._data.weight)
 
     def _sweep(
         self,
@@ -319,7 +319,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
             sums += losses
             by_rest += by_parameters
             collect(products, blocks, output_gradients)
-        return sums / self._data.samples, by_rest
+        return sums / self._data.weight, by_rest
 
 
 class _Rest:

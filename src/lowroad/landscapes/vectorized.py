@@ -16,6 +16,7 @@ from lowroad.landscapes.losses import (
     cross_entropy,
     mean_squared_error,
     mean_squared_errors,
+    weight_of,
 )
 
 ELEMENTWISE = (nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Identity)
@@ -61,6 +62,8 @@ class VectorizedLandscape(Landscape):
         self.dimension = len(model.vector)
         self.dtype, self.device = model.vector.dtype, model.vector.device
         self.samples = inputs.shape[1]
+        weights = [weight_of(loss, each) for each in targets]
+        self._weights = torch.tensor(weights, dtype=torch.float64, device=self.device)
 
     def _evaluate(self, points: Tensor) -> Tensor:
         self.check_points(points)
@@ -68,16 +71,16 @@ class VectorizedLandscape(Landscape):
         if is_dense(module) and self.inputs.ndim == 3:
             if self._loss is cross_entropy:
                 outputs = dense_outputs(module, points, self.inputs.transpose(1, 2))
-                return cross_entropies(outputs, self.targets) / self.samples
+                return cross_entropies(outputs, self.targets) / self._weights
             outputs = dense_outputs(module, points, self.inputs, features_first=False)
             if self._loss is mean_squared_error:
-                return mean_squared_errors(outputs, self.targets) / self.samples
-            return self._summed(outputs) / self.samples
+                return mean_squared_errors(outputs, self.targets) / self._weights
+            return self._summed(outputs) / self._weights
         parameters = split_parameters(self._model.parameters, points)
         names = [n for n, p in module.named_parameters() if p.requires_grad]
         named = dict(zip(names, parameters, strict=True))
         outputs = vmap(lambda own, x: functional_call(module, own, x))(named, self.inputs)
-        return self._summed(outputs) / self.samples
+        return self._summed(outputs) / self._weights
 
     def _summed(self, outputs: Tensor) -> Tensor:
         losses = [self._loss(o, t) for o, t in zip(outputs, self.targets, strict=True)]

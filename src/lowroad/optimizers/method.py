@@ -117,6 +117,8 @@ def optimize(
     if not isinstance(found, str | type):
         return minimize_by_function(found, problem, start, generator, settings, **common)
     own = {**settings_of(method, settings, problem.train), **settings}
+    if start.shape == (problem.train.dimension,):
+        problem.train.check_repeatable(start)
     if found == "lbfgs":
         tolerance = Tolerance(
             *(own.pop(f"{name}_tolerance") for name in ("gradient", "step", "value"))

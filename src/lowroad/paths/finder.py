@@ -334,6 +334,7 @@ def _check_points(landscape: Landscape, start: Tensor, end: Tensor) -> None:
         if not bool(torch.isfinite(point).all()):
             bad = int((~torch.isfinite(point)).sum())
             raise ValueError(f"the {name} has {bad} components that are not finite")
+        landscape.check_repeatable(point)
     if torch.equal(start, end):
         raise ValueError("the start and the end are the same point: there is no path to find")
 
