@@ -17,10 +17,11 @@ class Outcome(Enum):
     CONVERGED_GRADIENT = "converged: the gradient is below its tolerance"
     CONVERGED_STEP = "converged: the step is below its tolerance"
     CONVERGED_VALUE = "converged: the value no longer falls"
+    CONVERGED_ROUNDING = "converged: lower values would differ only by rounding"
     SETTLED = "settled: the height changed less than its tolerance over the last steps"
     BUDGET_SPENT = "budget spent"
     LINE_SEARCH_FAILED = "line search failed: no lower point along the gradient"
-    DIVERGED = "diverged: the value or gradient is not finite"
+    DIVERGED = "diverged: the value fell below -1e30, or it or the gradient is not finite"
     STOPPED = "stopped by the caller"
     MEASURED = "measured: nothing was searched for"
 
@@ -34,5 +35,6 @@ _CONVERGED = {
     Outcome.CONVERGED_GRADIENT,
     Outcome.CONVERGED_STEP,
     Outcome.CONVERGED_VALUE,
+    Outcome.CONVERGED_ROUNDING,
     Outcome.SETTLED,
 }

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from lowroad.landscapes import FunctionLandscape
-from lowroad.optimizers import optimize
+from lowroad.landscapes.more_garbow_hillstrom import more_garbow_hillstrom
+from lowroad.optimizers import LBFGS, Step, Tolerance, lbfgs, optimize, sgd
 from lowroad.outcome import Outcome
+from optimizers.made_landscapes import SEARCHES, Watched
 from optimizers.optimizer_cases import (
     CASES,
     CLASSES,
@@ -176,3 +178,312 @@ def test_lbfgs_knows_the_gradient_norm_where_it_ends(name):
     result = run(name, problem, settings={"iterations": 7})
     _, gradient = problem.train.value_and_gradient(result.point)
     assert result.gradient_norm == pytest.approx(float(gradient.norm()), rel=1e-6)
+
+
+# ---- what holds for every line search, also a bad one
+
+F32, F64 = torch.float32, torch.float64
+
+
+class Nothing:
+    """Evaluates a lower trial and returns none."""
+
+    def search(self, function, value, slope, first):
+        function.value(1e-3 * first)
+        return Step(0.0, value)
+
+
+class TooFar:
+    """Returns fifty times the natural step, whatever is there."""
+
+    def search(self, function, value, slope, first):
+        return Step(50.0 * first, value - 1.0)
+
+
+class NotANumber(Nothing):
+    def search(self, function, value, slope, first):
+        super().search(function, value, slope, first)
+        return Step(math.nan, math.nan)
+
+
+class Backwards(Nothing):
+    def search(self, function, value, slope, first):
+        super().search(function, value, slope, first)
+        return Step(-first, value - 1.0)
+
+
+class Divides(Nothing):
+    def search(self, function, value, slope, first):
+        super().search(function, value, slope, first)
+        return Step(1 / 0, value)
+
+
+class Numpy:
+    """A backtracking whose numbers are NumPy's."""
+
+    def search(self, function, value, slope, first):
+        for alpha in np.float64(first) * np.logspace(0, -6, 13):
+            trial = np.float64(function.value(alpha))
+            if trial < value:
+                return Step(alpha, trial)
+        return Step(np.float64(0.0), value)
+
+
+BAD = [Nothing(), TooFar(), NotANumber(), Backwards(), Divides(), Numpy()]
+EVERY = [*SEARCHES.values(), *BAD]
+every_one = pytest.mark.parametrize("search", EVERY, ids=lambda each: type(each).__name__)
+every_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+KNOWN = {each.name: each for each in more_garbow_hillstrom()}
+
+
+def rosenbrock(x):
+    return (1 - x[:, 0]) ** 2 + 100 * (x[:, 1] - x[:, 0] ** 2) ** 2
+
+
+@every_one
+@pytest.mark.parametrize("name", ["Rosenbrock", "Wood", "Helical valley", "Brown badly scaled"])
+def test_the_lowest_point_evaluated_is_returned_and_values_never_rise(search, name):
+    watched = Watched(KNOWN[name])
+    found = lbfgs(watched, KNOWN[name].start, line_search=search, iterations=40)
+    assert found.value == watched.lowest < found.history.values[0]
+    assert watched.value(found.point) == found.value
+    assert (np.diff(found.history.values) <= 0).all()
+    assert found.outcome is not Outcome.CONVERGED_VALUE  # its tolerance is zero
+
+
+@every_one
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_torch_lbfgs_never_raises_the_loss(search, unit):
+    w = torch.nn.Parameter(torch.tensor([-1.2, 1.0], dtype=F64))
+    optimizer = LBFGS([w], line_search=search)
+    losses = [unit * float(rosenbrock(w.detach()[None])[0])]
+    for _ in range(20):
+        losses.append(float(optimizer.step(lambda: unit * rosenbrock(w[None])[0])))
+        assert unit * float(rosenbrock(w.detach()[None])[0]) == losses[-1]
+    assert (np.diff(losses) <= 0).all()
+    assert losses[-1] < losses[0]
+
+
+@every_search
+@pytest.mark.parametrize(
+    ("function", "start", "dtype"),
+    [
+        (lambda x: -x.exp().sum(1), 0.0, F64),
+        (lambda x: -x.exp().sum(1), 0.0, F32),
+        (lambda x: -x.sum(1), 1.0, F64),
+        (lambda x: -x.sum(1), 1.0, F32),
+        (lambda x: 5.0 - 3.0 * x.sum(1), 1e4, F64),
+    ],
+)
+def test_a_value_without_a_lower_bound_diverges(search, function, start, dtype):
+    landscape = FunctionLandscape(function, 1, dtype=dtype)
+    found = lbfgs(landscape, torch.tensor([start], dtype=dtype), line_search=search)
+    assert found.outcome is Outcome.DIVERGED
+    assert -math.inf < found.value < -1e30
+    assert landscape.value(found.point) == found.value
+
+
+@every_search
+def test_a_concave_parabola_is_never_without_a_lower_point(search):
+    found = lbfgs(
+        FunctionLandscape(lambda x: -(x**2).sum(1), 1), torch.ones(1, dtype=F64), line_search=search
+    )
+    assert found.outcome in {Outcome.DIVERGED, Outcome.BUDGET_SPENT}
+
+
+@every_search
+def test_a_loss_without_a_minimum_has_not_diverged(search):
+    inputs = torch.tensor([[-2.0, 1.0], [-1.0, 0.5], [1.0, 0.2], [3.0, -1.0]], dtype=F64)
+    sign = torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=F64)
+
+    def separable(x):
+        return torch.nn.functional.softplus(-(x @ inputs.T) * sign).mean(1)
+
+    for function, n in ((separable, 2), (lambda x: (-x).exp().sum(1), 1)):
+        found = lbfgs(FunctionLandscape(function, n), torch.zeros(n, dtype=F64), line_search=search)
+        assert found.outcome.converged
+        assert 0.0 <= found.value < 1e-7
+
+
+@every_search
+def test_numbers_at_the_limit_of_float32(search):
+    # the curvature pair overflows: it is dropped
+    steep = FunctionLandscape(lambda x: (0.05 * x * x).sum(1), 1, dtype=F32)
+    found = lbfgs(steep, torch.tensor([6e19]), line_search=search)
+    assert found.value < 1e-6
+
+
+@every_search
+@pytest.mark.parametrize("kind", ["torch", "numpy", "division", "overflow", "floating point"])
+def test_an_error_of_arithmetic_in_a_trial_is_a_value_that_is_not_finite(search, kind):
+    def function(x):
+        beyond = bool((x[:, 0] > 1.5).any())
+        if kind == "torch":
+            torch.linalg.cholesky((1.5 - x[:, 0]).diag_embed() + 1e-300)
+        elif beyond and kind == "numpy":
+            np.linalg.inv(np.zeros((2, 2)))
+        elif beyond and kind == "division":
+            _ = 1 / 0
+        elif beyond and kind == "overflow":
+            math.exp(1e6)
+        elif beyond:
+            with np.errstate(all="raise"):
+                _ = np.float64(1.0) / np.float64(0.0)
+        return rosenbrock(x)
+
+    start = torch.tensor([-1.2, 1.0], dtype=F64)
+    found = lbfgs(FunctionLandscape(function, 2), start, line_search=search)
+    assert found.outcome.converged
+    assert found.point.tolist() == pytest.approx([1.0, 1.0], abs=1e-6)
+
+
+def test_sgd_loses_only_the_start_whose_trial_raises():
+    def function(x):
+        torch.linalg.cholesky((1.0 - x[:, 0]).diag_embed())
+        return -x[:, 0] * (x[:, 1] + 0.0)
+
+    starts = torch.tensor([[0.0, 1.0], [0.0, -1e-3]], dtype=F64)
+    generators = [torch.Generator(), torch.Generator()]
+    risen, calm = sgd(
+        FunctionLandscape(function, 2), starts, generators=generators, batch_size=None, epochs=30
+    )
+    assert risen.outcome is Outcome.DIVERGED
+    assert -math.inf < risen.value < -0.5
+    assert calm.outcome is Outcome.BUDGET_SPENT
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, RuntimeError])
+def test_other_errors_of_a_user_propagate(error):
+    def function(x):
+        if bool((x != 1.0).any()):
+            raise error("mine")
+        return (x**2).sum(1)
+
+    with pytest.raises(error, match="mine"):
+        lbfgs(FunctionLandscape(function, 2), torch.ones(2, dtype=F64))
+
+
+def test_sgd_keeps_the_best_finite_point():
+    (found,) = sgd(
+        FunctionLandscape(lambda x: -x.exp().sum(1), 1),
+        torch.zeros(1, 1, dtype=F64),
+        generators=[torch.Generator()],
+        batch_size=None,
+    )
+    assert found.outcome is Outcome.DIVERGED
+    assert math.isfinite(found.value)
+    assert found.value == -math.exp(found.point.item())
+
+
+# ---- values that differ only by rounding
+
+
+def weighted(constant, weights):
+    return lambda x: constant + 0.5 * (weights.to(x) * x**2).sum(1)
+
+
+@every_search
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("constant", [-1000.0, 1000.0])
+def test_a_large_constant_costs_no_precision(search, unit, constant):
+    weights = unit * torch.linspace(1, 20, 30)
+    landscape = FunctionLandscape(weighted(unit * constant, weights), 30, dtype=F32)
+    start = 0.3 * torch.randn(30, generator=seeded(0))
+    tolerance = Tolerance(gradient=1e-7 * unit)
+    found = lbfgs(landscape, start, line_search=search, tolerance=tolerance)
+    assert found.outcome.converged
+    assert float(landscape.value_and_gradient(found.point)[1].abs().max()) <= 1e-4 * unit
+    assert found.evaluations.gradients <= 140
+    assert (np.diff(found.history.values) <= 0).all()
+
+
+@every_search
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_all_but_the_last_digit_of_a_badly_scaled_quadratic(search, unit):
+    weights = unit * 10.0 ** -torch.arange(8.0)
+    landscape = FunctionLandscape(weighted(unit, weights), 8, dtype=F32)
+    tolerance = Tolerance(gradient=1e-9 * unit)
+    found = lbfgs(
+        landscape, torch.full((8,), 3.0), line_search=search, iterations=2000, tolerance=tolerance
+    )
+    assert found.outcome.converged
+    assert found.value / unit - 1 < 1e-6
+
+
+@every_search
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("tolerance", [0.0, 1e-12])
+def test_the_end_at_rounding_is_a_convergence(search, dtype, tolerance):
+    landscape = FunctionLandscape(lambda x: (x**2 + x.exp()).sum(1), 1, dtype=dtype)
+    found = lbfgs(
+        landscape,
+        torch.ones(1, dtype=dtype),
+        line_search=search,
+        tolerance=Tolerance(gradient=0.0, value=tolerance),
+    )
+    assert found.outcome.converged
+    assert found.point.item() == pytest.approx(-0.35173371124919584, abs=2e-4)
+    assert found.value == pytest.approx(0.8271840261275243, rel=1e-6 if dtype == F32 else 1e-14)
+
+
+@every_search
+@pytest.mark.parametrize("swap", [False, True])
+def test_few_evaluations_after_the_last_progress(search, swap):
+    def function(points):
+        x, y = points.unbind(1)[::-1] if swap else points.unbind(1)
+        quadratic = 143.42357 * x**2 + 23.90574 * x * y + y**2
+        return -0.13784 * x.log() + quadratic - 291.90029 * x - 24.41997 * y
+
+    start = torch.tensor([0.0, 1.0] if swap else [1.0, 0.0])
+    found = lbfgs(FunctionLandscape(function, 2, dtype=F32), start, line_search=search)
+    assert found.outcome.converged
+    spent, values = found.history.evaluations, found.history.values
+    assert found.value == pytest.approx(-148.87549, abs=1e-4)
+    last = np.flatnonzero(np.diff(values, prepend=math.inf) < 0)[-1]
+    assert found.evaluations.values + found.evaluations.gradients - spent[last] <= 25
+
+
+@every_search
+@pytest.mark.parametrize("wrong", [-1.0, -0.01, 0.0])
+def test_a_wrong_gradient_never_converges(search, wrong):
+    def function(x):  # the value of 1 + x², the gradient times `wrong`, or of another function
+        right = (x**2).sum(1)
+        if wrong == 0.0:
+            return 3 + right - right.detach()
+        return 1 + right.detach() + wrong * (right - right.detach())
+
+    start = torch.tensor([1.0, 2.0], dtype=F64)
+    found = lbfgs(FunctionLandscape(function, 2), start, line_search=search)
+    assert found.outcome is Outcome.LINE_SEARCH_FAILED
+    assert torch.equal(found.point, start)
+
+
+# ---- scales
+
+
+@every_search
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_unit_of_the_loss_does_not_matter(search, unit, dtype):
+    start = torch.tensor([-1.2, 1.0], dtype=dtype)
+    found = lbfgs(
+        FunctionLandscape(lambda x: unit * rosenbrock(x), 2, dtype=dtype),
+        start,
+        line_search=search,
+        tolerance=Tolerance(gradient=1e-5 * unit),
+    )
+    assert found.outcome.converged
+    assert found.point.tolist() == pytest.approx([1.0, 1.0], abs=1e-3)
+
+
+@every_search
+@pytest.mark.parametrize(("power", "start"), [(1, 1e6), (1, 1e4), (2, 1e5)])
+def test_a_far_start_without_curvature(search, power, start):
+    # x + x^-p / p has its minimum 1 + 1/p at 1
+    landscape = FunctionLandscape(
+        lambda x: torch.where(x > 0, x + x**-power / power, math.nan).sum(1), 1
+    )
+    found = lbfgs(landscape, torch.tensor([start], dtype=F64), line_search=search, iterations=100)
+    assert found.outcome.converged
+    assert found.value == pytest.approx(1 + 1 / power, rel=1e-12)
+    assert found.point.item() == pytest.approx(1.0, abs=1e-6)

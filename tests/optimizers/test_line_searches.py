@@ -270,6 +270,8 @@ def test_brent_finds_what_scipys_brent_finds(minimum, skew):
     watch = Watch(function, lambda a: -1.0)
     step, _ = watch.search(Brent(budget=100, tolerance=1e-8))
     bracket, _ = bracket_minimum(Watch(function, None).line_function(), function(0.0), 1.0, 100)
+    if bracket.value in (function(bracket.low), function(bracket.high)):
+        return  # SciPy takes no bracket with two equal values
     theirs = scipy.optimize.minimize_scalar(
         function, (bracket.low, bracket.middle, bracket.high), method="brent", tol=1e-10
     )

@@ -52,13 +52,13 @@ def _interpolated(
 ) -> float:
     """Return the minimum of the parabola or cubic through the trials; NaN where it has none."""
     alpha, trial_value = now
-    bend = (trial_value - value - slope * alpha) / alpha**2
+    bend = (trial_value - value - slope * alpha) / alpha / alpha
     if last is None or not math.isfinite(last[1]):
         return -slope / (2 * bend) if 0.0 < bend < math.inf else math.nan
-    bend_before = (last[1] - value - slope * last[0]) / last[0] ** 2
+    bend_before = (last[1] - value - slope * last[0]) / last[0] / last[0]
     third = (bend - bend_before) / (alpha - last[0])
     second = bend - third * alpha
     if third == 0.0:
         return -slope / (2 * second) if second > 0.0 else math.nan
-    inside = second**2 - 3 * third * slope
+    inside = second * second - 3 * third * slope
     return (math.sqrt(inside) - second) / (3 * third) if 0.0 <= inside < math.inf else math.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -23,6 +24,9 @@ class CurvatureMemory:
     Args:
         size: m.
 
+    Attributes:
+        stride: |s| of the last step where the gradient hardly changed along it, else 0.
+
     Raises:
         ValueError: when m is not a whole number of at least 1.
     """
@@ -32,15 +36,19 @@ class CurvatureMemory:
             raise ValueError(f"expected a history of at least one pair, got {size}")
         self.size = int(size)
         self.pairs: list[tuple[Tensor, Tensor, float]] = []  # s, y, 1 / s·y; oldest first
+        self.stride = 0.0
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def add(self, step: Tensor, change: Tensor) -> None:
-        """Append s and y, or drop everything when s·y is not finite or below c |s||y|."""
-        product = float(step @ change)
+        """Append s and y, or drop everything.
+
+        It is dropped where s·y is below c |s||y|, or where s·y or y·y cannot be represented.
+        """
+        product, square = float(step @ change), float(change @ change)
         weakest = weakest_curvature(step.dtype) * float(step.norm()) * float(change.norm())
-        if product > weakest > 0.0:
+        if math.inf > product > weakest > 0.0 and 0.0 < square < math.inf > 1.0 / product:
             self.pairs = [*self.pairs, (step, change, 1.0 / product)][-self.size :]
         else:
             self.clear()
@@ -73,11 +81,12 @@ class CurvatureMemory:
 
     def state(self) -> dict[str, Any]:
         """Return the memory as plain data."""
-        return {"size": self.size, "pairs": list(self.pairs)}
+        return {"size": self.size, "pairs": list(self.pairs), "stride": self.stride}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> CurvatureMemory:
         """Return the memory that `state` was made of."""
         memory = cls(state["size"])
         memory.pairs = [(s, y, float(inverse)) for s, y, inverse in state["pairs"]]
+        memory.stride = state.get("stride", 0.0)
         return memory

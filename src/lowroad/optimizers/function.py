@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes import CountingLandscape, Evaluations, Landscape
+from lowroad.optimizers.numerical import diverged, value_or_nan
 from lowroad.optimizers.result import (
     Callback,
     OptimizationResult,
@@ -120,7 +121,7 @@ def minimize_by_function(
     if isinstance(returned, OptimizationResult):
         return _checked_result(returned, problem.train, start, validation)
     run.end_at(_checked_return(returned, start))
-    if not math.isfinite(run.record.values[-1]):
+    if diverged(run.record.values[-1]):
         outcome = Outcome.DIVERGED
     note = "" if run.state is not None or not run.reported else NOT_RESUMABLE
     return run.record.result(start, run.evaluations, outcome, validation is not None, note=note)
@@ -186,7 +187,7 @@ class _Run:
             self._note(self.record.steps[-1] + 1, point)
 
     def _note(self, step: int, point: Tensor) -> float | None:
-        value = self.counted.value(point)
+        value = value_or_nan(self.counted, point)
         return self.record.add(step, point, value, self._validation, self.evaluations)
 
     def _snapshot(self) -> dict[str, Any] | None:

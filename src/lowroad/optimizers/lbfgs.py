@@ -15,6 +15,7 @@ from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.optimizers.curvature import CurvatureMemory
 from lowroad.optimizers.line_search import LineFunction, LineSearch, described
 from lowroad.optimizers.line_searches import default_line_search, made_line_search
+from lowroad.optimizers.numerical import value_and_gradient_or_nan
 from lowroad.optimizers.quasi_newton import Iterate, iterate
 from lowroad.optimizers.result import (
     Callback,
@@ -38,7 +39,8 @@ class Tolerance:
     Attributes:
         gradient: max_j |∂L/∂x_j| at or below this.
         step: max_j |Δx_j| at or below this.
-        value: the decrease of one iteration at or below this times max(1, |L|).
+        value: the decrease of one iteration at or below this times the larger of |L| now and at
+            the start.
     """
 
     gradient: float = 1e-9
@@ -67,12 +69,14 @@ def lbfgs(
     """Minimize a landscape by limited-memory BFGS (Algorithm 1 of Yu & Morozov 2026).
 
     p = −H g by the two-loop recursion over the last `history` pairs, x ← x + α p with α from the
-    line search. The value never rises; a trial whose value is not finite counts as infinitely high;
-    where curvature or the line search fails, the memory is dropped and the search continues along
-    −g. (Unlike the paper: if curvature fails, it continues from the lowest point evaluated, which
-    may be lower than the accepted one.) On a network landscape each iteration costs one gradient
-    and the line search's values, which reuse the products of the first layer along the line where
-    that layer is linear.
+    line search. The value never rises. A trial whose value is not finite, or where the landscape
+    raises an error of arithmetic or of linear algebra, counts as infinitely high. Where values
+    differ only by rounding, a step that leaves the value as it is is taken if the gradient confirms
+    progress. Where curvature or the line search fails, the memory is dropped and the search
+    continues along −g. (Unlike the paper: if curvature fails, it continues from the lowest point
+    evaluated, which may be lower than the accepted one.) On a network landscape each iteration
+    costs one gradient and the line search's values, which reuse the products of the first layer
+    along the line where that layer is linear.
 
     Args:
         landscape: the landscape to minimize.
@@ -192,7 +196,7 @@ class _Run:
         self.line_search, self.validation = line_search, validation
         if resume is None:
             self.counted = CountingLandscape(landscape)
-            value, gradient = self.counted.value_and_gradient(start)
+            value, gradient = value_and_gradient_or_nan(self.counted, start)
             if not (math.isfinite(value) and bool(torch.isfinite(gradient).all())):
                 raise ValueError(
                     f"expected a landscape that is finite at the start, got the value {value} "
@@ -212,7 +216,10 @@ class _Run:
             self.counted = CountingLandscape(landscape, Evaluations(**resume["evaluations"]))
             self.iteration = resume["iteration"]
             self.at = Iterate(
-                resume["value"], resume["gradient"], CurvatureMemory.from_state(resume["memory"])
+                resume["value"],
+                resume["gradient"],
+                CurvatureMemory.from_state(resume["memory"]),
+                *resume["ties"],
             )
             self.record = Record.from_state(resume["record"])
             self.objective = _LandscapeObjective(self.counted, resume["point"])
@@ -234,7 +241,7 @@ class _Run:
             self._snapshot = self._state()
         origin = self.objective.point
         done = iterate(self.objective, self.at, self.line_search)
-        if done.outcome is Outcome.LINE_SEARCH_FAILED:
+        if done.outcome in (Outcome.LINE_SEARCH_FAILED, Outcome.CONVERGED_ROUNDING):
             return done.outcome
         self.iteration += 1
         if done.lowest is not None:
@@ -244,6 +251,8 @@ class _Run:
             self.record.best.see(step.value, point, self.iteration)
         if done.outcome is not None:
             return done.outcome
+        if self.at.ties and not self.at.idle and self.at.value == self.record.best.value:
+            self.record.best.see_equal(self.objective.point, self.iteration)
         returned = len(self.at.memory) == 0 and self._return_to_the_best()
         self._last_validation = self.record.add(
             self.iteration,
@@ -254,9 +263,10 @@ class _Run:
         )
         if returned:  # the step taken does not measure convergence here
             return None
-        if done.length <= tolerance.step:
+        if done.length <= tolerance.step > 0.0:
             return Outcome.CONVERGED_STEP
-        if done.decrease <= tolerance.value * max(1.0, abs(self.at.value)):
+        size = max(abs(self.at.value), abs(self.record.values[0]))
+        if done.decrease <= tolerance.value * size > 0.0:
             return Outcome.CONVERGED_VALUE
         return None
 
@@ -265,7 +275,7 @@ class _Run:
         best = self.record.best
         if best.point is None or best.value >= self.at.value:
             return False
-        value, gradient = self.counted.value_and_gradient(best.point)
+        value, gradient = value_and_gradient_or_nan(self.counted, best.point)
         if not (value < self.at.value and bool(torch.isfinite(gradient).all())):
             return False
         self.at = Iterate(value, gradient, self.at.memory)
@@ -294,6 +304,7 @@ class _Run:
             "value": self.at.value,
             "gradient": self.at.gradient,
             "memory": self.at.memory.state(),
+            "ties": (self.at.ties, self.at.smallest, self.at.idle),
             "record": self.record.state(),
             "evaluations": vars(self.counted.evaluations).copy(),
         }

@@ -6,10 +6,17 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Protocol
 
+import torch
 from torch import Tensor
+
+from lowroad.optimizers.numerical import NUMERICAL_ERRORS
+
+ROUNDING = 8  # values that differ by this many units of the type's precision differ by rounding
+TIES = 3  # trials that differ from φ(0) only by rounding after which a search is given up
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,10 @@ class Trial:
 
 
 class LineFunction:
-    """φ(α) = L(x + α p), infinite where L is not finite; it remembers the best trial.
+    """φ(α) = L(x + α p), infinite where L is not finite; it remembers its trials.
+
+    After three trials in a row that differ from φ(0) only by rounding, none of any trial being
+    lower, φ counts as infinite and is not evaluated any more: there is nothing to be found.
 
     Args:
         direction: p [d].
@@ -41,6 +51,8 @@ class LineFunction:
 
     Attributes:
         best: the lowest trial so far; α = 0 at first.
+        trials: φ(α) of every trial.
+        rounding: how much of φ(0) may be rounding.
     """
 
     def __init__(
@@ -53,14 +65,27 @@ class LineFunction:
         self.direction = direction
         self._value, self._value_and_slope = value, value_and_slope
         self._last: tuple[Trial, Callable[[], Tensor]] | None = None
-        self.best = Step(0.0, start)
+        self.start, self.best = start, Step(0.0, start)
+        self.trials: dict[float, float] = {}
+        self.rounding = ROUNDING * torch.finfo(direction.dtype).eps * abs(start)
+        self._ties = 0
 
     def value(self, alpha: float) -> float:
         """Return φ(α), or infinity where it is not a number."""
-        return self._see(alpha, self._value(alpha))
+        alpha = float(alpha)
+        if self._ties >= TIES or not math.isfinite(alpha):
+            return math.inf
+        try:
+            value = self._value(alpha)
+        except NUMERICAL_ERRORS:
+            value = math.inf
+        return self._see(alpha, value)
 
     def value_and_slope(self, alpha: float) -> Trial:
         """Return φ(α) and φ'(α), or infinity and NaN where either is not finite."""
+        alpha = float(alpha)
+        if self._ties >= TIES or not math.isfinite(alpha):
+            return Trial(alpha, math.inf, math.nan)
         trial, _ = self._tried(alpha)
         if not (math.isfinite(trial.value) and math.isfinite(trial.slope)):
             return Trial(alpha, math.inf, math.nan)
@@ -69,18 +94,40 @@ class LineFunction:
     def value_and_gradient(self, alpha: float) -> tuple[float, Tensor]:
         """Return φ(α) and ∇L(x + α p) [d]; at the last trial's α only the rest is computed."""
         trial, gradient = self._tried(alpha)
-        return trial.value, gradient()
+        try:
+            return trial.value, gradient()
+        except NUMERICAL_ERRORS:
+            return trial.value, torch.full_like(self.direction, math.nan)
+
+    def checked(self, step: Step) -> Step:
+        """Return `step` with its true value where that is below φ(0), else the best trial."""
+        alpha = float(step.alpha)
+        if alpha == 0.0 or not math.isfinite(alpha):
+            return self.best
+        value = self.trials[alpha] if alpha in self.trials else self.value(alpha)
+        return Step(alpha, value) if value < self.start else self.best
+
+    def go_on(self) -> None:
+        """Evaluate φ again after ties."""
+        self._ties = 0
 
     def _tried(self, alpha: float) -> tuple[Trial, Callable[[], Tensor]]:
         if self._last is None or self._last[0].alpha != alpha:
-            value, slope, gradient = self._value_and_slope(alpha)
+            try:
+                value, slope, gradient = self._value_and_slope(alpha)
+            except NUMERICAL_ERRORS:
+                value, slope = math.inf, math.nan
+                gradient = partial(torch.full_like, self.direction, math.nan)
             self._last = Trial(alpha, self._see(alpha, value), slope), gradient
         return self._last
 
     def _see(self, alpha: float, value: float) -> float:
-        value = value if math.isfinite(value) else math.inf
+        value = float(value) if math.isfinite(value) else math.inf
+        self.trials[alpha] = value
         if value < self.best.value:
             self.best = Step(alpha, value)
+        tied = self.best.alpha == 0.0 and abs(value - self.start) <= self.rounding
+        self._ties = self._ties + 1 if tied else 0
         return value
 
 

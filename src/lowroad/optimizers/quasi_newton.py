@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from lowroad.optimizers.curvature import CurvatureMemory
-from lowroad.optimizers.line_search import LineFunction, LineSearch, Step
+from lowroad.optimizers.line_search import ROUNDING, LineFunction, LineSearch, Step
+from lowroad.optimizers.numerical import NUMERICAL_ERRORS, diverged
+from lowroad.optimizers.rounding import Rounding
 from lowroad.outcome import Outcome
 
-SHRINKS = (1.0, 1e-3, 1e-6, 1e-9)  # how much shorter −g is made when no trial along it is lower
+TRIES = 4  # lengths of −g that are tried
+STRAIGHT = 1e-3  # the share of the gradient whose change is no curvature
+STRIDES = 4.0  # the next step's length over the last one's where there is no curvature
+IDLE = 2  # memories of steps without a lower value or a smaller gradient after which it ends
+FEW_PAIRS = 1e-3  # decrease along −g over noise at which a memory that is not whole will do
 TINY = 1e-300  # keeps a division by a vanishing length finite
 
 
@@ -47,15 +53,32 @@ class Iterate:
         value: L(x).
         gradient: ∇L(x) [d].
         memory: the curvature pairs.
+        ties: how many steps in a row, up to this point, left the value as it was.
+        smallest: the least |∇L| among the points of this value.
+        idle: how many of those steps did not reach a smaller one.
     """
 
     value: float
     gradient: Tensor
     memory: CurvatureMemory
+    ties: int = 0
+    smallest: float = math.inf
+    idle: int = 0
 
     def move(self, moved: Tensor, value: float, gradient: Tensor) -> None:
         """Move to x + `moved` and add the curvature pair of the step."""
-        self.memory.add(moved, gradient - self.gradient)
+        change = gradient - self.gradient
+        self.memory.add(moved, change)
+        length, straight = _norm(gradient), _norm(change) / max(_norm(gradient), TINY)
+        if straight <= ROUNDING * torch.finfo(gradient.dtype).eps:
+            self.memory.clear()
+        self.memory.stride = _norm(moved) if straight <= STRAIGHT else 0.0
+        if value < self.value:
+            self.ties, self.smallest, self.idle = 0, length, 0
+        else:
+            self.ties += 1
+            self.idle = 0 if length < self.smallest else self.idle + 1
+            self.smallest = min(length, self.smallest)
         self.value, self.gradient = value, gradient
 
 
@@ -77,17 +100,31 @@ class Iteration:
     lowest: tuple[LineFunction, Step] | None = None
 
 
+class Descent(NamedTuple):
+    """A step that does not raise the value.
+
+    Attributes:
+        function: φ along the direction.
+        step: the step; α = 0 if none was found.
+        outcome: why none was found, else None.
+    """
+
+    function: LineFunction
+    step: Step
+    outcome: Outcome | None
+
+
 def iterate(objective: MovableObjective, at: Iterate, line_search: LineSearch) -> Iteration:
     """Do one L-BFGS iteration in place (Algorithm 1 of Yu & Morozov 2026).
 
     `descend`, then the gradient at the accepted point. The value never rises.
     """
-    function, step = descend(objective, at, line_search)
-    if step.alpha == 0.0:
-        return Iteration(Outcome.LINE_SEARCH_FAILED)
+    function, step, outcome = descend(objective, at, line_search)
+    if outcome is not None:
+        return Iteration(outcome)
     lowest = (function, function.best) if function.best.value < step.value else None
     value, gradient = objective.accept(function, step.alpha)
-    if not (math.isfinite(value) and bool(torch.isfinite(gradient).all())):
+    if diverged(value) or diverged(step.value) or not bool(torch.isfinite(gradient).all()):
         return Iteration(Outcome.DIVERGED, lowest=(function, function.best))
     moved = step.alpha * function.direction
     decrease = at.value - step.value
@@ -95,44 +132,80 @@ def iterate(objective: MovableObjective, at: Iterate, line_search: LineSearch) -
     return Iteration(None, float(moved.abs().max()), decrease, lowest)
 
 
-def descend(
-    objective: Objective, at: Iterate, line_search: LineSearch
-) -> tuple[LineFunction, Step]:
-    """Return a lower step along −H g, else −g, with its line function; α = 0 if there is none.
+def descend(objective: Objective, at: Iterate, line_search: LineSearch) -> Descent:
+    """Return a step along −H g, else −g, that does not raise the value.
 
-    Direction by the two-loop recursion, step by the line search. Where no trial is lower, the
-    memory is dropped and the search goes along −g, then along shorter and shorter −g.
+    Direction by the two-loop recursion, step by the line search. A search that fails is followed by
+    trials judged by their gradients (`Rounding`). Where they fail too, the memory is dropped and
+    the search goes along −g, then along shorter −g, or longer where the trials were too close for
+    their values to differ. It has converged where the decreases predicted along −H g and then
+    along −g are below the noise of the values (far below, where the memory is not whole).
     """
+    if at.idle >= IDLE * at.memory.size:
+        function = objective.line_function(-at.gradient, at.value)
+        return Descent(function, Step(0.0, at.value), Outcome.CONVERGED_ROUNDING)
     direction = at.memory.direction(at.gradient)
-    if len(at.memory) > 0:
-        function, step = _search(objective, at, line_search, direction, first=1.0)
-        if step.alpha > 0.0:
-            return function, step
+    pairs, hidden = len(at.memory), False
+    spare: LineFunction | None = None  # with a trial below all others, by a failed search
+    if pairs > 0:
+        function, step, rounding = _search(objective, at, line_search, direction, first=1.0)
+        if step.alpha != 0.0:
+            return Descent(function, step, None)
+        hidden = rounding.share <= 1.0 or rounding.scale > 1.0  # or the step is too short to show
+        spare = function if function.best.alpha != 0.0 else None
         at.memory.clear()
-    steepest = _steepest_descent(objective, at)
-    first = min(1.0, 1.0 / max(float(steepest.abs().sum(dtype=torch.float64)), TINY))
-    for shrink in SHRINKS:
-        function, step = _search(objective, at, line_search, shrink * steepest, first)
-        if step.alpha > 0.0:
+    direction, first = _steepest_descent(objective, at)
+    for _ in range(TRIES):
+        function, step, rounding = _search(objective, at, line_search, direction, first)
+        if spare is not None and not step.value < spare.best.value:
+            return Descent(objective.line_function(spare.direction, at.value), spare.best, None)
+        if step.alpha != 0.0:
+            return Descent(function, step, None)
+        if function.best.alpha != 0.0:
+            return Descent(function, function.best, None)
+        if hidden and rounding.share <= 1.0:
             break
-    return function, step
+        direction = direction * rounding.scale
+    whole = pairs >= min(at.memory.size, len(direction))
+    converged = hidden and rounding.share <= (1.0 if whole else FEW_PAIRS)
+    outcome = Outcome.CONVERGED_ROUNDING if converged else Outcome.LINE_SEARCH_FAILED
+    return Descent(function, step, outcome)
 
 
-def _steepest_descent(objective: Objective, at: Iterate) -> Tensor:
-    """Return −g, no longer than max(1, |x|): on a steep landscape −g would lead far away."""
-    length, reach = (
-        float(torch.linalg.vector_norm(v, dtype=torch.float64))
-        for v in (at.gradient, objective.point)
-    )
-    longest = max(1.0, reach)
-    return -at.gradient if length <= longest else -(longest / length) * at.gradient
+def _steepest_descent(objective: Objective, at: Iterate) -> tuple[Tensor, float]:
+    """Return −g and its natural first step.
+
+    It is no longer than max(1, |x|): on a steep landscape −g would lead far away. Where the last
+    step met no curvature, it is four times that step instead.
+    """
+    length = max(_norm(at.gradient), TINY)
+    if at.memory.stride > 0.0:
+        return -(STRIDES * at.memory.stride / length) * at.gradient, 1.0
+    longest = max(1.0, _norm(objective.point))
+    steepest = -at.gradient if length <= longest else -(longest / length) * at.gradient
+    return steepest, min(1.0, 1.0 / max(float(steepest.abs().sum(dtype=torch.float64)), TINY))
+
+
+def _norm(vector: Tensor) -> float:
+    return float(torch.linalg.vector_norm(vector, dtype=torch.float64))
 
 
 def _search(
     objective: Objective, at: Iterate, line_search: LineSearch, direction: Tensor, first: float
-) -> tuple[LineFunction, Step]:
+) -> tuple[LineFunction, Step, Rounding]:
     function = objective.line_function(direction, at.value)
     slope = float(direction @ at.gradient)
+    rounding = Rounding(function, slope)
     if not slope < 0.0:  # the gradient is zero, or too small for its square to be represented
-        return function, Step(0.0, at.value)
-    return function, line_search.search(function, at.value, slope, first)
+        return function, Step(0.0, at.value), rounding
+    if at.ties:  # the last search failed by ties
+        step = rounding.step(first)
+        if step.alpha != 0.0 or rounding.share <= 1.0:
+            return function, step, rounding
+    try:
+        step = function.checked(line_search.search(function, at.value, slope, first))
+    except NUMERICAL_ERRORS:
+        step = function.best
+    if step.alpha == 0.0 and function.trials:
+        step = rounding.step(first)
+    return function, step, rounding

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes import Evaluations, Landscape
+from lowroad.optimizers.numerical import value_or_nan
 from lowroad.outcome import Outcome
 
 
@@ -117,10 +119,14 @@ class Best:
 
     def see(self, value: float, point: Tensor, step: int) -> bool:
         """Keep a copy of `point` if it is lower than all before, and say whether it was."""
-        if value < self.value:
+        if math.isfinite(value) and value < self.value:
             self.value, self.point, self.step = value, point.clone(), step
             return True
         return False
+
+    def see_equal(self, point: Tensor, step: int) -> None:
+        """Keep a copy of `point`, which has the lowest value too and a smaller gradient."""
+        self.point, self.step = point.clone(), step
 
 
 @dataclass
@@ -156,7 +162,7 @@ class Record:
         self.best.see(value, point, step)
         if validation is None:
             return None
-        validation_value = validation.value(point)
+        validation_value = value_or_nan(validation, point)
         self.validation_values.append(validation_value)
         self.best_validation.see(validation_value, point, step)
         return validation_value

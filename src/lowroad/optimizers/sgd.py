@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lowroad.landscapes import CountingLandscape, Evaluations, Landscape
+from lowroad.optimizers.numerical import diverged, rows_or_nan
 from lowroad.optimizers.result import (
     Callback,
     OptimizationResult,
@@ -154,7 +156,7 @@ class _Run:
         )
         self.counted.evaluations.gradients = 0.0  # per epoch, as in a resumed run
         for batch in batches:
-            _, gradients = batch.values_and_gradients(x)
+            gradients = rows_or_nan(partial(_gradients, batch), x)
             if weight_decay:
                 gradients = gradients.add(x, alpha=weight_decay)
             if momentum:
@@ -167,19 +169,22 @@ class _Run:
         self._record(running)
 
     def _record(self, which: list[int]) -> None:
-        values = self.counted.values(self.points[which])
+        values = rows_or_nan(self._values, self.points[which])[:, 0]
         for i, value in zip(which, values.tolist(), strict=True):
             self.evaluations[i].values += 1
             self.records[i].add(
                 self.epoch, self.points[i], value, self.validation, self.evaluations[i]
             )
 
+    def _values(self, points: Tensor) -> Tensor:
+        return self.counted.values(points)[:, None]
+
     def end_starts(self, patience: int | None) -> None:
         """Mark the starts that diverged or have run out of patience."""
         for i in self.running:
             record = self.records[i]
             idle = record.idle(self.validation is not None)
-            if not math.isfinite(record.values[-1]):
+            if diverged(record.values[-1]):
                 self.outcomes[i] = Outcome.DIVERGED
             elif patience is not None and idle >= patience:
                 self.outcomes[i] = Outcome.CONVERGED_VALUE
@@ -212,6 +217,10 @@ class _Run:
                 self.records, self.starts, self.evaluations, self.outcomes, strict=True
             )
         ]
+
+
+def _gradients(landscape: Landscape, points: Tensor) -> Tensor:
+    return landscape.values_and_gradients(points)[1]
 
 
 def _check(

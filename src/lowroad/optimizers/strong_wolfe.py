@@ -106,7 +106,7 @@ def cubic_minimum(a: Trial, b: Trial) -> float:
         a, b = b, a
     width = b.alpha - a.alpha
     d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.alpha - b.alpha)
-    inside = d1**2 - a.slope * b.slope
+    inside = d1 * d1 - a.slope * b.slope
     if not 0.0 <= inside < math.inf:
         return math.nan
     d2 = math.sqrt(inside)

@@ -142,9 +142,8 @@ class LBFGS(torch.optim.Optimizer):
             if float(at.gradient.abs().max()) <= group["tolerance_grad"]:
                 moved, self.outcome = None, Outcome.CONVERGED_GRADIENT
             else:
-                function, step = descend(objective, at, self.line_search)
-                moved = objective.move_along(function, step.alpha) if step.alpha > 0.0 else None
-                self.outcome = Outcome.LINE_SEARCH_FAILED if moved is None else None
+                function, step, self.outcome = descend(objective, at, self.line_search)
+                moved = None if self.outcome else objective.move_along(function, step.alpha)
                 at.value = step.value
         finally:
             objective.settle()
