@@ -487,3 +487,31 @@ def test_a_far_start_without_curvature(search, power, start):
     assert found.outcome.converged
     assert found.value == pytest.approx(1 + 1 / power, rel=1e-12)
     assert found.point.item() == pytest.approx(1.0, abs=1e-6)
+
+
+@every_search
+def test_torch_lbfgs_ends_at_the_lowest_point_evaluated(search):
+    w, seen = torch.nn.Parameter(torch.tensor([50.0], dtype=F64)), []
+
+    def closure():
+        loss = (w[0] ** 2 + 1e-30).log()
+        seen.append(loss.item())
+        return loss
+
+    optimizer = LBFGS([w], line_search=search)
+    for _ in range(3):
+        assert float(optimizer.step(closure)) == min(seen)
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1.0, 1e6])
+def test_torch_lbfgs_drops_its_memory_for_another_batch_in_any_unit(unit):
+    inputs, targets = (
+        torch.randn(2, 20, 3, generator=seeded()),
+        torch.randn(2, 20, generator=seeded(8)),
+    )
+    w = torch.nn.Parameter(torch.ones(3))
+    optimizer = LBFGS([w], tolerance_grad=0.0)
+    for step in range(6):
+        x, y = inputs[step % 2], targets[step % 2]
+        optimizer.step(lambda x=x, y=y: unit * ((x @ w - y) ** 2).mean())
+        assert optimizer.state[w]["pairs"] == []

@@ -143,6 +143,8 @@ class LBFGS(torch.optim.Optimizer):
                 moved, self.outcome = None, Outcome.CONVERGED_GRADIENT
             else:
                 function, step, self.outcome = descend(objective, at, self.line_search)
+                if function.best.value < step.value:
+                    step = function.best  # no later step would return there
                 moved = None if self.outcome else objective.move_along(function, step.alpha)
                 at.value = step.value
         finally:
@@ -285,7 +287,7 @@ class _ClosureObjective:
         agree.
         """
         eps = torch.finfo(point.dtype).eps
-        close = abs(value - expected) <= math.sqrt(eps) * abs(expected) + 10 * eps
+        close = abs(value - expected) <= math.sqrt(eps) * abs(expected)
         return close and torch.equal(point, self.point)
 
     def as_loss(self, value: float) -> Any:
