@@ -13,7 +13,7 @@ from lowroad.paths import PathFinder
 from lowroad.paths.curve import CurveFinder
 from lowroad.paths.image_chain import ImageChainFinder
 
-CURVATURE = 72  # vectors for each coefficient that L-BFGS with 20 pairs remembers and works with
+CURVATURE = 74  # vectors for each coefficient that L-BFGS with 20 pairs remembers and works with
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -32,14 +32,14 @@ def needed_bytes(finder: PathFinder, landscape: Landscape, ends: int = 2) -> int
     terms, each, square = 0, 0, 0
     if isinstance(finder, CurveFinder):
         terms = finder.basis.terms
-        each = 10 if finder._uses_adam else 12 + CURVATURE
+        each = 11 if finder._uses_adam else 13 + CURVATURE
     elif isinstance(finder, ImageChainFinder):
         terms = finder._most_images - 2
         each = 18 + (CURVATURE if finder.optimizer == "lbfgs" else 0)
         square = terms
     at_once = min(finder.points, max(1, FLOATS_AT_ONCE // landscape.dimension))
     own = 6 if isinstance(landscape, NetworkLandscape) else 2
-    vectors = ends + own + 8 + 2 * at_once + each * terms
+    vectors = ends + own + 2 + 2 * at_once + each * terms
     small = 8 * (4 * finder.points * (terms + 1) + 2 * square**2)
     return vectors * landscape.dimension * landscape.dtype.itemsize + small
 

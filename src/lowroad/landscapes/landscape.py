@@ -229,12 +229,14 @@ class RestrictedLandscape:
         values, total = [], None
         for first in range(0, max(1, len(coordinates)), size):
             group = slice(first, first + size)
-            points = self.subspace.points(coordinates[group])
-            at, gradients = self.landscape.values_and_gradients(points)
+            at, gradients = self.landscape.values_and_gradients(
+                self.subspace.points(coordinates[group])
+            )
             own = weights(at) if callable(weights) else None if weights is None else weights[group]
-            by_subspace = weighted_rows(coordinates[group].to(gradients), own).T @ gradients
-            total = by_subspace if total is None else total.add_(by_subspace)
+            rows = weighted_rows(coordinates[group].to(gradients), own)
+            total = rows.T @ gradients if total is None else total.addmm_(rows.T, gradients)
             values.append(at)
+            del gradients  # before the next ones: each is as large as a point
         assert total is not None
         return SubspaceGradients(torch.cat(values), total)
 

@@ -341,7 +341,7 @@ class NetworkLandscape(Landscape):
         for i, point in enumerate(points):
             self._move_to(point)
             sums[i], total = self._sums_and_gradients()
-            gradients[i] = total / self.weight
+            gradients[i] = total.div_(self.weight)
         return sums / self.weight, gradients
 
     def _move_to(self, point: Tensor) -> None:
