@@ -31,6 +31,7 @@ from lowroad.outcome import Outcome
 ITERATIONS, PAIRS, GRADIENT, CLOSE = 2000, 10, 1e-9, 1e-6
 WORDS = {
     Outcome.CONVERGED_GRADIENT: "gradient",
+    Outcome.CONVERGED_ROUNDING: "rounding",
     Outcome.LINE_SEARCH_FAILED: "search failed",
     Outcome.BUDGET_SPENT: "budget",
 }
