@@ -223,3 +223,24 @@ def test_the_example_of_the_docs(folder):
     assert height["aligned_straight_"] < height["straight_"] / 5
     assert height["straight_"] < height["interpolated_straight_"] / 2
     assert height["aligned_straight_"] < height["aligned_interpolated_straight_"] / 2
+
+
+@pytest.mark.parametrize("match", ["weights", "activations"])
+def test_the_aligned_checkpoint_is_kept(folder, match):
+    """It is the second network, its units numbered as the first's, for `load_state_dict`."""
+    _, second = trained(plain, folder)
+    curves = curves_between(
+        [folder / "1.pt", folder / "2.pt"], plain_landscape(), LINE, folder / "out",
+        Options(align=True, match=match, save_aligned=folder / "aligned"),
+    )  # fmt: skip
+    state = torch.load(folder / "aligned" / "2-aligned-to-1.pt", weights_only=True)
+    module = plain()
+    module.load_state_dict(state)
+    inputs, _ = data()
+    torch.testing.assert_close(module(inputs), second(inputs), rtol=1e-4, atol=1e-5)
+    assert not torch.equal(state["0.weight"], second.state_dict()["0.weight"])
+    heights = {curve.key: curve["profile"].max() for curve in curves}
+    assert heights["aligned_straight_"] < heights["straight_"]
+    with pytest.raises(ValueError, match="expected one of weights, activations, got 'names'"):
+        connect([folder / "1.pt", folder / "2.pt"], plain_landscape(), LINE, folder / "out",
+                Options(align=True, match="names"))  # fmt: skip

@@ -61,6 +61,14 @@ def connect(
         bool,
         typer.Option("--align", help="Also with hidden units permuted to lie near the first's."),
     ] = False,
+    match: Annotated[
+        str,
+        typer.Option(metavar="weights|activations", help="How --align pairs the units."),
+    ] = "weights",
+    save_aligned: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder for the aligned checkpoints; means --align."),
+    ] = None,
     reestimate_batch_norm: Annotated[
         bool,
         typer.Option(
@@ -87,7 +95,9 @@ def connect(
                 seed=seed,
                 key=key,
                 trainable=tuple(trainable or ()),
-                align=align,
+                align=align or save_aligned is not None,
+                match=match,
+                save_aligned=save_aligned,
                 reestimate_batch_norm=reestimate_batch_norm,
                 metrics=load_metrics(metric or []),
                 test=None if test is None else load_landscape(test),

@@ -26,7 +26,7 @@ from lowroad.connect.records import Curve, read_record, record_of, write_record
 from lowroad.connect.results import write_results
 from lowroad.connect.search import Search
 from lowroad.connect.tensor_files import Parts, check_room, write_tensors
-from lowroad.connect.variants import aligned, with_interpolated_statistics
+from lowroad.connect.variants import aligned, save_checkpoint, with_interpolated_statistics
 from lowroad.landscapes import BatchNormLandscape, Landscape
 from lowroad.paths import FoundPath, PathFinder, StraightLine
 from lowroad.problems.checkpoints import Checkpoint
@@ -43,8 +43,10 @@ class Options:
         seed: of mini-batches, noise and further starts.
         key: where the weights are in files that hold several; see `read_checkpoint`.
         trainable: shell patterns of the names of the parameters that move; all when empty.
-        align: whether to connect each pair also with the second one aligned to the first by
-            `weight_matching`.
+        align: whether to connect each pair also with the second one aligned to the first.
+        match: how units are paired then: by "weights" or by "activations" (`weight_matching`,
+            `activation_matching`).
+        save_aligned: a folder for the aligned checkpoints, as state dicts.
         reestimate_batch_norm: whether values are those of a `BatchNormLandscape`. The profiles
             with the two checkpoints' own statistics, interpolated in t, are shown too.
         test: the same network's landscape on test data, which values are taken on along the paths.
@@ -58,6 +60,8 @@ class Options:
     key: str | None = None
     trainable: tuple[str, ...] = ()
     align: bool = False
+    match: str = "weights"
+    save_aligned: Path | None = None
     reestimate_batch_norm: bool = False
     test: Landscape | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
@@ -225,7 +229,7 @@ class _Setup:
             "points": [self.digests[k] for k in (i, j)],
             "finder": repr(self.finder),
             "seed": options.seed,
-            "align": options.align,
+            "align": options.match if options.align else False,
             "trainable": options.trainable,
             "reestimate_batch_norm": options.reestimate_batch_norm,
             "splits": list(self.splits),
@@ -252,7 +256,13 @@ class _Setup:
         if (i, j) not in self._aligned:
             self._aligned.clear()  # one at a time: it is as large as a checkpoint
             surface = network(self.splits["train"])
-            self._aligned[i, j] = aligned(surface, self.ends[i], self.ends[j])
+            end = aligned(surface, self.ends[i], self.ends[j], self.options.match)
+            self._aligned[i, j] = end
+            if self.options.save_aligned is not None:
+                names = [Path(self.names[k]).stem for k in (j, i)]
+                self.options.save_aligned.mkdir(parents=True, exist_ok=True)
+                file = self.options.save_aligned / f"{names[0]}-aligned-to-{names[1]}.pt"
+                save_checkpoint(file, surface, end)
         return self._aligned[i, j]
 
     def measure(self, i: int, j: int, display: SearchDisplay) -> xr.Dataset:

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from lowroad.landscapes import NetworkLandscape, PermutationSpec, weight_matching
+from lowroad.landscapes import (
+    NetworkLandscape,
+    PermutationSpec,
+    activation_matching,
+    weight_matching,
+)
 from lowroad.paths import FoundPath
 from lowroad.problems.checkpoints import Checkpoint
+from lowroad.study.files import write_atomically
+
+MATCHINGS = {"weights": weight_matching, "activations": activation_matching}
+"""How hidden units are paired."""
 
 
-def aligned(landscape: NetworkLandscape, first: Checkpoint, second: Checkpoint) -> Checkpoint:
-    """Return the second checkpoint with its hidden units permuted to lie nearest to the first.
+def aligned(
+    landscape: NetworkLandscape, first: Checkpoint, second: Checkpoint, match: str = "weights"
+) -> Checkpoint:
+    """Return the second checkpoint with its hidden units permuted to those of the first.
 
     Raises:
-        ValueError: see `weight_matching`; and when the two are the same network, its units
-            numbered otherwise.
+        ValueError: see `weight_matching` and `activation_matching`; and when the two are the same
+            network, its units numbered otherwise, or there is no such matching.
     """
-    alignment = weight_matching(landscape, first.point, second.point)
+    if match not in MATCHINGS:
+        raise ValueError(f"--match: expected one of {', '.join(MATCHINGS)}, got {match!r}")
+    alignment = MATCHINGS[match](landscape, first.point, second.point)
     if torch.equal(alignment.point, first.point):
         raise ValueError(
             "the two checkpoints are the same network, its hidden units numbered otherwise: "
@@ -27,6 +42,22 @@ def aligned(landscape: NetworkLandscape, first: Checkpoint, second: Checkpoint) 
         )
     spec = PermutationSpec.of(landscape)
     return Checkpoint(alignment.point, spec.permute(second.frozen, alignment.permutations))
+
+
+def save_checkpoint(path: Path, landscape: NetworkLandscape, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint as a state dict of the landscape's module, for `torch.load`."""
+    own = landscape.parameters_at(checkpoint.point) | checkpoint.frozen
+    module = landscape.module
+    every = [*module.named_parameters(remove_duplicate=False), *module.named_buffers()]
+    values = {id(tensor): own[name] for name, tensor in every if name in own}
+    tensors = {name: values[id(tensor)] for name, tensor in every if id(tensor) in values}
+    state = {
+        name: tensors.get(name, tensor).detach().cpu().clone()
+        for name, tensor in module.state_dict().items()
+    }
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_atomically(path, content.getvalue())
 
 
 def with_interpolated_statistics(
