@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from lowroad.landscapes import (
+    Alignment,
     NetworkLandscape,
     PermutationSpec,
     activation_matching,
@@ -19,7 +21,10 @@ from lowroad.paths import FoundPath
 from lowroad.problems.checkpoints import Checkpoint
 from lowroad.study.files import write_atomically
 
-MATCHINGS = {"weights": weight_matching, "activations": activation_matching}
+MATCHINGS: dict[str, Callable[..., Alignment]] = {
+    "weights": weight_matching,
+    "activations": activation_matching,
+}
 """How hidden units are paired."""
 
 
