@@ -180,6 +180,7 @@ class _Setup:
             size = self.finder.points * surface.dimension * surface.dtype.itemsize * sides
             check_room(self.options.save_path, size)
         for file, point in zip(self.files, points, strict=True):
+            surface.check_repeatable(point)
             value = surface.value(point)
             if not np.isfinite(value):
                 raise ValueError(f"{file}: the landscape's value there is {value}")
