@@ -20,6 +20,7 @@ from lowroad.connect import Options, connect, load_metrics, parse_finder
 from lowroad.connect.records import above_mean
 from lowroad.landscapes import MullerBrown, NetworkLandscape
 from lowroad.paths import StringFinder
+from lowroad.plotting.style import three_figures
 
 LINE = parse_finder("straight", ["points=11"])
 
@@ -128,6 +129,16 @@ def test_many_checkpoints(tmp_path):
     for said in ("What lies between 3 checkpoints", "Barriers of all pairs", "b.npy – c.npy"):
         assert said in page
     assert not re.search(r'src="http|href="http', page.split("<script>")[0])
+
+
+def test_more_pairs_than_are_told_one_by_one(tmp_path):
+    files = saved(tmp_path, [trained(lambda: nn.Linear(5, 3), seed) for seed in range(4)])
+    connect(files, landscape(lambda: nn.Linear(5, 3)), LINE, tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    barriers = np.array(summary["barriers"]["straight line"])[np.triu_indices(4, 1)]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "of 6 pairs." in page
+    assert f"median {three_figures(float(np.median(barriers)))}" in page.replace("\u00a0", " ")
 
 
 def test_names_that_do_not_tell_files_apart(tmp_path):

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 import plotly.graph_objects as go
 import xarray as xr
 
 from lowroad.connect.records import Shown, curves_of
 from lowroad.connect.results import SIDES, barrier_matrices, linear_barriers, trees
-from lowroad.plotting.barriers import wants_log_heights
+from lowroad.plotting.barriers import tree_lines, wants_log_heights
 from lowroad.plotting.style import set_styles, three_figures
 from lowroad.report.charts import layout, matrix_chart, trees_chart
 from lowroad.report.page import render
@@ -20,6 +21,7 @@ from lowroad.report.views import Charts, FigureView, Group, LegendEntry, TableVi
 from lowroad.study.files import write_atomically
 
 STRAIGHT, FOUND = "#D55E00", "#0072B2"
+FEW = 3  # pairs that are told one by one
 
 
 def write_page(
@@ -45,7 +47,9 @@ def write_page(
         "connect.html.j2",
         charts,
         title=f"What lies between {what}",
-        findings=[sentence for record in records for sentence in _findings(record)],
+        findings=_of_all(names, records)
+        if len(records) > FEW
+        else [sentence for record in records for sentence in _findings(record)],
         figures=figures,
         numbers=_numbers(records),
         facts=facts,
@@ -79,6 +83,24 @@ def _findings(record: xr.Dataset) -> list[str]:
     )
     if "note" in record.attrs:
         sentences.append(f"{_pair(record)}: {record.attrs['note']}.")
+    return sentences
+
+
+def _of_all(names: Sequence[str], records: Sequence[xr.Dataset]) -> list[str]:
+    """The barriers of many pairs, in sentences."""
+    sentences = []
+    for label, matrix in barrier_matrices(names, records).items():
+        barriers = {
+            (names[i], names[j]): float(matrix[i, j])
+            for i in range(len(names))
+            for j in range(i + 1, len(names))
+        }
+        low, high = (choose(barriers, key=barriers.__getitem__) for choose in (min, max))
+        sentences.append(
+            f"Barriers, {label}: from {three_figures(barriers[low])} ({' – '.join(low)}) to "
+            f"{three_figures(barriers[high])} ({' – '.join(high)}), median "
+            f"{three_figures(median(barriers.values()))} of {len(barriers)} pairs."
+        )
     return sentences
 
 
@@ -139,6 +161,8 @@ def _trees(charts: Charts, names: Sequence[str], records: Sequence[xr.Dataset]) 
     for side, tree in trees(names, records).items():
         own = {"checkpoints": tree}
         chart = trees_chart(own, set_styles(own), "height", wants_log_heights(own))
+        places = tree_lines(tree)[0].tolist()
+        chart.update_xaxes(showticklabels=True, tickvals=places, ticktext=list(names))
         views.append(charts.add(chart, side, f"Disconnectivity graph, {side}."))
     caption = [
         "Each line begins at a checkpoint, at its value, and two lines join at the lowest value "

@@ -211,12 +211,13 @@ def _matrices_picture(names: Sequence[str], records: Sequence[xr.Dataset]) -> by
 
 def _trees_picture(names: Sequence[str], records: Sequence[xr.Dataset]) -> bytes:
     from lowroad.plotting import disconnectivity_graphs
+    from lowroad.plotting.barriers import tree_lines
 
-    return _png(
-        disconnectivity_graphs(
-            {side: {"checkpoints": t} for side, t in trees(names, records).items()}
-        )
-    )
+    found = trees(names, records)
+    figure = disconnectivity_graphs({side: {"checkpoints": t} for side, t in found.items()})
+    for axes, tree in zip(figure.axes, found.values(), strict=False):
+        axes.set_xticks(tree_lines(tree)[0].tolist(), names, rotation=40, ha="right")
+    return _png(figure)
 
 
 def _png(figure: Any) -> bytes:
