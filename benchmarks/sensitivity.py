@@ -3,7 +3,8 @@
     python benchmarks/sensitivity.py [--images 2000] [--seeds 8] [--pairs 6] [--write FILE]
 
 Claim 4, paths between L-BFGS solutions are higher than between SGD solutions; claim 5, paths
-between L-BFGS solutions of lowest training loss are higher than between those of lowest test loss; both on
+between L-BFGS solutions of lowest training loss are higher than between those of lowest test loss;
+both on
 the training landscape, as Cliff's δ of the path heights (1: all higher, 0: no difference, -1: all
 lower). Claim 8, kernel PCA separates SGD's solutions of lowest test loss from L-BFGS's of lowest
 training loss, as the area under the ROC curve of the first component (0.5: not at all, 1: wholly).
