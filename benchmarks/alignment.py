@@ -5,7 +5,7 @@
 
 Prints a table: for the straight line between two networks trained from different seeds, as they are
 and aligned by weights and by activations, the largest rise of the test loss above the line between
-the ends (the barrier of Frankle et al. 2020) and the highest error rate. For networks with batch
+the ends (the barrier of Entezari et al. 2022) and the highest error rate. For networks with batch
 norm the statistics between the ends are interpolated, or re-estimated from the training data (as
 REPAIR does for them: Jordan et al. 2023); a Bézier curve with one control point is the path found.
 """

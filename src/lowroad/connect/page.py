@@ -46,6 +46,8 @@ def write_page(
     page = render(
         "connect.html.j2",
         charts,
+        command="lowroad connect",
+        section="Paths",
         title=f"What lies between {what}",
         findings=_of_all(names, records)
         if len(records) > FEW

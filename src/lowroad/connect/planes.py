@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from lowroad.analysis import plane_through, random_plane
 from lowroad.connect.ends import network, read_ends, reestimated
+from lowroad.connect.plane_page import write_plane_page
 from lowroad.landscapes import BatchNormLandscape, Landscape, NetworkLandscape
-from lowroad.plotting import plane_chart, plane_figure, plane_scene
+from lowroad.plotting import plane_figure
 from lowroad.study.files import write_atomically
 
 RowsDone = Callable[[int, int], None]
@@ -110,7 +111,9 @@ def plane(
             known=known,
             callback=done,
         )
-    _write(table, directory)
+    facts = [("Checkpoints", ", ".join(map(str, files))), ("Resolution", f"{resolution}²")]
+    facts += [("Directions", normalize), ("Seed", str(seed))] if len(files) == 1 else []
+    _write(table, directory, facts)
     return table
 
 
@@ -126,17 +129,9 @@ def _stored_rows(path: Path, identity: str, resolution: int) -> NDArray[np.float
     return rows if rows.ndim == 2 and rows.shape[1] == resolution else None
 
 
-def _write(table: xr.Dataset, directory: Path) -> None:
+def _write(table: xr.Dataset, directory: Path, facts: list[tuple[str, str]]) -> None:
     picture = io.BytesIO()
     plane_figure(table).savefig(picture, format="png", dpi=150)
     write_atomically(directory / "plane.png", picture.getvalue())
-    chart, scene = (draw(table) for draw in (plane_chart, plane_scene))
-    page = (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width">\n<title>plane</title>\n'
-        + chart.to_html(full_html=False, include_plotlyjs=True)
-        + scene.to_html(full_html=False, include_plotlyjs=False)
-        + "</html>\n"
-    )
-    write_atomically(directory / "plane.html", page.encode())
+    write_plane_page(directory / "plane.html", table, facts)
     write_atomically(directory / "plane.nc", bytes(table.to_netcdf(engine="h5netcdf")))
