@@ -196,7 +196,7 @@ class _Run:
         self.line_search, self.validation = line_search, validation
         if resume is None:
             self.counted = CountingLandscape(landscape)
-            value, gradient = value_and_gradient_or_nan(self.counted, start)
+            value, gradient = self.counted.value_and_gradient(start)
             if not (math.isfinite(value) and bool(torch.isfinite(gradient).all())):
                 raise ValueError(
                     f"expected a landscape that is finite at the start, got the value {value} "
