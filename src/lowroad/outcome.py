@@ -18,7 +18,9 @@ class Outcome(Enum):
     CONVERGED_STEP = "converged: the step is below its tolerance"
     CONVERGED_VALUE = "converged: the value no longer falls"
     CONVERGED_ROUNDING = "converged: lower values would differ only by rounding"
-    SETTLED = "settled: the height changed less than its tolerance over the last steps"
+    CONVERGED_PATH = "converged: the forces across the path are below their tolerance"
+    CONVERGED_PEAK = "converged: the highest point no longer changes and is stationary"
+    OBJECTIVE_CONVERGED = "the objective has converged, which says nothing about the barrier"
     BUDGET_SPENT = "budget spent"
     LINE_SEARCH_FAILED = "line search failed: no lower point along the gradient"
     DIVERGED = "diverged: the value fell below -1e30, or it or the gradient is not finite"
@@ -27,7 +29,11 @@ class Outcome(Enum):
 
     @property
     def converged(self) -> bool:
-        """Whether the search ended because it was done, not because it had to stop."""
+        """Whether the search ended because it was done, not because it had to stop.
+
+        A path whose objective is a sum over the path is never done in this sense: the minimum of
+        the sum lies above the pass.
+        """
         return self in _CONVERGED
 
 
@@ -36,5 +42,6 @@ _CONVERGED = {
     Outcome.CONVERGED_STEP,
     Outcome.CONVERGED_VALUE,
     Outcome.CONVERGED_ROUNDING,
-    Outcome.SETTLED,
+    Outcome.CONVERGED_PATH,
+    Outcome.CONVERGED_PEAK,
 }

@@ -72,9 +72,9 @@ def test_evaluation_points_gather_at_the_peak():
 
 def test_interpolated_maximum():
     t = torch.tensor([0.0, 0.1, 0.4, 0.45, 1.0], dtype=torch.float64)
-    assert interpolated_maximum(t, 3 - 5 * (t - 0.37) ** 2) == pytest.approx(3.0)
-    assert interpolated_maximum(t, t) == 1.0
-    assert interpolated_maximum(t, torch.ones_like(t)) == 1.0
+    assert interpolated_maximum(t, 3 - 5 * (t - 0.37) ** 2) == pytest.approx((0.37, 3.0))
+    assert interpolated_maximum(t, t) == (1.0, 1.0)
+    assert interpolated_maximum(t, torch.ones_like(t))[1] == 1.0
 
 
 def test_muller_brown_within_two_thousand_gradients():
@@ -109,10 +109,10 @@ def test_many_dimensions_in_float32():
 
 def test_settles_and_says_so():
     surface = MullerBrown()
-    found = BezierPathFinder(terms=6, objective="max_flux", steps=5000, until="settled").find(
+    found = BezierPathFinder(terms=6, objective="max_flux", steps=5000, until="converged").find(
         surface, *surface.ends
     )
-    assert found.outcome is Outcome.SETTLED
+    assert found.outcome is Outcome.CONVERGED_PEAK
     assert found.history.steps[-1] <= 200
     brief = FourierPathFinder(objective="max_flux", steps=20).find(surface, *surface.ends)
     assert brief.outcome is Outcome.BUDGET_SPENT

@@ -159,11 +159,11 @@ def test_stopped_by_the_caller():
 
 def test_until_settled_stops_early_and_says_so():
     surface = TwoWells()
-    finder = FourierPathFinder(steps=5000, learning_rate=0.01, smoothness=35, until="settled")
+    finder = FourierPathFinder(steps=5000, learning_rate=0.01, smoothness=35, until="converged")
     found = finder.find(surface, *surface.ends)
-    assert found.outcome is Outcome.SETTLED
+    assert found.outcome is Outcome.OBJECTIVE_CONVERGED
     assert found.history.steps[-1] < 1000
-    brief = FourierPathFinder(steps=30, learning_rate=0.01, smoothness=35, until="settled")
+    brief = FourierPathFinder(steps=30, learning_rate=0.01, smoothness=35, until="converged")
     assert brief.find(surface, *surface.ends).outcome is Outcome.BUDGET_SPENT
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from lowroad.paths.total import Slope, TotalLoss
 ROUND = 10  # steps of the maximum-flux search between two settings of β and of its points
 FIRST_BETA, LAST_BETA = 10.0, 300.0  # times one over the profile's range
 ANNEALING = 6  # rounds from the first β to the last
+STEP = 0.01  # of the ends' distance: how far a step of Adam moves a coefficient vector
+STATIONARY = 0.05  # of the range of values over the length: a gradient that counts as none
 SPEED_WEIGHT = 1.0  # of the constant-speed penalty, times the profile's range
 
 
@@ -46,51 +49,58 @@ class CurveFinder(PathFinder):
     that ends higher is undone, and if it ends much higher, the path has moved between the points,
     so the next round gets more of them; Adam's steps, which may be noisy, go on.
 
+    The search for a low height has converged (`Outcome.CONVERGED_PEAK`) where the height no longer
+    changes from round to round and the gradient at the path's highest point, computed anew, is
+    below a twentieth of the path's range of values over its length: a family of curves that cannot
+    follow the valley stops changing as well, but not at a pass. The minimum of the total lies above
+    the pass, so a total that no longer changes is `Outcome.OBJECTIVE_CONVERGED` and no more.
+
     Attributes:
         objective: "total" or "max_flux".
         optimizer: "adam", or "lbfgs" (full batch only; steps are its iterations, of about 1.1
             gradients each); None takes Adam for the total and L-BFGS for the flux.
-        smoothness: λ, only for the total.
+        smoothness: λ, only for the total. The paper has one, whose value is lost.
         steps: at most.
-        learning_rate: Adam's.
+        learning_rate: Adam's; when not given a hundredth of the ends' distance over √d, so that the
+            path does not depend on the units of lengths and values. The paper's is 1e-3.
         batch_size: data samples per step; all when None.
         noise: the standard deviation of normal noise added to Adam's gradients.
-        until: "budget" for all the steps; "settled" to stop once the height has settled.
-        settle_tolerance: the relative change of the height (above the lower end) that counts as
-            settled.
-        settle_steps: the number of steps over which that is judged.
+        until: "budget" for all the steps; "converged" to stop as soon as the search has converged.
+        height_tolerance: the relative change of the height (above the lower end) below which it no
+            longer changes.
+        height_steps: the number of steps over which that is judged.
     """
 
     objective: Literal["total", "max_flux"] = "total"
     optimizer: Literal["adam", "lbfgs"] | None = None
-    smoothness: float = 0.01
+    smoothness: float = 0.0
     steps: int = 100
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     batch_size: int | None = None
     noise: float = 0.0
-    until: Literal["budget", "settled"] = "budget"
-    settle_tolerance: float = 1e-3
-    settle_steps: int = 50
+    until: Literal["budget", "converged"] = "budget"
+    height_tolerance: float = 1e-3
+    height_steps: int = 50
 
     def __post_init__(self) -> None:
         super().__post_init__()
         choices = {
             "objective": ("total", "max_flux"),
             "optimizer": (None, "adam", "lbfgs"),
-            "until": ("budget", "settled"),
+            "until": ("budget", "converged"),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(
                     f"expected {name} to be one of {allowed}, got {getattr(self, name)!r}"
                 )
-        for name in ("smoothness", "noise", "settle_tolerance"):
+        for name in ("smoothness", "noise", "height_tolerance"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"expected {name} >= 0, got {getattr(self, name)}")
-        for name in ("steps", "settle_steps"):
+        for name in ("steps", "height_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} >= 1, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
+        if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"expected a learning_rate > 0, got {self.learning_rate}")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"expected batches of at least one sample, got {self.batch_size}")
@@ -152,14 +162,15 @@ class _CurveSearch:
         self.path = self.best = path
         self.lowest = torch.inf
         self.profile: Tensor | None = None  # of the best path, on the grid
+        self._peak = 0.0  # the t of its highest point
         self.step = 0
-        self.record = Record(landscape.evaluations, finder.settle_tolerance, finder.settle_steps)
+        self.record = Record(landscape.evaluations, finder.height_tolerance, finder.height_steps)
         self.grid = torch.linspace(0, 1, finder.points, dtype=torch.float64).to(path.start.device)
         self._at_ends = path.values(landscape, self.grid[[0, -1]])
         self._batches = _Batches(landscape, finder.batch_size, generator)
         # Adam moves this leaf in place; paths that are kept are copies of it
         self._leaf = path.coefficients.clone()
-        self._adam = torch.optim.Adam([self._leaf], lr=finder.learning_rate)
+        self._adam: torch.optim.Adam | None = None
 
     # the paper's objective
 
@@ -216,7 +227,8 @@ class _CurveSearch:
         """Anneal β and move the evaluation points, round after round; keep the lowest maximum."""
         finder = self.finder
         t, profile, on_grid = self._measure(self.grid[:0])
-        self._keep(interpolated_maximum(t, profile), on_grid)
+        self._peak, top = interpolated_maximum(t, profile)
+        self._keep(top, on_grid)
         points = fewest = finder.basis.terms + 6
         rounds = -(-finder.steps // ROUND)
         for number in range(rounds):
@@ -231,16 +243,32 @@ class _CurveSearch:
             before = t, profile
             stop = self._round(objective, min(ROUND, finder.steps - self.step), scale)
             t, profile, on_grid = self._measure(inner)
-            top, lowest = interpolated_maximum(t, profile), self.lowest
-            if not self._keep(top, on_grid) and not finder._uses_adam:
+            (place, top), lowest = interpolated_maximum(t, profile), self.lowest
+            if self._keep(top, on_grid):
+                self._peak = place
+            elif not finder._uses_adam:
                 self.path, (t, profile) = self.best, before
-                if top > lowest + finder.settle_tolerance * scale:
+                if top > lowest + finder.height_tolerance * scale:
                     points = min(points + fewest // 2, 3 * fewest)
             if stop is not None:
                 return stop
-            if finder.until == "settled" and self.record.settled:
-                return Outcome.SETTLED
-        return self._outcome_at_the_end()
+            if finder.until == "converged" and self.record.steady and self._peak_is_stationary():
+                return Outcome.CONVERGED_PEAK
+        if not self.record.finite:
+            return Outcome.DIVERGED
+        converged = self.record.steady and self._peak_is_stationary()
+        return Outcome.CONVERGED_PEAK if converged else Outcome.BUDGET_SPENT
+
+    def _peak_is_stationary(self) -> bool:
+        """Whether the gradient at the best path's highest point vanishes, or an end is highest."""
+        assert self.profile is not None
+        spread = float(self.profile.max() - self.profile.min())
+        if self.profile.max() <= self._at_ends.max() and self._peak in (0.0, 1.0):
+            return True
+        point = self.best(torch.tensor([self._peak], dtype=torch.float64))
+        _, gradient = self.landscape.value_and_gradient(point[0])
+        bound = STATIONARY * spread / self.best.length()
+        return bool(float(gradient.double().norm()) <= bound)
 
     def _round(self, objective: FluxLoss, steps: int, scale: float) -> Outcome | None:
         """Do some steps on one objective; return the outcome if the search ends with them."""
@@ -298,23 +326,38 @@ class _CurveSearch:
         finite = torch.isfinite(slope.values).all() and torch.isfinite(slope.gradient).all()
         if not bool(finite):
             return Outcome.DIVERGED
-        settles = self.finder.until == "settled" and self.finder.objective == "total"
-        return Outcome.SETTLED if settles and self.record.settled else None
+        ends = self.finder.until == "converged" and self.finder.objective == "total"
+        return Outcome.OBJECTIVE_CONVERGED if ends and self.record.steady else None
 
     def _adam_step(self, slope: Slope) -> None:
         gradient = slope.gradient
         if self.finder.noise > 0:
             noise = torch.randn(gradient.shape, generator=self.generator, dtype=gradient.dtype)
             gradient = gradient + self.finder.noise * noise.to(gradient)
+        if self._adam is None:
+            self._adam = self._made_adam()
         self._leaf.grad = gradient
         self._adam.step()
         self.path = self.path.with_coefficients(self._leaf)
         self.step += 1
 
+    def _made_adam(self) -> torch.optim.Adam:
+        rate = self.finder.learning_rate
+        if rate is not None:
+            return torch.optim.Adam([self._leaf], lr=rate)
+        path = self.path
+        distance = float((path.end - path.start).double().norm())
+        values = self._at_ends if self.profile is None else self.profile
+        spread = float(values.max() - values.min())
+        # what keeps Adam from dividing by zero is small beside the gradients, whatever the units
+        least = 1e-8 * spread / distance if math.isfinite(spread) and spread > 0 else 1e-8
+        rate = STEP * distance / path.start.numel() ** 0.5
+        return torch.optim.Adam([self._leaf], lr=rate, eps=max(least, 1e-300))
+
     def _outcome_at_the_end(self) -> Outcome:
         if not self.record.finite:
             return Outcome.DIVERGED
-        return Outcome.SETTLED if self.record.settled else Outcome.BUDGET_SPENT
+        return Outcome.OBJECTIVE_CONVERGED if self.record.steady else Outcome.BUDGET_SPENT
 
 
 class _Batches:

@@ -113,26 +113,32 @@ def evaluation_points(t: Tensor, profile: Tensor, beta: float, points: int) -> T
     return torch.lerp(fine[right - 1], fine[right], fraction)
 
 
-def interpolated_maximum(t: Tensor, profile: Tensor) -> float:
+def interpolated_maximum(t: Tensor, profile: Tensor) -> tuple[float, float]:
     """Return the top of the parabola through a profile's highest point and its neighbours.
+
+    As (t, value).
 
     Args:
         t: increasing, [n].
         profile: values at `t`, [n].
 
     >>> t = torch.tensor([0.0, 0.2, 0.7, 1.0])
-    >>> round(interpolated_maximum(t, 1 - (t - 0.5) ** 2), 6)
-    1.0
+    >>> top, value = interpolated_maximum(t, 1 - (t - 0.5) ** 2)
+    >>> round(top, 6), round(value, 6)
+    (0.5, 1.0)
     """
     top = int(profile.argmax())
     highest = float(profile[top])
+    place = float(t[top])
     if top in (0, len(t) - 1):
-        return highest
+        return place, highest
     x = (t[top - 1 : top + 2] - t[top]).tolist()
     y = (profile[top - 1 : top + 2] - profile[top]).tolist()
     if 0.0 in (x[0], x[2]):  # the same point twice
-        return highest
+        return place, highest
     left, right = y[0] / x[0], y[2] / x[2]
     bend = (right - left) / (x[2] - x[0])  # y = slope x + bend x²
     slope = left - bend * x[0]
-    return highest - slope**2 / (4 * bend) if bend < 0 else highest
+    if not bend < 0:
+        return place, highest
+    return place - slope / (2 * bend), highest - slope**2 / (4 * bend)

@@ -47,7 +47,7 @@ class FoundPath:
     """A path and its measurements.
 
     A height is an upper bound on the lowest pass between the ends, and it depends on the budget: it
-    falls with further optimization. `outcome` says whether it had settled.
+    falls with further optimization. `outcome` says whether the search had converged.
 
     Attributes:
         path: t [n] → points [n, d]; `path.values(landscape, t)` is its profile on any grid.

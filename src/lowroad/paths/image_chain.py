@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
@@ -20,63 +19,60 @@ from lowroad.paths.path import Path
 from lowroad.paths.projected_steps import projected_steps
 from lowroad.paths.record import Record
 
-RELAXED = 0.1  # of the first chain's largest force: below it a chain may get another image
-ALONG = 0.1  # of its largest gradient: a first chain with smaller forces lies along its valley
+RELAXED = 0.1  # of the chain's slope: forces below it, and the chain may get another image
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageChainFinder(PathFinder):
     """Moves images along the forces perpendicular to the chain until these vanish.
 
-    All scales come from the problem, so that results do not depend on the units of values and
-    lengths: forces are compared with the largest one of the first chain (or with its largest
-    gradient, if the chain already lies along its valley and its forces are small), steps with the
-    distance of the ends. The path is a cubic spline through the images, at equally spaced t; the
-    history's heights are the images' own, those of the found path are the spline's. If the spline
-    rises between the images above the first path of the search, that first path is returned (with
-    the images' history and outcome).
+    All scales come from the present chain, so that results do not depend on the units of values
+    and lengths, nor on how high the first guess was: forces are compared with the chain's slope,
+    its range of values over its length, steps with the distance of the ends. The path is a cubic
+    spline through the images, t going with the distances between them; the history's heights are
+    the images' own, those of the found path are the spline's. If the spline rises between the
+    images above the first path of the search, that first path is returned (with the images' history
+    and outcome).
+
+    An image whose value or gradient is not finite keeps its last finite gradient (at first that of
+    the nearest finite image) until it has left the place. A search that ends with such an image has
+    diverged.
 
     Attributes:
         images: the number of images, ends included.
         steps: at most; each evaluates every inner image once.
-        tolerance: stop when every image's force is below this fraction of the first chain's
-            largest.
-        climb_below: the highest image climbs once every force is below this fraction of the first
-            chain's largest; 0 for never, 1 for at once.
+        tolerance: stop when every image's force across the chain, and the climbing image's whole
+            force, is below this fraction of the chain's slope.
+        fmax: the same as an absolute force, in the landscape's units, in place of `tolerance`.
+        climb_below: the highest image climbs once every force is below this fraction of the chain's
+            slope; 0 for never.
         optimizer: "lbfgs" (projected, no line search) or "fire", one state for the whole chain.
         max_step: the longest step of the whole chain, as a fraction of the ends' distance.
-        until: "converged" to stop at the tolerance, "settled" to stop also when the height has
-            settled.
-        settle_tolerance: as in `CurveFinder`.
-        settle_steps: as in `CurveFinder`.
     """
 
     images: int = 11
     steps: int = 200
-    tolerance: float = 1e-4
-    climb_below: float = 0.5
+    tolerance: float = 1e-3
+    fmax: float | None = None
+    climb_below: float = 2.0
     optimizer: Literal["lbfgs", "fire"] = "lbfgs"
     max_step: float = 0.2
-    until: Literal["converged", "settled"] = "converged"
-    settle_tolerance: float = 1e-3
-    settle_steps: int = 50
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.images < 3:
             raise ValueError(f"expected at least 3 images, got {self.images}")
-        for name in ("steps", "settle_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected {name} >= 1, got {getattr(self, name)}")
-        for name in ("tolerance", "climb_below", "settle_tolerance"):
+        if self.steps < 1:
+            raise ValueError(f"expected steps >= 1, got {self.steps}")
+        if self.fmax is not None and not self.fmax > 0:
+            raise ValueError(f"expected fmax > 0, got {self.fmax}")
+        for name in ("tolerance", "climb_below"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"expected {name} >= 0, got {getattr(self, name)}")
         if not self.max_step > 0:
             raise ValueError(f"expected max_step > 0, got {self.max_step}")
         if self.optimizer not in ("lbfgs", "fire"):
             raise ValueError(f'expected optimizer "lbfgs" or "fire", got {self.optimizer!r}')
-        if self.until not in ("converged", "settled"):
-            raise ValueError(f'expected until="converged" or "settled", got {self.until!r}')
 
     @abstractmethod
     def _forces(self, chain: Chain) -> Tensor:
@@ -135,11 +131,12 @@ class _ChainSearch:
     ) -> None:
         self.finder, self.landscape, self.callback = finder, landscape, callback
         self.images, self.gaps = images, images.new_ones(len(images) - 1)
-        self.record = Record(landscape.evaluations, finder.settle_tolerance, finder.settle_steps)
+        self.record = Record(landscape.evaluations)
         self._at_ends = landscape.values(images[[0, -1]])
         self.best: Chain | None = None
         self._longest = finder.max_step * float((images[-1] - images[0]).norm())
-        self._first_largest = self._first_norm = math.nan  # of the first chain's forces
+        self._steps = projected_steps(finder.optimizer, self._longest)
+        self._gradients: Tensor | None = None  # the last finite ones of the inner images
         self._climbs = False
         self._looked_into = False  # whether gaps were examined since the last insertion
         self._inserted_at = 0
@@ -147,9 +144,10 @@ class _ChainSearch:
     @property
     def path(self) -> Path:
         """The spline through the images to keep."""
-        if self.best is None:
-            return through_images(self.images, self.gaps)
-        return through_images(self.best.x, self.best.gaps)
+        images = self.images if self.best is None else self.best.x
+        lengths = images.diff(dim=0).norm(dim=1)
+        # two images at one place would be two knots at one t
+        return through_images(images, lengths.clamp(min=1e-3 * float(lengths.mean())))
 
     def run(self) -> Outcome:
         """Move the images until the search ends, and say how it did."""
@@ -157,19 +155,26 @@ class _ChainSearch:
         while True:
             values, gradients = self.landscape.values_and_gradients(self.images[1:-1])
             values = torch.cat([self._at_ends[:1], values, self._at_ends[1:]])
+            bad = ~(torch.isfinite(values[1:-1]) & torch.isfinite(gradients).all(1))
             self.record.add(step, values)
-            if not bool(torch.isfinite(values).all() and torch.isfinite(gradients).all()):
+            if bool(bad.all()):
                 return Outcome.DIVERGED
+            if bool(bad.any()):
+                values, gradients = self._filled(values, gradients, bad)
+            self._gradients = gradients
             chain = Chain(self.images, values, gradients, self.gaps)
             forces, largest, climber = self._forces(chain)
             # a climbing chain may rise: its last state is the answer, not its lowest
-            if climber is not None or self.best is None or chain.height < self.best.height:
+            lower = self.best is None or climber is not None or chain.height < self.best.height
+            if lower and not bool(bad.any()):
                 self.best = chain
-            outcome = self._why_stop(step, chain.height, largest)
-            if self._grows(step, largest, outcome):
+            outcome = self._why_stop(step, chain, largest, bool(bad.any()))
+            if self._grows(step, largest / chain.slope, outcome):
                 outcome = None
             elif outcome is None:
-                moved = self.images[1:-1] + self._steps.step(forces)
+                # the step as if the forces were the chain's slope, where they are smaller
+                least = chain.slope * len(forces) ** 0.5
+                moved = self.images[1:-1] + self._steps.step(forces, least)
                 whole = torch.cat([self.images[:1], moved, self.images[-1:]])
                 self.images = self.finder._respace(whole, climber)
             if outcome is not None:
@@ -180,32 +185,37 @@ class _ChainSearch:
         """Return the forces [m, d], the largest one's norm, and which image climbs."""
         finder, values = self.finder, chain.values
         forces = finder._forces(chain)
-        largest = float(forces.norm(dim=1).max())
-        if math.isnan(self._first_largest):
-            steepest = float(chain.gradients.norm(dim=1).max())
-            # across a straight valley the forces are only rounding: neither a scale nor a direction
-            measure = chain.gradients if largest < ALONG * steepest else forces
-            self._first_largest = float(measure.norm(dim=1).max())
-            self._first_norm = float(measure.norm())
-            self._steps = projected_steps(finder.optimizer, self._longest, self._first_norm)
-        self._climbs = self._climbs or largest <= finder.climb_below * self._first_largest
+        # springs hold images apart along the chain: what is across decides
+        largest = float(chain.across().norm(dim=1).max())
+        self._climbs = self._climbs or largest <= finder.climb_below * chain.slope
         highest = int(values[1:-1].argmax())
         # a chain whose end is highest has no pass to climb to
         is_pass = bool(values[highest + 1] > values[[0, -1]].max())
         if not (self._climbs and finder.climb_below > 0 and is_pass and self._is_complete):
             return forces, largest, None
         forces[highest] = chain.climbing_force(highest)
-        return forces, float(forces.norm(dim=1).max()), highest
+        return forces, max(largest, float(forces[highest].norm())), highest
 
-    def _why_stop(self, step: int, height: float, largest: float) -> Outcome | None:
-        if self.callback is not None and self.callback(step, height):
+    def _filled(self, values: Tensor, gradients: Tensor, bad: Tensor) -> tuple[Tensor, Tensor]:
+        """Give images without a finite value the highest one, and a finite gradient."""
+        inner = torch.arange(len(bad), device=bad.device)
+        good = inner[~bad]
+        nearest = good[(inner[:, None] - good).abs().argmin(1)]
+        known = gradients[nearest] if self._gradients is None else self._gradients
+        filled = torch.where(bad[:, None], known, gradients)
+        highest = torch.cat([values[:1], values[1:-1][~bad], values[-1:]]).max()
+        return torch.where(torch.isfinite(values), values, highest), filled
+
+    def _why_stop(self, step: int, chain: Chain, largest: float, has_bad: bool) -> Outcome | None:
+        finder = self.finder
+        if self.callback is not None and self.callback(step, chain.height):
             return Outcome.STOPPED
-        if largest <= self.finder.tolerance * self._first_largest:
-            return Outcome.CONVERGED_GRADIENT
-        if self.finder.until == "settled" and self.record.settled:
-            return Outcome.SETTLED
-        if step == self.finder.steps:
-            return Outcome.SETTLED if self.record.settled else Outcome.BUDGET_SPENT
+        bound = finder.tolerance * chain.slope if finder.fmax is None else finder.fmax
+        climbs = self._climbs or finder.climb_below == 0
+        if largest <= bound and climbs and not has_bad:
+            return Outcome.CONVERGED_PATH
+        if step == finder.steps:
+            return Outcome.DIVERGED if has_bad else Outcome.BUDGET_SPENT
         return None
 
     # insertion
@@ -226,7 +236,7 @@ class _ChainSearch:
         if spent or self.best is None or outcome is Outcome.STOPPED:
             return False
         fraction = finder.steps // (1 + finder._most_images - finder.images)
-        relaxed = largest <= RELAXED * self._first_largest or step - self._inserted_at >= fraction
+        relaxed = largest <= RELAXED or step - self._inserted_at >= fraction
         if outcome is None and (self._looked_into or not relaxed):
             return False
         grown = finder._grown(self.landscape, self.best)
@@ -237,6 +247,6 @@ class _ChainSearch:
         self.best, self._inserted_at = None, step
         # an image that jumped over its neighbours would tangle the chain
         gap = float(self.gaps.min())
-        self._steps = projected_steps(finder.optimizer, self._longest * gap, self._first_norm * gap)
-        self.record.begin_anew()
+        self._steps = projected_steps(finder.optimizer, self._longest * gap)
+        self._gradients = None
         return True

@@ -60,6 +60,12 @@ class Chain:
         self.tangents = tangents / norms
 
     @property
+    def slope(self) -> float:
+        """The range of the values over the chain's length: what forces are small or large for."""
+        spread = float(self.values.max() - self.values.min())
+        return spread / float(self.lengths.double().sum())
+
+    @property
     def height(self) -> float:
         """The largest value of an image."""
         return float(self.values.max())

@@ -24,7 +24,7 @@ class PolygonalChainFinder(CurveFinder):
     2.81
     """
 
-    terms: int = 3
+    terms: int = 12
 
     @property
     def basis(self) -> Basis:

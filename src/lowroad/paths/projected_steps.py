@@ -15,18 +15,21 @@ class Fire:
     first time step moves by the longest allowed step. Source: Bitzek et al. 2006.
     """
 
-    def __init__(self, longest: float, least: float = 0.0) -> None:
-        self._longest, self._least = longest, least
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
         self._time_step = self._longest_time_step = 0.0
         self._velocity: Tensor | None = None
         self._mix, self._good = 0.1, 0
 
-    def step(self, forces: Tensor) -> Tensor:
-        """Return how far to move, for `forces` at the point that the last step led to."""
+    def step(self, forces: Tensor, least: float = 0.0) -> Tensor:
+        """Return how far to move, for `forces` at the point that the last step led to.
+
+        A first step is the longest for forces of the norm `least` or more, and in proportion below.
+        """
         size = float(forces.norm())
         if self._velocity is None:
             self._velocity = torch.zeros_like(forces)
-            self._time_step = (self._longest / max(size, self._least)) ** 0.5 if size > 0 else 1.0
+            self._time_step = (self._longest / max(size, least)) ** 0.5 if size > 0 else 1.0
             self._longest_time_step = 10 * self._time_step
         elif float((forces * self._velocity).sum()) > 0:
             speed = float(self._velocity.norm())
@@ -50,14 +53,18 @@ class ProjectedLbfgs:
     halved.
     """
 
-    def __init__(self, longest: float, least: float = 0.0) -> None:
-        self._longest, self._least = longest, least
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
         self._memory = CurvatureMemory(20)
         self._last: tuple[Tensor, Tensor] | None = None
         self._smallest = torch.inf
 
-    def step(self, forces: Tensor) -> Tensor:
-        """Return how far to move, for `forces` at the point that the last step led to."""
+    def step(self, forces: Tensor, least: float = 0.0) -> Tensor:
+        """Return how far to move, for `forces` at the point that the last step led to.
+
+        A step without memory is the longest for forces of the norm `least` or more, and in
+        proportion below.
+        """
         flat = -forces.reshape(-1)
         size = float(flat.norm())
         if size > 2 * self._smallest:
@@ -69,21 +76,20 @@ class ProjectedLbfgs:
         if len(self._memory) > 0:
             step = self._memory.direction(flat)
         else:
-            step = -flat * (self._longest / max(size, self._least) if size > 0 else 0.0)
+            step = -flat * (self._longest / max(size, least) if size > 0 else 0.0)
         step = _shortened(step, self._longest)
         self._last = step, flat
         return step.view(forces.shape)
 
 
-def projected_steps(name: str, longest: float, least: float = 0.0) -> Fire | ProjectedLbfgs:
+def projected_steps(name: str, longest: float) -> Fire | ProjectedLbfgs:
     """Return the stepper of that name, "fire" or "lbfgs", with steps of at most `longest`.
 
     Args:
         name: the name of the method.
-        longest: a length; the first step is as long, unless the forces are below `least`.
-        least: the norm of forces below which the first step is shorter in proportion.
+        longest: a length.
     """
-    return Fire(longest, least) if name == "fire" else ProjectedLbfgs(longest, least)
+    return Fire(longest) if name == "fire" else ProjectedLbfgs(longest)
 
 
 def _shortened(step: Tensor, longest: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""The record of a search: the rows of its history, and whether the height has settled."""
+"""The record of a search: the rows of its history, and whether the height still changes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from lowroad.paths.found_path import History
 
 
 class Record:
-    """The rows of a `History` so far, and whether the height has settled.
+    """The rows of a `History` so far, and whether the height still changes.
 
     Args:
         evaluations: the running count of the search.
-        tolerance: the relative change below which a height counts as settled.
+        tolerance: the relative change below which a height counts as the same.
         steps: the number of steps over which that is judged.
     """
 
-    def __init__(self, evaluations: Evaluations, tolerance: float, steps: int) -> None:
+    def __init__(self, evaluations: Evaluations, tolerance: float = 0.0, steps: int = 1) -> None:
         self._evaluations = evaluations
         self._tolerance, self._span = tolerance, steps
         self._rows: list[tuple[int, float, float, float, float]] = []
         self._floor = np.inf
-        self._lowest: list[float] = []  # of the rows since the last `begin_anew`
+        self._lowest: list[float] = []
 
     def add(self, step: int, values: Tensor) -> None:
         """Add the values [T] of a path that is `step` steps old."""
@@ -36,17 +36,13 @@ class Record:
         lowest = self._lowest[-1] if self._lowest else np.inf
         self._lowest.append(min(lowest, height))
 
-    def begin_anew(self) -> None:
-        """Judge by only the rows to come: their path has more images than the last."""
-        self._lowest = []
-
     @property
     def finite(self) -> bool:
         """Whether the last row is finite."""
         return bool(np.isfinite(self._rows[-1][2]))
 
     @property
-    def settled(self) -> bool:
+    def steady(self) -> bool:
         """Whether the lowest height fell by less than the tolerance over the last steps.
 
         The change is relative to the height above the lower end, so that adding a constant to the
