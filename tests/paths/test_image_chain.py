@@ -113,7 +113,7 @@ def test_images_converge_to_the_saddle_only_when_climbing():
 def test_five_images_reach_the_pass_only_with_insertions(optimizer):
     surface = CurvyValley()  # five images reach that of Müller and Brown
     few = ElasticBandFinder(images=5, optimizer=optimizer)
-    growing = ElasticBandFinder(images=5, optimizer=optimizer, insertions=6, tolerance=1e-4)
+    growing = ElasticBandFinder(images=5, optimizer=optimizer, insertions=6, steps=400)
     assert few.find(surface, *surface.ends).refined_height > surface.lowest_height + 1
     found = growing.find(surface, *surface.ends)
     assert found.refined_height == pytest.approx(surface.lowest_height, abs=1e-4)
