@@ -17,6 +17,7 @@ from lowroad.study.results import StudyResults, load_results
 from lowroad.study.run import prepare_run
 from lowroad.study.store import DamagedRecordError, Store
 from lowroad.study.study_file import StudyFileError, read_study
+from lowroad.study.user_errors import UserCodeError
 from lowroad.study.verify import verify
 
 MODULE = """
@@ -337,7 +338,7 @@ def test_refuses_before_the_first_task(folder, assignment, message):
 
 
 def test_a_mistake_in_the_user_s_own_code_shows_the_user_s_own_error(folder):
-    with pytest.raises(RuntimeError, match="a mistake of my own"):
+    with pytest.raises(UserCodeError, match=r"in broken\n.*\nRuntimeError: a mistake of my own"):
         carry_out(folder, f'problems.net.from="{module_of(folder)}:broken"')
 
 

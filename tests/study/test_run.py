@@ -7,6 +7,7 @@ import functools
 import os
 import shutil
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +138,11 @@ def test_another_run_may_be_quicker_with_a_damaged_record(
     path.write_bytes(path.read_bytes()[:-1])
     real = Store.quarantine
 
-    def after_another(store: Store, name: str) -> Path | None:
-        real(store, name)
+    def after_another(store: Store, name: str, check: Callable[[], None]) -> Path | None:
+        real(store, name, check)
         if rewritten:
             shutil.copy(Store(finished.directory).path(name), path)
-        return real(store, name)
+        return real(store, name, check)
 
     monkeypatch.setattr(Store, "quarantine", after_another)
     run = prepared(tiny, copy)

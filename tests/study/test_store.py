@@ -149,7 +149,7 @@ def test_damaged_records_are_quarantine_under_different_names(store: Store) -> N
     places = []
     for text in (b"one", b"two"):
         write_atomically(store.path(NAME), text)
-        places.append(store.quarantine(NAME))
+        places.append(store.quarantine(NAME, lambda: store.read(NAME) and None))
     assert [place.read_bytes() for place in places] == [b"one", b"two"]
     assert {place.parent for place in places} == {store.directory / "quarantine"}
     assert store.hashes() == set()
@@ -158,7 +158,7 @@ def test_damaged_records_are_quarantine_under_different_names(store: Store) -> N
 def test_what_another_run_has_moved_is_not_quarantined(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert store.quarantine(NAME) is None
+    assert store.quarantine(NAME, lambda: store.read(NAME) and None) is None
     write_atomically(store.path(NAME), b"quarantine")
     real = os.replace
 
@@ -167,7 +167,7 @@ def test_what_another_run_has_moved_is_not_quarantined(
         real(source, target)
 
     monkeypatch.setattr(store_module.os, "replace", replace_after_another)
-    assert store.quarantine(NAME) is None
+    assert store.quarantine(NAME, lambda: store.read(NAME) and None) is None
 
 
 def test_a_success_removes_the_failure_before_it(store: Store) -> None:

@@ -167,8 +167,13 @@ class Schedule:
             except DamagedRecordError as error:
                 if not last_try:
                     continue
-                moved = self.store.quarantine(task.hash) if self.repair else None
-                self.damaged.append(f"{error}; moved to {moved}" if moved else str(error))
+                if not self.repair:
+                    self.damaged.append(str(error))
+                    return False
+                moved = self.store.quarantine(task.hash, lambda: self._check(task))
+                if moved is None:  # another run was quicker: the record is gone, or sound now
+                    return self.store.path(task.hash).is_file()
+                self.damaged.append(f"{error}; moved to {moved}")
                 return False
             return True
         raise AssertionError

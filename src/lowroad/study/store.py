@@ -27,7 +27,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,11 +236,20 @@ class Store:
             raise DamagedRecordError(path, "its content does not fit its checksum")
         return body
 
-    def quarantine(self, task_hash: str) -> Path | None:
+    def quarantine(self, task_hash: str, check: Callable[[], None]) -> Path | None:
         """Move a record that cannot be used into the quarantine and return where it is now.
 
-        None where another run was quicker and has moved it.
+        None where another run was quicker: it has moved the record, or has replaced it by one that
+        passes `check`, which raises `DamagedRecordError` otherwise.
         """
+        try:
+            check()
+        except FileNotFoundError:
+            return None
+        except DamagedRecordError:
+            pass
+        else:
+            return None
         try:
             return self._set_aside(self.path(task_hash))
         except FileNotFoundError:
