@@ -93,6 +93,17 @@ def test_plain_lines_come_seldom_but_failures_and_the_end_always(
     assert "ValueError: bad" in lines[1]
 
 
+def test_a_task_without_numbers_is_told_by_its_name_alone(schedule: Schedule, clock: Clock) -> None:
+    task = training(schedule, "sgd")[0]
+    progress = RunProgress(schedule, workers=1)
+    stream = io.StringIO()
+    with PlainDisplay(stream, pause=0.0) as display:
+        happening = Event("finished", task, 1.0, result={})
+        progress.note(happening)
+        display(progress, happening)
+    assert ":" not in stream.getvalue().split("training net sgd seed 0")[1].split(", about")[0]
+
+
 @pytest.mark.parametrize("width", [60, 120])
 def test_the_live_display_shows_running_tasks_on_one_line_each(
     schedule: Schedule, width: int

@@ -75,9 +75,11 @@ def weight_of(loss: Loss, targets: Tensor) -> float:
 def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return Σ_i mean_j (outputs_ij − targets_ij)²."""
     if outputs.shape != targets.shape:
+        one_column = tuple(outputs.shape) == (*targets.shape, 1)
         raise ValueError(
             f"expected targets of the outputs' shape {list(outputs.shape)} for "
             f"mean_squared_error, got {list(targets.shape)}"
+            + ("; give targets.unsqueeze(-1)" if one_column else "")
         )
     per_item = max(outputs[0].numel(), 1)
     return F.mse_loss(outputs, targets, reduction="sum").double() / per_item

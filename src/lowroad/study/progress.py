@@ -152,7 +152,7 @@ class PlainDisplay:
             last = progress.done + progress.failed == progress.total
             if last or progress.seconds - self._last >= self._pause:
                 self._last = progress.seconds
-                self._line(progress, f"{event.task}: {_numbers(event)}")
+                self._line(progress, f"{event.task}{_numbers(event)}")
 
     def _line(self, progress: RunProgress, text: str) -> None:
         width = len(str(progress.total))
@@ -185,7 +185,7 @@ class LiveDisplay:
             line = Text.assemble(("failed", "red"), f" {event.task}: {event.error}")
             self._console.print(line, highlight=False)
         elif event.kind == "finished":
-            line = Text.assemble(("done", "green"), f" {event.task}: {_numbers(event)}")
+            line = Text.assemble(("done", "green"), f" {event.task}{_numbers(event)}")
             self._console.print(line, highlight=False)
 
     def _render(self) -> Group:
@@ -225,7 +225,8 @@ def _time_left(progress: RunProgress) -> str:
 
 
 def _numbers(event: Event) -> str:
-    return ", ".join(f"{label} {value:.3e}" for label, value in event.result.items())
+    numbers = ", ".join(f"{label} {value:.3e}" for label, value in event.result.items())
+    return f": {numbers}" if numbers else ""
 
 
 def clock(seconds: float) -> str:
