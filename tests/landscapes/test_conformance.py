@@ -39,6 +39,24 @@ def network(*layers: nn.Module) -> NetworkLandscape:
     )
 
 
+def stretching_energy(points: torch.Tensor) -> torch.Tensor:
+    """The mean of u'^2 + u^4 for u(t) = sum of c_k sin(k t), u' by autograd."""
+    t = torch.linspace(0.1, 3.0, 25, dtype=points.dtype).expand(len(points), 25).clone()
+    t.requires_grad_()
+    waves = torch.stack([torch.sin(k * t) for k in range(1, 1 + points.shape[1])], dim=1)
+    u = (points[:, :, None] * waves).sum(1)
+    (slope,) = torch.autograd.grad(u.sum(), t, create_graph=True)
+    return (slope**2 + u**4).mean(1)
+
+
+def squared_force(points: torch.Tensor) -> torch.Tensor:
+    """|∇V|² by autograd, V = sum of x^4 + product of x: the points themselves need a graph."""
+    (force,) = torch.autograd.grad(
+        (points**4).sum() + points.prod(1).sum(), points, create_graph=True
+    )
+    return (force**2).sum(1)
+
+
 def atoms_by_ase() -> AseLandscape:
     """Four atoms in a skewed cell, held by a plane, a line and a spring."""
     ase = pytest.importorskip("ase")
@@ -56,6 +74,8 @@ def atoms_by_ase() -> AseLandscape:
 
 LANDSCAPES: dict[str, Landscape] = {
     "function": FunctionLandscape(lambda x: (x**3).sum(1) + x.prod(1), dimension=3),
+    "function that differentiates": FunctionLandscape(stretching_energy, dimension=4),
+    "function of its own gradient": FunctionLandscape(squared_force, dimension=3),
     "two wells": TwoWells(),
     "Müller–Brown": MullerBrown(),
     "curvy valley": CurvyValley(),

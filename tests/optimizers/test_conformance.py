@@ -515,3 +515,216 @@ def test_torch_lbfgs_drops_its_memory_for_another_batch_in_any_unit(unit):
         x, y = inputs[step % 2], targets[step % 2]
         optimizer.step(lambda x=x, y=y: unit * ((x @ w - y) ** 2).mean())
         assert optimizer.state[w]["pairs"] == []
+
+
+# ---- functions and closures that differentiate by themselves
+
+
+@every_search
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_function_that_calls_autograd_itself(search, dtype):
+    # the least mean of u'^2 / 2 - u over u = c1 b + c2 b^2, b = t (1 - t), on a grid
+    def energy(points):
+        t = torch.linspace(0, 1, 21, dtype=points.dtype).expand(len(points), 21).clone()
+        t.requires_grad_()
+        bump = t * (1 - t)
+        u = points[:, :1] * bump + points[:, 1:] * bump**2
+        (slope,) = torch.autograd.grad(u.sum(), t, create_graph=True)
+        weights = torch.ones(21, dtype=points.dtype)
+        weights[[0, -1]] = 0.5
+        return ((slope**2 / 2 - u) * weights).sum(1) / 20
+
+    def closed_form():
+        t = np.linspace(0, 1, 21)
+        weights = np.array([0.5, *[1.0] * 19, 0.5]) / 20
+        rows = np.stack([1 - 2 * t, 2 * t * (1 - t) * (1 - 2 * t)])
+        bumps = np.stack([t * (1 - t), (t * (1 - t)) ** 2])
+        return np.linalg.solve((rows * weights) @ rows.T, bumps @ weights)
+
+    landscape = FunctionLandscape(energy, 2, dtype=dtype)
+    start = torch.tensor([2.0, -3.0], dtype=dtype)
+    tolerance = Tolerance(gradient=1e-6 if dtype == F32 else 1e-9)
+    found = lbfgs(landscape, start, line_search=search, tolerance=tolerance)
+    assert found.outcome.converged
+    close = 1e-3 if dtype == F32 else 1e-6
+    assert found.point.tolist() == pytest.approx(closed_form().tolist(), abs=close)
+
+
+@every_search
+@pytest.mark.parametrize("form", ["loss only", "usual"])
+def test_torch_lbfgs_on_a_loss_that_calls_autograd_itself(search, form):
+    # u = c1 t + c2 t^2 + c3 t^3 with u' = -u and u(0) = 1 at three points: a linear system
+    t = torch.tensor([0.2, 0.5, 0.9], dtype=F64, requires_grad=True)
+    c = torch.nn.Parameter(torch.zeros(3, dtype=F64))
+
+    def loss():
+        u = 1 + c[0] * t + c[1] * t**2 + c[2] * t**3
+        (slope,) = torch.autograd.grad(u.sum(), t, create_graph=True)
+        return ((slope + u) ** 2).sum()
+
+    def usual():
+        c.grad = None
+        value = loss()
+        value.backward(inputs=[c])
+        return value
+
+    optimizer = LBFGS([c], line_search=search, max_iter=20)
+    for _ in range(30):
+        optimizer.step(loss if form == "loss only" else usual)
+    at = t.detach().numpy()
+    matrix = np.stack([1 + at, 2 * at + at**2, 3 * at**2 + at**3], axis=1)
+    assert c.tolist() == pytest.approx(np.linalg.solve(matrix, -np.ones(3)).tolist(), abs=1e-5)
+
+
+def stale(form, module, inputs, targets):
+    """A closure whose prediction was made before."""
+    prediction = module(inputs)
+
+    def closure():
+        loss = torch.nn.functional.mse_loss(prediction, targets)
+        if form != "loss only":
+            module.zero_grad()
+            loss.backward(retain_graph=form == "retained")
+        return loss
+
+    return closure
+
+
+@every_search
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("form", ["loss only", "usual", "retained"])
+def test_a_prediction_made_outside_the_closure_is_refused(search, form, layers):
+    torch.manual_seed(0)
+    inputs, targets = torch.randn(2, 20, 3, generator=seeded()).double()
+    module = torch.nn.Linear(3, 3).double()
+    if layers == 2:
+        module = torch.nn.Sequential(module, torch.nn.Tanh(), torch.nn.Linear(3, 3).double())
+    before = [p.detach().clone() for p in module.parameters()]
+    optimizer = LBFGS(module.parameters(), line_search=search)
+    with pytest.raises(ValueError, match=r"computes the loss anew .* predictions included"):
+        optimizer.step(stale(form, module, inputs, targets))
+    assert all(torch.equal(p, q) for p, q in zip(module.parameters(), before, strict=True))
+
+
+@every_search
+def test_features_made_outside_the_closure_are_refused(search):
+    inputs, targets = torch.randn(2, 20, 3, generator=seeded()).double()
+    body, head = (torch.nn.Linear(3, 3).double() for _ in range(2))
+    features = body(inputs).tanh()
+    optimizer = LBFGS([*body.parameters(), *head.parameters()], line_search=search)
+    optimizer.param_groups[0]["max_iter"] = 3  # the first iteration may find a lower point
+    with pytest.raises(ValueError, match="computes the loss anew"):
+        optimizer.step(lambda: torch.nn.functional.mse_loss(head(features), targets))
+
+
+@every_search
+@pytest.mark.parametrize("slope", [-1.0, -1e-12])
+def test_a_linear_loss_is_no_stale_one(search, slope):
+    w = torch.nn.Parameter(torch.ones(2, dtype=F64))
+    optimizer = LBFGS([w], line_search=search, tolerance_grad=0.0)
+    assert float(optimizer.step(lambda: slope * w.sum())) < slope * 2
+
+
+# ---- several iterations a step
+
+
+@every_search
+@pytest.mark.parametrize("iterations", [2, 7, 30])
+def test_many_iterations_a_step_are_those_of_lbfgs(search, iterations):
+    problem = KNOWN["Wood"]
+    exact = Tolerance(gradient=0.0)
+    curve = lbfgs(
+        problem, problem.start, line_search=search, iterations=30, tolerance=exact
+    ).history.values
+    w = torch.nn.Parameter(problem.start.clone())
+    optimizer = LBFGS([w], line_search=search, tolerance_grad=0.0, max_iter=iterations)
+    for done in range(iterations, min(31, len(curve)), iterations):
+        loss = float(optimizer.step(lambda: problem.function(w[None])[0]))
+        assert loss == curve[done]
+        assert float(problem.values(w.detach()[None])[0]) == loss
+        assert optimizer.outcome is None
+
+
+@pytest.mark.parametrize("name", ["strong_wolfe", "hager_zhang"])
+def test_arriving_costs_one_call_for_many_iterations(name):
+    def calls(max_iter):
+        w, made = torch.nn.Parameter(torch.tensor([-1.2, 1.0], dtype=F64)), []
+
+        def closure():
+            made.append(1)
+            return rosenbrock(w[None])[0]
+
+        optimizer = LBFGS([w], line_search=name, max_iter=max_iter)
+        for _ in range(24 // max_iter):
+            loss = optimizer.step(closure)
+        return len(made), float(loss)
+
+    single, many = calls(1), calls(24)
+    assert single[1] == many[1]
+    assert single[0] - many[0] >= (23 if name == "strong_wolfe" else 15)
+
+
+@every_search
+def test_a_step_of_many_iterations_ends_where_it_has_arrived(search):
+    w = torch.nn.Parameter(torch.tensor([3.0, -1.0], dtype=F64))
+    optimizer = LBFGS([w], line_search=search, max_iter=200)
+    optimizer.step(lambda: (w[0] - 1) ** 2 + 10 * (w[1] - 2) ** 2)
+    assert optimizer.outcome is Outcome.CONVERGED_GRADIENT
+    assert w.tolist() == pytest.approx([1.0, 2.0], abs=1e-9)
+
+
+@every_search
+def test_a_failing_closure_leaves_the_last_accepted_point(search):
+    w, seen = torch.nn.Parameter(torch.tensor([-1.2, 1.0], dtype=F64)), []
+    optimizer = LBFGS([w], line_search=search, max_iter=50)
+
+    def closure():
+        if len(seen) == 30:
+            raise KeyError("mine")
+        loss = rosenbrock(w[None])[0]
+        seen.append(loss.item())
+        return loss
+
+    with pytest.raises(KeyError, match="mine"):
+        optimizer.step(closure)
+    left = float(rosenbrock(w.detach()[None])[0])
+    assert left in seen
+    assert left < seen[0]
+    seen[:] = [left]
+    assert float(optimizer.step(lambda: rosenbrock(w[None])[0])) < left
+
+
+@every_search
+def test_a_loss_without_a_lower_bound_ends_a_step(search):
+    w = torch.nn.Parameter(torch.zeros(1, dtype=F64))
+    optimizer = LBFGS([w], line_search=search, max_iter=1000)
+    loss = float(optimizer.step(lambda: -w.exp().sum()))
+    assert optimizer.outcome is Outcome.DIVERGED
+    assert -math.inf < loss < -1e30
+    assert -math.exp(w.item()) == loss
+
+
+@every_search
+def test_results_have_no_graph(search):
+    start = torch.nn.Parameter(torch.tensor([-1.2, 1.0], dtype=F64))
+    for given in (start, start * 1):
+        found = lbfgs(FunctionLandscape(rosenbrock, 2), given, line_search=search, iterations=3)
+        for point in (found.point, found.last_point):
+            assert not point.requires_grad
+        none = lbfgs(FunctionLandscape(rosenbrock, 2), given, line_search=search, iterations=0)
+        assert not none.point.requires_grad
+    assert start.grad is None
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_start_with_a_graph(name):
+    problem = network_problem()
+    start = problem.start(seeded(1))
+    method, settings = CASES[name]
+    plain, other = (
+        optimize(method, problem, given, seeded(), settings=settings)
+        for given in (start, start.clone().requires_grad_())
+    )
+    assert_same(other, plain)
+    assert not other.point.requires_grad
+    assert not other.last_point.requires_grad

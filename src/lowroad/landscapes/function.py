@@ -15,7 +15,8 @@ class FunctionLandscape(Landscape):
 
     Args:
         function: maps points [n, d] to values [n]; row i of the result may depend only on row i of
-            the points, and must consist of torch operations that autograd can follow.
+            the points, and must consist of torch operations that autograd can follow. It may
+            differentiate by itself, with `torch.autograd.grad(..., create_graph=True)`.
         dimension: d.
         dtype: the points' floating-point type.
         device: where the points lie.
@@ -29,6 +30,7 @@ class FunctionLandscape(Landscape):
     """
 
     batched = True
+    _differentiates = False  # the function calls autograd itself: its values need a graph
 
     def __init__(
         self,
@@ -54,11 +56,21 @@ class FunctionLandscape(Landscape):
             )
         return values
 
-    @torch.no_grad()
     def values(self, points: Tensor) -> Tensor:
         """Return the function's values [n] at `points` [n, d] in float64."""
         self.check_points(points)
-        return self._evaluate(points).double()
+        if not self._differentiates:
+            try:
+                with torch.no_grad():
+                    return self._evaluate(points.detach()).double()
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+                raise
+            except RuntimeError:  # also where autograd finds no graph; any other comes again
+                pass
+        with torch.enable_grad():
+            values = self._evaluate(points.detach().requires_grad_()).detach().double()
+        self._differentiates = True
+        return values
 
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return values [n] and gradients [n, d] through autograd."""
@@ -68,5 +80,5 @@ class FunctionLandscape(Landscape):
             values = self._evaluate(leaves)
             if not values.requires_grad:  # a constant function, or one that detaches its points
                 return values.double(), torch.zeros_like(points)
-            (gradients,) = torch.autograd.grad(values.sum(), leaves)
+            (gradients,) = torch.autograd.grad(values.sum(), leaves, materialize_grads=True)
         return values.detach().double(), gradients

@@ -138,6 +138,19 @@ class Landscape(ABC):
             )
 
 
+def check_landscape(landscape: object) -> None:
+    """Refuse anything that is not a landscape.
+
+    Raises:
+        TypeError: when it is none.
+    """
+    if not isinstance(landscape, Landscape):
+        raise TypeError(
+            f"expected a landscape, got {type(landscape).__name__}; FunctionLandscape and "
+            "NumpyLandscape make one of a function, NetworkLandscape of a module"
+        )
+
+
 class PointwiseLandscape(Landscape):
     """A landscape whose i-th point is evaluated on the i-th of several landscapes."""
 

@@ -23,8 +23,8 @@ from lowroad.optimizers.result import (
     Progress,
     Record,
     check_snapshot,
-    check_start,
     check_validation,
+    checked_start,
 )
 from lowroad.optimizers.torch_parameters import GlobalRandom
 from lowroad.outcome import Outcome
@@ -106,7 +106,7 @@ def minimize_by_function(
     """
     name = getattr(function, "__qualname__", type(function).__qualname__)
     check_function(function, name)
-    check_start(problem.train, start)
+    start = checked_start(problem.train, start)
     check_validation(validation)
     takes_resume = "resume" in inspect.signature(function).parameters
     run = _Run(name, problem.train, start, generator, validation, callback, takes_resume, resume)

@@ -24,12 +24,19 @@ from lowroad.optimizers.result import (
     Record,
     check_budget_and_patience,
     check_snapshot,
-    check_start,
     check_validation,
+    checked_start,
 )
+from lowroad.optimizers.words import refuse_words
 from lowroad.outcome import Outcome
 
 REFRESH = 20  # iterations between exact recomputations of the cached products of the line
+_OWN_WORDS = {
+    "iterations": "iterations",
+    "history": "history",
+    "gradient": "tolerance=Tolerance(gradient=...)",
+    "change": "write tolerance=Tolerance(step=...) or tolerance=Tolerance(value=...)",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ def lbfgs(
     validation: Landscape | None = None,
     callback: Callback | None = None,
     resume: dict[str, Any] | None = None,
+    **unknown: Any,
 ) -> OptimizationResult:
     """Minimize a landscape by limited-memory BFGS (Algorithm 1 of Yu & Morozov 2026).
 
@@ -94,6 +102,7 @@ def lbfgs(
             lowest point is kept (early stopping).
         callback: called with a `Progress` after every iteration; returning True stops the run.
         resume: a result of `Progress.snapshot()`, to continue from.
+        unknown: other arguments are refused, with what to write instead.
 
     Returns:
         The lowest point evaluated, with its curve and outcome.
@@ -103,7 +112,8 @@ def lbfgs(
             finite there; when a setting is out of range, or `resume` is a snapshot of another
             optimizer, of other points, or of a run with another line search or history.
         TypeError: when the start is not a tensor, its type or device is not the landscape's, or
-            `line_search` is not a line search, or `validation` is not a landscape.
+            `line_search` is not a line search, `tolerance` no `Tolerance`, `landscape` or
+            `validation` not a landscape, or for an argument that it does not take.
 
     >>> from lowroad.landscapes import FunctionLandscape
     >>> valley = FunctionLandscape(
@@ -115,13 +125,18 @@ def lbfgs(
     >>> found.outcome.converged
     True
     """
+    refuse_words(lbfgs, unknown, _OWN_WORDS)
     check_budget_and_patience("iterations", iterations, patience)
-    check_start(landscape, start)
+    start = checked_start(landscape, start)
     check_validation(validation)
     if line_search is None:
         line_search = default_line_search(landscape.free_gradients)
     line_search = made_line_search(line_search)
     tolerance = Tolerance(landscape.gradient_tolerance) if tolerance is None else tolerance
+    if not isinstance(tolerance, Tolerance):
+        raise TypeError(
+            f"expected a Tolerance, got {tolerance!r:.60}; write tolerance=Tolerance(gradient=...)"
+        )
     run = _Run(landscape, start, line_search, history, validation, resume)
     outcome = None
     while outcome is None:

@@ -154,11 +154,17 @@ def check_line_search(line_search: object) -> None:
     """Refuse anything that is not a line search.
 
     Raises:
-        TypeError: when it has no method `search`.
+        TypeError: when it has no method `search`, or is a class.
     """
+    if isinstance(line_search, type) and hasattr(line_search, "search"):
+        raise TypeError(
+            "expected a line search, got the class "
+            f"{line_search.__name__}: write {line_search.__name__}()"
+        )
     if not callable(getattr(line_search, "search", None)):
         raise TypeError(
-            f"expected a line search such as GoldenSection() or StrongWolfe(), got {line_search!r}"
+            'expected a line search such as GoldenSection() or "strong_wolfe", got '
+            f"{line_search!r:.60}"
         )
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes import Evaluations, Landscape
+from lowroad.landscapes.landscape import check_landscape
 from lowroad.optimizers.numerical import value_or_nan
 from lowroad.outcome import Outcome
 
@@ -232,13 +233,15 @@ class Record:
         )
 
 
-def check_start(landscape: Landscape, start: Tensor) -> None:
-    """Refuse a start that the landscape cannot take.
+def checked_start(landscape: Landscape, start: Tensor) -> Tensor:
+    """Return a start [d] without its graph, or refuse one that the landscape cannot take.
 
     Raises:
         ValueError: when its shape is wrong or a component is not finite.
-        TypeError: when it is not a tensor, or its type or device differs from the landscape's.
+        TypeError: when it is not a tensor, its type or device differs from the landscape's, or
+            `landscape` is none.
     """
+    check_landscape(landscape)
     if not isinstance(start, Tensor):
         raise TypeError(f"expected the start to be a torch tensor, got {type(start).__name__}")
     if start.ndim != 1:
@@ -249,6 +252,7 @@ def check_start(landscape: Landscape, start: Tensor) -> None:
     wrong = int((~torch.isfinite(start)).sum())
     if wrong:
         raise ValueError(f"expected a finite start, got {wrong} components that are not")
+    return start.detach()
 
 
 def check_budget_and_patience(name: str, budget: int, patience: int | None) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes import CountingLandscape, Evaluations, Landscape
+from lowroad.landscapes.landscape import check_landscape
 from lowroad.optimizers.numerical import diverged, rows_or_nan
 from lowroad.optimizers.result import (
     Callback,
@@ -19,9 +20,9 @@ from lowroad.optimizers.result import (
     Record,
     check_budget_and_patience,
     check_snapshot,
-    check_start,
     check_validation,
     checked_batch_size,
+    checked_start,
 )
 from lowroad.outcome import Outcome
 
@@ -91,7 +92,7 @@ def sgd(
     check_validation(validation)
     size = checked_batch_size(batch_size)
     rate = learning_rate if callable(learning_rate) else lambda epoch: float(learning_rate)
-    run = _Run(landscape, starts, generators, validation, resume)
+    run = _Run(landscape, starts.detach(), generators, validation, resume)
     stopped = False
     while run.epoch < epochs and run.running and not stopped:
         run.advance(rate(run.epoch), size, momentum, weight_decay)
@@ -231,6 +232,7 @@ def _check(
     momentum: float,
     weight_decay: float,
 ) -> None:
+    check_landscape(landscape)
     if not isinstance(starts, torch.Tensor):
         raise TypeError(f"expected starts [s, d] as a torch tensor, got {type(starts).__name__}")
     if starts.ndim != 2 or len(starts) == 0:
@@ -238,7 +240,7 @@ def _check(
             f"expected starts of shape [s, {landscape.dimension}], got {list(starts.shape)}"
         )
     for start in starts:
-        check_start(landscape, start)
+        checked_start(landscape, start)
     if not isinstance(generators, Sequence) or not all(
         isinstance(each, torch.Generator) for each in generators
     ):

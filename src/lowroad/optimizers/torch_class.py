@@ -18,9 +18,9 @@ from lowroad.optimizers.result import (
     Record,
     check_budget_and_patience,
     check_snapshot,
-    check_start,
     check_validation,
     checked_batch_size,
+    checked_start,
 )
 from lowroad.optimizers.torch_parameters import (
     GlobalRandom,
@@ -101,7 +101,7 @@ def minimize_by_class(
     >>> found.point.round(decimals=3)
     tensor([3., 3.], dtype=torch.float64)
     """
-    check_start(landscape, start)
+    start = checked_start(landscape, start)
     check_validation(validation)
     check_budget_and_patience("epochs", epochs, patience)
     if not isinstance(generator, torch.Generator):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes import CountingLandscape, Landscape, SymmetricImage
+from lowroad.landscapes.landscape import check_landscape
 from lowroad.outcome import Outcome
 from lowroad.paths.batching import run_batched
 from lowroad.paths.found_path import REFINEMENTS, FoundPath, History, measure
@@ -267,11 +268,7 @@ class PathFinder(ABC):
         return pairs
 
     def _check_landscape(self, landscape: Landscape) -> None:
-        if not isinstance(landscape, Landscape):
-            raise TypeError(
-                f"expected a landscape, got {type(landscape).__name__}; FunctionLandscape and "
-                "NumpyLandscape make one of a function, NetworkLandscape of a module"
-            )
+        check_landscape(landscape)
         if self.starts > 1 and landscape.dimension == 1:
             raise ValueError("several starts need a second dimension: in one, all go the same way")
 

@@ -110,12 +110,12 @@ def examine(problem: Any, name: str, seed: int, starts: int = 1) -> Facts:
     import torch
 
     from lowroad.landscapes import NetworkLandscape
-    from lowroad.optimizers.result import check_start
+    from lowroad.optimizers.result import checked_start
 
     generator = torch.Generator().manual_seed(derived_seed(seed, name, INITIAL, 0))
     start = problem.start(generator)
     landscape = problem.train
-    check_start(landscape, start)
+    checked_start(landscape, start)
     began = time.perf_counter()
     value = landscape.value(start)
     middle = time.perf_counter()
@@ -126,7 +126,7 @@ def examine(problem: Any, name: str, seed: int, starts: int = 1) -> Facts:
     for number in range(1, starts):
         generator.manual_seed(derived_seed(seed, name, INITIAL, number))
         try:
-            check_start(landscape, problem.start(generator))
+            checked_start(landscape, problem.start(generator))
         except (ValueError, TypeError) as error:
             raise type(error)(f"start of seed {number}: {error}") from error
     return Facts(
