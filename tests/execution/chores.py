@@ -44,7 +44,7 @@ def chore(task: Any, report: Callable[[int, float], None]) -> Any:
     if name == "unpicklable":
         return lambda: None
     if name == "listeners":
-        return listeners()
+        return listeners(os.getppid())
     if name == "memory":
         return memory_settings()
     return f"did {task}"
@@ -59,15 +59,15 @@ def meet(argument: str) -> tuple[int, int]:
     return os.getpid(), worker_number()
 
 
-def listeners() -> list[str]:
-    """What the driver and all its workers listen to, and whom they are connected with."""
+def listeners(process: int | None = None) -> list[str]:
+    """The sockets with addresses of a process and its children; of this one by default."""
     import psutil
 
-    driver = psutil.Process(os.getppid())
+    parent = psutil.Process(process)
     return [
         str(each)
-        for process in (driver, *driver.children(recursive=True))
-        for each in process.net_connections("all")
+        for each_process in (parent, *parent.children(recursive=True))
+        for each in each_process.net_connections("all")
         if each.laddr
     ]
 

@@ -22,7 +22,7 @@ from lowroad.execution.events import Event
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # the workers get it from here and find `chores`
-from chores import carry_out, notes, results  # noqa: E402
+from chores import carry_out, listeners, notes, results  # noqa: E402
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -75,16 +75,12 @@ def test_one_worker_is_this_process_and_several_are_others_with_numbers(
 
 def test_nobody_else_can_talk_to_driver_or_workers() -> None:
     """They hold nothing but unnamed pairs of sockets: there is no address to connect with."""
-    before = set(listeners_here())
+    before = listeners()  # what other tests in this process have left open is not this one's
     with socket.create_server(("127.0.0.1", 0)):  # which the next line can see
-        assert len(set(listeners_here()) - before) == 1
+        assert len(set(listeners()) - set(before)) == 1
     events = carry_out(["listeners", "sleep 0.5"], 2)
-    assert results(events)["listeners"] == []
+    assert set(results(events)["listeners"]) <= set(before)
     assert notes(events) == []
-
-
-def listeners_here() -> list[str]:
-    return [str(each) for each in psutil.Process().net_connections("inet") if each.laddr]
 
 
 def test_a_task_that_kills_its_workers_fails_and_the_others_go_on(tmp_path: Path) -> None:
