@@ -90,14 +90,24 @@ def disagreement(network: str, device: str) -> float:
     return worst
 
 
-def operations(own: Problem, network: str) -> tuple[float, float]:
+def operations(landscape: lowroad.Landscape, network: str) -> tuple[float, float]:
     """Floating-point operations of the first layer for one image, and of all that follows."""
-    assert isinstance(own.train, lowroad.NetworkLandscape)
-    module, image = own.train.module, own.train.inputs[:1]
+    assert isinstance(landscape, lowroad.NetworkLandscape)
+    module, image = landscape.module, landscape.inputs[:1]
     with math_kernels(), FlopCounterMode(display=False) as counted, torch.no_grad():
         module(image)
     first = 2.0 * next(module.parameters()).numel() * FIRST_APPLIED[network]
     return first, counted.get_total_flops() - first
+
+
+def least_operations(landscape: lowroad.Landscape, network: str) -> float:
+    """Those of an L-BFGS iteration for one image: the fewest products that it needs.
+
+    The direction goes through the first layer, six trials through what follows, and one backward
+    pass through both.
+    """
+    first, behind = operations(landscape, network)
+    return 2 * first + 8 * behind
 
 
 def iteration(own: Problem, device: str, count: int) -> float:
@@ -177,9 +187,8 @@ def main() -> None:
         different = disagreement(network, given.device)
         agrees = agrees and different < AGREEMENT
         print(f"{network}, {images} images; disagreement {different:.1e}")
-        first, behind = operations(own, network)
-        # the direction through the first layer, six trials of what follows, and a backward pass
-        least = images * (2 * first + 8 * behind)
+        first, behind = operations(own.train, network)
+        least = images * least_operations(own.train, network)
         taken = iteration(own, given.device, 3 if given.small else 10)
         print(f"  L-BFGS iteration   {1e3 * taken:9.1f} ms   {least / taken / rate:6.1%}")
         for count in (1, runs):

@@ -1,7 +1,8 @@
-"""The benchmark for a GPU runs from end to end without one."""
+"""Benchmarks run from end to end, on few images and without a GPU."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,23 @@ def test_operations_are_those_of_the_layers(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import gpu
 
-    first, behind = gpu.operations(gpu.made("FCP", "cpu", 100), "FCP")
+    first, behind = gpu.operations(gpu.made("FCP", "cpu", 100).train, "FCP")
     assert (first, behind) == (2 * 784 * 50, 2 * (50 * 50 + 50 * 10))
-    first, behind = gpu.operations(gpu.made("Autoencoder", "cpu", 100), "Autoencoder")
+    first, behind = gpu.operations(gpu.made("Autoencoder", "cpu", 100).train, "Autoencoder")
     assert (first, behind) == (2 * 784 * 32, 2 * (2 * 32 * 32 + 32 * 784))
+
+
+@pytest.mark.slow
+def test_an_iteration_is_compared_with_the_naive_form_and_with_the_bound():
+    command = [sys.executable, BENCHMARKS / "lbfgs_iteration.py", "--networks", "FCP"]
+    done = subprocess.run(
+        [*command, "--images", "200", "--iterations", "2"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    line = re.search(
+        r"times faster \(losses (\S+) and (\S+)\), (\d+)% of the bound\n$", done.stdout
+    )
+    assert line is not None, done.stdout
+    assert float(line[1]) == pytest.approx(float(line[2]), rel=1e-3)
+    assert 0 <= int(line[3]) < 100

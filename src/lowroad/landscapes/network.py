@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lowroad.landscapes.flat_module import FlatModule
+from lowroad.landscapes.freed_memory import keep_freed_memory
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
 from lowroad.landscapes.losses import Loss, summed_loss, weight_of
 from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
@@ -89,6 +90,7 @@ class NetworkLandscape(Landscape):
                 f"{type(inputs).__name__} and {type(targets).__name__}"
             )
         _refuse_training_mode(module)
+        keep_freed_memory()
         self._model = FlatModule(module)
         self._initial = self._model.vector.clone()
         self._first_layer = FirstLayer.of(self._model.module, inputs)
