@@ -222,7 +222,7 @@ class LSTM(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits ``[n, 10]`` of images ``[n, 784]``."""
-        steps = images[:, self.permutation].unflatten(1, (28, 28))
+        steps = images.index_select(1, self.permutation).unflatten(1, (28, 28))
         states, _ = self.recurrent(steps)
         return self.readout(states[:, -1])
 
