@@ -63,6 +63,7 @@ class BatchNormLandscape(NetworkLandscape):
         self.__dict__.update(landscape.__dict__)
         self._statistics = statistics
         self._model = copy.deepcopy(landscape._model)
+        self._threaded = False  # every move changes the module's statistics
         self._first_layer = None  # the layers after it do not run in chunks with fixed statistics
         if not _norms_of(self.module):
             raise ValueError(

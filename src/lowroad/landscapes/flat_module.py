@@ -45,9 +45,16 @@ class FlatModule:
                 p.data = self.vector[first:last].view(p.shape)
                 p.grad = self.gradient[first:last].view(p.shape)
                 first = last
+        self._copies: list[FlatModule] = []
 
     def __reduce__(self) -> tuple[type[FlatModule], tuple[nn.Module]]:
         return FlatModule, (self.module,)  # for copies and files: the views are made anew
+
+    def copies(self, count: int) -> list[FlatModule]:
+        """Return copies that are kept, at any point."""
+        while len(self._copies) < count:
+            self._copies.append(FlatModule(self.module))
+        return self._copies[:count]
 
     def move_to(self, point: Tensor) -> None:
         """Set the parameters to `point` [d]."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from lowroad.landscapes.chunk_threads import Chunk, gains_from_threads, on_threads
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.freed_memory import keep_freed_memory
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
@@ -24,6 +25,8 @@ from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectoriz
 
 # Samples evaluated at once: gradients of LSTM and LeNet take 1.2 to 1.5 times as long by 1,000.
 CHUNK = 250
+
+R = TypeVar("R")
 
 CHECKED = 32
 """How many samples a check is made on."""
@@ -95,6 +98,8 @@ class NetworkLandscape(Landscape):
         self._initial = self._model.vector.clone()
         self._first_layer = FirstLayer.of(self._model.module, inputs)
         self._loss = summed_loss(loss)
+        own_loss = isinstance(loss, str | nn.CrossEntropyLoss)  # others may not stand threads
+        self._threaded = own_loss and gains_from_threads(module, self._model.vector.device)
         self._inputs: Tensor | None = inputs
         self._targets: Tensor | None = targets
         # the landscape that holds the data, and the rows
@@ -331,8 +336,8 @@ class NetworkLandscape(Landscape):
         sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
         for i, point in enumerate(points):
             self._move_to(point)
-            for inputs, targets in self.chunks():
-                sums[i] += self._loss(self._model.module(inputs), targets)
+            for value in self._of_chunks(self._value):
+                sums[i] += value
         return sums / self.weight
 
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -353,14 +358,29 @@ class NetworkLandscape(Landscape):
         """Return the summed loss and its gradient [d] where the module is, as float64."""
         value = torch.zeros((), dtype=torch.float64, device=self.device)
         total = torch.zeros(self.dimension, dtype=torch.float64, device=self.device)
-        for inputs, targets in self.chunks():
-            self._model.gradient.zero_()
-            with torch.enable_grad():
-                loss = self._loss(self._model.module(inputs), targets)
-                loss.backward()
-            value += loss.detach()
-            total += self._model.gradient
+        for loss, gradient in self._of_chunks(self._value_and_gradient):
+            value += loss
+            total += gradient
         return value, total
+
+    def _of_chunks(self, evaluate: Callable[[FlatModule, Chunk], R]) -> Iterator[R]:
+        """Yield `evaluate(model, chunk)` of each chunk, where the module is."""
+        if self._threaded:
+            return on_threads(self._model, list(self.chunks()), evaluate)
+        return (evaluate(self._model, chunk) for chunk in self.chunks())
+
+    @torch.no_grad()
+    def _value(self, model: FlatModule, chunk: Chunk) -> Tensor:
+        inputs, targets = chunk
+        return self._loss(model.module(inputs), targets)
+
+    def _value_and_gradient(self, model: FlatModule, chunk: Chunk) -> tuple[Tensor, Tensor]:
+        inputs, targets = chunk
+        model.gradient.zero_()
+        with torch.enable_grad():
+            loss = self._loss(model.module(inputs), targets)
+            loss.backward()
+        return loss.detach(), model.gradient.clone() if self._threaded else model.gradient
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
         """Yield the network's landscapes over one shuffled epoch of batches of `size` samples."""
