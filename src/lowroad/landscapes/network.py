@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from lowroad.landscapes.chunk_threads import Chunk, gains_from_threads, on_threads
 from lowroad.landscapes.flat_module import FlatModule
-from lowroad.landscapes.freed_memory import keep_freed_memory
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
 from lowroad.landscapes.losses import Loss, summed_loss, weight_of
 from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
@@ -93,7 +92,6 @@ class NetworkLandscape(Landscape):
                 f"{type(inputs).__name__} and {type(targets).__name__}"
             )
         _refuse_training_mode(module)
-        keep_freed_memory()
         self._model = FlatModule(module)
         self._initial = self._model.vector.clone()
         self._first_layer = FirstLayer.of(self._model.module, inputs)
