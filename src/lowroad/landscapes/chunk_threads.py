@@ -14,18 +14,21 @@ from lowroad.landscapes.flat_module import FlatModule
 
 R = TypeVar("R")
 Chunk = tuple[Tensor, Tensor]
+AT_ONCE = 8  # chunks at most: each needs memory
 WAITING = 4  # results for each thread that may wait to be taken
+UNITS = 64  # of a recurrent layer, at most: with 128, threads of their own gain nothing
 
 
 def gains_from_threads(module: nn.Module, device: torch.device) -> bool:
     """Return whether a module's chunks are better evaluated side by side.
 
-    Measured: on a CPU, where it has recurrent layers, whose steps are too small for several
-    threads. Hooks may not be called from several threads.
+    Measured: on a CPU, with narrow recurrent layers, whose steps are too small for several threads.
+    Hooks may not be called from several threads.
     """
     parts = list(module.modules())
     hooked = any(m._forward_hooks or m._forward_pre_hooks for m in parts)
-    return device.type == "cpu" and not hooked and any(isinstance(m, nn.RNNBase) for m in parts)
+    widths = [m.hidden_size for m in parts if isinstance(m, nn.RNNBase)]
+    return device.type == "cpu" and not hooked and 0 < max(widths, default=0) <= UNITS
 
 
 def on_threads(
@@ -33,11 +36,11 @@ def on_threads(
 ) -> Iterator[R]:
     """Yield `evaluate(model, chunk)` of each chunk, in their order, at the model's point.
 
-    The threads are those that PyTorch would use for one chunk. Each has a copy of the model, so
-    the result is that of a single thread, whatever their number.
+    The threads, at most 8, are those that PyTorch would use for one chunk. Each has a copy of the
+    model, so the result is that of a single thread, whatever their number.
     """
     allowed = torch.get_num_threads()
-    threads = min(allowed, len(chunks))
+    threads = min(allowed, len(chunks), AT_ONCE)
     if threads < 2 or torch.is_inference_mode_enabled() or torch.is_autocast_enabled("cpu"):
         yield from (evaluate(model, chunk) for chunk in chunks)
         return
