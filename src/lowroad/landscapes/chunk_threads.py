@@ -36,8 +36,8 @@ def on_threads(
 ) -> Iterator[R]:
     """Yield `evaluate(model, chunk)` of each chunk, in their order, at the model's point.
 
-    The threads, at most 8, are those that PyTorch would use for one chunk. Each has a copy of the
-    model, so the result is that of a single thread, whatever their number.
+    Several chunks share the threads that PyTorch would use for one, at most 8. Each thread has a
+    copy of the model and works alone, so the result is that of one thread, whatever their number.
     """
     allowed = torch.get_num_threads()
     threads = min(allowed, len(chunks), AT_ONCE)
@@ -57,9 +57,7 @@ def on_threads(
             free.put(copy)
 
     try:
-        with ThreadPoolExecutor(
-            threads, initializer=torch.set_num_threads, initargs=(allowed // threads,)
-        ) as pool:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for first in range(0, len(chunks), WAITING * threads):
                 yield from pool.map(on_a_copy, chunks[first : first + WAITING * threads])
     finally:
