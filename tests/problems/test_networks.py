@@ -146,8 +146,8 @@ def test_the_test_gradient_with_batch_norm_is_the_values_slope():
         ({"module": network()}, TypeError, "a function that makes the network.*got Sequential"),
         ({"module": 3}, TypeError, "a function that makes the network.*got int"),
         ({"module": lambda: 3}, TypeError, "expected the function to make a module, got int"),
-        ({"train": data(20, 0)[0]}, TypeError, r"train: expected \(inputs, targets\), got Tensor"),
-        ({"test": ([1.0], [2.0])}, TypeError, "test: expected inputs and targets as torch tensors"),
+        ({"train": data(20, 0)[0]}, ValueError, "train: expected a loss, such as 'cross_entropy'"),
+        ({"test": ([1.0], [2.0])}, ValueError, "test: expected a loss, such as 'cross_entropy'"),
         ({"test": (data(20, 0)[0], data(19, 0)[1])}, ValueError, "test: .* 20 inputs and 19"),
         ({"metrics": ["eror"]}, ValueError, "expected names among error, accuracy, got 'eror'"),
         ({"metrics": "error"}, TypeError, r"a list of names, such as \['error'\]"),
@@ -162,7 +162,7 @@ def test_refusals(arguments, error, message):
 
 def test_error_needs_class_numbers():
     inputs, _ = data(20, 0)
-    with pytest.raises(ValueError, match="'error' needs class numbers as targets, got train"):
+    with pytest.raises(ValueError, match=r"'error' on train data: .*class numbers as targets"):
         network_problem(
             network, (inputs, torch.zeros(20, 3)), loss="mean_squared_error", metrics=["error"]
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -23,7 +25,7 @@ class CurvatureProduct:
     C is the Hessian H = ∇²L, or the generalized Gauss–Newton matrix G = 1/n Σ_i J_iᵀ (∇²l_i) J_i
     with J_i the derivative of the i-th sample's outputs by the parameters and l_i its loss as a
     function of the outputs: H without the network's own curvature, positive semidefinite where the
-    loss is convex.
+    loss is convex. A regularizer adds its Hessian to both.
 
     Hessian products are the derivative of gᵀv by a second backward pass, Gauss–Newton products take
     the derivative of Jᵀu by u first; both work for every module that PyTorch differentiates twice,
@@ -75,40 +77,44 @@ class CurvatureProduct:
         """Return C v [d]."""
         self.count += 1
         landscape = self._landscape
-        landscape.outputs(self._point, landscape.inputs[:1])  # moves the module to the point
+        landscape.move_to(self._point)
         parameters = [p for p in landscape.module.parameters() if p.requires_grad]
         given = torch.from_numpy(np.ascontiguousarray(vector, dtype=np.float64).ravel())
         parts = given.to(self._point).split([p.numel() for p in parameters])
         direction = [part.view_as(p) for part, p in zip(parts, parameters, strict=True)]
-        product = _hessian_product if self._matrix == "hessian" else _gauss_newton_product
         total = torch.zeros(self.dimension, dtype=torch.float64, device=self._point.device)
         with math_kernels(), torch.enable_grad():
-            for inputs, targets in landscape.chunks():
-                columns = product(landscape, inputs, targets, parameters, direction)
+            if self._matrix == "hessian":
+                products: Iterable[tuple[Tensor, ...]] = (
+                    _hessian_product(loss, parameters, direction) for loss in landscape.losses()
+                )
+            else:
+                products = (
+                    _gauss_newton_product(outputs, loss, parameters, direction)
+                    for outputs, loss in landscape.outputs_and_losses()
+                )
+                if (penalty := landscape.penalty()) is not None:
+                    products = chain(products, [_hessian_product(penalty, parameters, direction)])
+            for columns in products:
                 total += torch.cat([column.reshape(-1) for column in columns])
         return total.cpu().numpy() / landscape.weight
 
 
 def _hessian_product(
-    landscape: NetworkLandscape,
-    inputs: Tensor,
-    targets: Tensor,
+    loss: Tensor,
     parameters: list[torch.nn.Parameter],
     direction: list[Tensor],
 ) -> tuple[Tensor, ...]:
-    loss = landscape.loss(landscape.module(inputs), targets)
     gradient = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
     return _derivative(gradient, parameters, direction)
 
 
 def _gauss_newton_product(
-    landscape: NetworkLandscape,
-    inputs: Tensor,
-    targets: Tensor,
+    outputs: Tensor,
+    loss_of: Callable[[Tensor], Tensor],
     parameters: list[torch.nn.Parameter],
     direction: list[Tensor],
 ) -> tuple[Tensor, ...]:
-    outputs = landscape.module(inputs)
     weights = torch.zeros_like(outputs, requires_grad=True)
     # Jᵀu is linear in u, and its derivative along the direction is J v
     backwards = torch.autograd.grad(
@@ -116,7 +122,7 @@ def _gauss_newton_product(
     )
     (moved,) = _derivative(backwards, [weights], direction)
     own = outputs.detach().requires_grad_()
-    loss = landscape.loss(own, targets)
+    loss = loss_of(own)
     by_outputs = torch.autograd.grad(loss, [own], create_graph=True, materialize_grads=True)
     (curved,) = _derivative(by_outputs, [own], [moved.detach()])
     return torch.autograd.grad(outputs, parameters, curved, materialize_grads=True)

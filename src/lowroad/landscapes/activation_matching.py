@@ -11,7 +11,7 @@ from torch import Tensor, fx
 
 from lowroad.landscapes.axis_factors import Factor, leaves
 from lowroad.landscapes.network import NetworkLandscape
-from lowroad.landscapes.permutations import PermutationSpec, some_inputs, tensors_of, traced
+from lowroad.landscapes.permutations import PermutationSpec, tensors_of, traced
 from lowroad.landscapes.symmetry_trace import SymmetryTrace
 from lowroad.landscapes.weight_matching import Alignment, alignment_by, refuse_unmatchable
 
@@ -51,7 +51,7 @@ def activation_matching(
     """
     refuse_unmatchable(landscape, first, second)
     first, second = first.detach(), second.detach()
-    trace = traced(landscape, some_inputs(landscape, samples))
+    trace = traced(landscape, samples)
     spec = PermutationSpec.traced(trace, landscape)
     spec.check(landscape, second)
     names: dict[Factor, str] = {}

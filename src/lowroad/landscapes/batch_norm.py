@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lowroad.landscapes.landscape import Landscape
 from lowroad.landscapes.network import NetworkLandscape
+from lowroad.landscapes.tensor_data import TensorData
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 Hook = Callable[[_BatchNorm, tuple[Tensor, ...], Tensor], None]
@@ -77,19 +78,24 @@ class BatchNormLandscape(NetworkLandscape):
             for kind, _ in norm.named_buffers()
         )
         source = self if statistics is None else statistics
-        _refuse_single_sample(source.samples, source.chunk, "chunk")
+        if isinstance(source._data, TensorData):
+            _refuse_single_sample(source.samples, source.chunk, "chunk")
 
     def _move_to(self, point: Tensor) -> None:
         super()._move_to(point)
         for norm in _norms_of(self.module):
             norm.reset_running_stats()
         with torch.no_grad(), _training(self.module, momentum=None):
-            for inputs, _ in self._estimated_from():
-                self.module(inputs)
+            for _ in self._estimating(gradients=False):
+                pass
 
-    def _estimated_from(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the chunks that the statistics are averages over."""
-        return (self if self._statistics is None else self._statistics).chunks()
+    def _estimating(self, gradients: bool) -> Iterator[None]:
+        """Let the chunks that the statistics are averages over pass through the module."""
+        source = self if self._statistics is None else self._statistics
+        for batch in source._data.chunks(source.chunk):
+            with torch.set_grad_enabled(gradients or source._differentiates):
+                source._data.response(self.module, batch)
+            yield
 
     def _sums_and_gradients(self) -> tuple[Tensor, Tensor]:
         norms = _norms_of(self.module)
@@ -130,14 +136,13 @@ class BatchNormLandscape(NetworkLandscape):
 
         # momentum 0: the statistics have been estimated already
         with _hooked(norms, estimate), _training(self.module, momentum=0.0):
-            for inputs, _ in self._estimated_from():
-                terms.clear()
-                self._model.gradient.zero_()
-                with torch.enable_grad():
-                    self.module(inputs)
-                    if any(term.requires_grad for term in terms):  # else nothing moves them
+            for _ in self._estimating(gradients=True):
+                self._model.zero_gradient()
+                if any(term.requires_grad for term in terms):  # else nothing moves them
+                    with torch.enable_grad():
                         torch.stack(terms).sum().backward()
                 total += self._model.gradient
+                terms.clear()
         return value, total
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:

@@ -56,6 +56,16 @@ class FlatModule:
             self._copies.append(FlatModule(self.module))
         return self._copies[:count]
 
+    def zero_gradient(self) -> None:
+        """Set `gradient` to zero; parameters whose own gradient was taken away get it back."""
+        self.gradient.zero_()
+        first = 0
+        for p in self.parameters:
+            last = first + p.numel()
+            if p.grad is None or p.grad.data_ptr() != self.gradient[first:].data_ptr():
+                p.grad = self.gradient[first:last].view(p.shape)
+            first = last
+
     def move_to(self, point: Tensor) -> None:
         """Set the parameters to `point` [d]."""
         with torch.no_grad():

@@ -72,6 +72,11 @@ def weight_of(loss: Loss, targets: Tensor) -> float:
     return float(weight.to(targets.device).double()[counted].sum())
 
 
+def loss_given(loss: Loss, targets: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the loss as a function of the outputs alone."""
+    return lambda outputs: loss(outputs, targets)
+
+
 def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return Σ_i mean_j (outputs_ij − targets_ij)²."""
     if outputs.shape != targets.shape:

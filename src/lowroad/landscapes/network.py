@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from lowroad.landscapes.chunk_threads import Chunk, gains_from_threads, on_threads
+from lowroad.landscapes.batch_data import BatchData, Objective, Weight
+from lowroad.landscapes.chunk_threads import gains_from_threads, on_threads
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
-from lowroad.landscapes.losses import Loss, summed_loss, weight_of
+from lowroad.landscapes.losses import Loss, summed_loss
+from lowroad.landscapes.repeatable import (
+    differ,
+    equal,
+    perturbed,
+    refuse_rescaling,
+    refuse_training_mode,
+)
 from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
-from lowroad.landscapes.sparse_samples import SparseSamples
 from lowroad.landscapes.state_dicts import State, differing, frozen_of, read_state
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.symmetry import SymmetricImage
+from lowroad.landscapes.tensor_data import TensorData
 from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectorizing
 
 # Samples evaluated at once: gradients of LSTM and LeNet take 1.2 to 1.5 times as long by 1,000.
@@ -31,41 +38,110 @@ CHECKED = 32
 """How many samples a check is made on."""
 
 
+class Data(Protocol):
+    """What a landscape asks of its data; batches are the data's own."""
+
+    samples: int
+    units: int
+
+    @property
+    def weight(self) -> float:
+        """Σ_b w_b."""
+
+    def at(self, rows: Tensor) -> Data:
+        """Return some of the units."""
+
+    def first(self, samples: int) -> Data:
+        """Return the first samples."""
+
+    def chunks(self, size: int) -> Iterator[Any]:
+        """Yield what is evaluated at once."""
+
+    def some(self, count: int) -> Any:
+        """Return a batch of samples that are evenly spaced in the data."""
+
+    def summed(self, module: nn.Module, batch: Any) -> Tensor:
+        """Return w_b l_b, in float64."""
+
+    def response(self, module: nn.Module, batch: Any) -> Tensor:
+        """Return what the module makes of a batch."""
+
+    def outputs_and_losses(
+        self, module: nn.Module, size: int
+    ) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
+        """Yield outputs, and w_b l_b as a function of them."""
+
+    def content(self, batch: Any) -> Any:
+        """Return what a function of the user's takes."""
+
+    def weight_of(self, batch: Any) -> float:
+        """Return w_b."""
+
+    def check_mean(self, module: nn.Module, batch: Any, value: float) -> None:
+        """Refuse a loss that is no mean over samples."""
+
+
 class NetworkLandscape(Landscape):
-    """L(w) = 1/n Σ_i loss(module_w(inputs_i), targets_i), the landscape of Eq. (4)'s first term.
+    """L(w) = Σ_b w_b l_b(w) / Σ_b w_b + r(w), a network's mean loss over its data.
+
+    With inputs and targets in two tensors, this is 1/n Σ_i loss(module_w(inputs_i), targets_i), the
+    landscape of Eq. (4)'s first term; with batches, l_b = objective(module_w, batch), its mean
+    loss, and w_b = weight(batch), what it counts. r is the regularizer, 0 by default.
 
     A point is the concatenation of the flattened trainable parameters in the order of
     `module.parameters()`. The module is copied and not changed. Samples are evaluated in chunks of
     bounded size whose sums are added in float64. The data is not copied and must not be changed
     afterwards; where the first layer is linear and a tenth of the data or more is zeros, it is held
-    a second time, in an order that lets products skip the zeros.
+    a second time, in an order that lets products skip the zeros. A data set or loader is read anew
+    at each evaluation, and no more than its present batch is held.
 
     Args:
-        module: any `torch.nn.Module` that maps a batch of inputs to a batch of outputs.
-        inputs: [n, ...], on the module's device.
+        module: any `torch.nn.Module`.
+        inputs: [n, ...], on the module's device, where targets are given. Else all of the data as a
+            tensor, tuple or dictionary of tensors [n, ...]; a list of batches; a
+            `torch.utils.data.Dataset`; or a `DataLoader`, whose samples are read in fixed order.
+            Batches are moved to the module's device.
         targets: [n, ...]: class numbers (int64 [n]) for `"cross_entropy"`, the wanted outputs for
             `"mean_squared_error"`, or whatever the callable takes.
         loss: `"cross_entropy"`, `"mean_squared_error"` (mean over components),
             `torch.nn.CrossEntropyLoss` with class weights, ignored targets or label smoothing, or a
-            callable of (outputs, targets) that returns the batch's mean or one value per sample.
+            callable of (outputs, targets) that returns the batch's mean or one value per sample;
+            for batches that are pairs (inputs, targets), too.
             Cross-entropies are Σ w l / Σ w over all of the data, w the weight of a target's class,
             0 for ignored ones (−100); a mini-batch is the same over its own targets, as in PyTorch,
             so the mean of batches is not that of the data where their Σ w differ.
-        chunk: how many samples are evaluated at once.
+        chunk: how many samples are evaluated at once; batches of a list or loader stay as they are.
+        objective: (module, batch) → the batch's mean loss, a tensor of one number. It may
+            differentiate by itself. By default a batch that is a dictionary is passed as
+            `module(**batch)`, whose `loss` it is (Hugging Face's convention).
+        weight: batch → how much its mean counts: by default the number of its samples; for losses
+            that are means over tokens, the number of tokens.
+        regularizer: module → a number that is added, such as a weight decay.
+        seed: lets an objective draw random numbers, the same ones for a batch at every point:
+            PyTorch's global generator is seeded for each batch and put back afterwards.
 
     Raises:
-        ValueError: when numbers of inputs and targets differ or are zero, when the module would
-            give different values at the same point (dropout or batch norm in training mode, or any
-            other randomness), when the loss is not a mean over samples, or when the parameters
+        ValueError: when numbers of inputs and targets differ or are zero, when the module or the
+            objective would give different values at the same point (dropout or batch norm in
+            training mode, random augmentation, or any other randomness), when the loss is not a
+            mean over samples, when a batch's weight is not above zero, or when the parameters
             differ in type.
-        TypeError: when inputs or targets are not tensors.
+        TypeError: when inputs or targets are not tensors, when data can be read only once, or the
+            objective returns no tensor.
 
     >>> model = nn.Linear(1, 1, bias=False)
-    >>> landscape = NetworkLandscape(
-    ...     model, torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]]), "mean_squared_error"
-    ... )
+    >>> inputs, targets = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]])
+    >>> landscape = NetworkLandscape(model, inputs, targets, "mean_squared_error")
     >>> landscape.value_and_gradient(torch.tensor([1.0]))  # mean of 1² and 2²; −2·1·1, −2·2·2
     (2.5, tensor([-5.]))
+    >>> landscape = NetworkLandscape(
+    ...     model,
+    ...     [{"x": inputs[:1], "y": targets[:1]}, {"x": inputs[1:], "y": targets[1:]}],
+    ...     objective=lambda model, batch: (model(batch["x"]) - batch["y"]).square().mean(),
+    ...     regularizer=lambda model: 0.5 * model.weight.square().sum(),
+    ... )
+    >>> landscape.value_and_gradient(torch.tensor([1.0]))
+    (3.0, tensor([-4.]))
     """
 
     reestimated: frozenset[str] = frozenset()
@@ -74,50 +150,71 @@ class NetworkLandscape(Landscape):
     def __init__(
         self,
         module: nn.Module,
-        inputs: Tensor,
-        targets: Tensor,
-        loss: str | Loss,
+        inputs: Any,
+        targets: Tensor | None = None,
+        loss: str | Loss | None = None,
         chunk: int = CHUNK,
+        *,
+        objective: Objective | None = None,
+        weight: Weight | None = None,
+        regularizer: Callable[[nn.Module], Tensor] | None = None,
+        seed: int | None = None,
     ) -> None:
-        if len(inputs) != len(targets) or len(inputs) == 0:
-            raise ValueError(
-                f"expected as many inputs as targets, at least one, got {len(inputs)} inputs and "
-                f"{len(targets)} targets"
-            )
         if chunk < 1:
             raise ValueError(f"expected chunks of at least one sample, got {chunk}")
+        if loss is not None and (objective is not None or weight is not None):
+            raise ValueError("expected a loss of outputs and targets or an objective, got both")
+        refuse_training_mode(module)
+        self._model = FlatModule(module)
+        self._initial = self._model.vector.clone()
+        self.dimension = len(self._model.vector)
+        self.dtype, self.device = self._model.vector.dtype, self._model.vector.device
+        self._regularizer = regularizer
+        self._first_layer: FirstLayer | None = None
+        self._threaded = False
+        refuse_rescaling(self.module)
+        if targets is not None:
+            self._use(self._tensors(inputs, targets, loss), chunk)
+        else:
+            summed = None if loss is None else summed_loss(loss)
+            made = BatchData(
+                inputs,
+                chunk,
+                self.device,
+                loss=summed,
+                objective=objective,
+                weight=weight,
+                seed=seed,
+            )
+            self._use(made, made.size)
+        self._differentiates = self._needs_gradients()
+        if targets is not None and regularizer is None and not self._differentiates:
+            self._first_layer = FirstLayer.of(self.module, self.inputs)
+            own_loss = isinstance(loss, str | nn.CrossEntropyLoss)  # others may not stand threads
+            self._threaded = own_loss and gains_from_threads(module, self.device)
+        for point in (self._initial, perturbed(self._initial)):
+            self.check_repeatable(point)
+
+    def _tensors(self, inputs: Tensor, targets: Tensor, loss: str | Loss | None) -> TensorData:
         if not (isinstance(inputs, Tensor) and isinstance(targets, Tensor)):
             raise TypeError(
                 "expected inputs and targets as torch tensors, got "
                 f"{type(inputs).__name__} and {type(targets).__name__}"
             )
-        _refuse_training_mode(module)
-        self._model = FlatModule(module)
-        self._initial = self._model.vector.clone()
-        self._first_layer = FirstLayer.of(self._model.module, inputs)
-        self._loss = summed_loss(loss)
-        own_loss = isinstance(loss, str | nn.CrossEntropyLoss)  # others may not stand threads
-        self._threaded = own_loss and gains_from_threads(module, self._model.vector.device)
-        self._inputs: Tensor | None = inputs
-        self._targets: Tensor | None = targets
-        # the landscape that holds the data, and the rows
-        self._chosen: tuple[NetworkLandscape, Tensor] | None = None
-        self._samples: SparseSamples | None = None
-        self.samples = len(inputs)
-        self.chunk = chunk
-        self.dimension = len(self._model.vector)
-        self.dtype, self.device = self._model.vector.dtype, self._model.vector.device
+        if loss is None:
+            raise ValueError(
+                "expected a loss of the outputs and the targets, such as 'cross_entropy' or "
+                "'mean_squared_error', got none"
+            )
         if inputs.device.type != self.device.type:
             raise ValueError(
                 f"expected inputs on the module's device {self.device}, got {inputs.device}"
             )
-        self._weight: float | None = None
-        # where nothing is ignored or weighted, samples are all that counts, also in batches
-        self._counts_samples = weight_of(self._loss, targets) == len(targets)
-        _ = self.weight
-        self._refuse_own_parameters_moving()
-        for point in (self._initial, self._perturbed()):
-            self.check_repeatable(point)
+        return TensorData(inputs, targets, summed_loss(loss))
+
+    def _use(self, data: Data, chunk: int) -> None:
+        self._data: Data = data
+        self.samples, self.chunk = data.samples, chunk
 
     def _like(self) -> Self:
         """Return a landscape that shares all attributes with this one."""
@@ -125,85 +222,52 @@ class NetworkLandscape(Landscape):
         other.__dict__.update(self.__dict__)
         return other
 
-    def _over(self, inputs: Tensor, targets: Tensor) -> NetworkLandscape:
+    def _over(self, data: Data) -> NetworkLandscape:
         """Return the same network on other data, sharing the module."""
         other = self._like()
-        other._chosen, other._samples, other._weight = None, None, None
-        other._inputs, other._targets, other.samples = inputs, targets, len(inputs)
+        other._use(data, data.size if isinstance(data, BatchData) else self.chunk)
         return other
 
     def _at(self, rows: Tensor) -> NetworkLandscape:
         """Return the same network on some rows of the data, which are copied when needed."""
-        other = self._like()
-        other._chosen, other._samples, other._weight = (self, rows), None, None
-        other._inputs, other._targets, other.samples = None, None, len(rows)
-        return other
+        return self._over(self._data.at(rows))
+
+    @property
+    def _pairs(self) -> TensorData:
+        if not isinstance(self._data, TensorData):
+            raise TypeError(
+                "this landscape is made of batches, not of inputs and targets in two tensors: use "
+                "landscape.average(point, function) with a function of (module, batch)"
+            )
+        return self._data
 
     @property
     def inputs(self) -> Tensor:
         """The inputs of the module, [n, ...]."""
-        if self._inputs is None:
-            assert self._chosen is not None
-            whole, rows = self._chosen
-            self._inputs = whole.inputs.index_select(0, rows)
-        return self._inputs
+        return self._pairs.inputs
 
     @property
     def targets(self) -> Tensor:
         """The targets of the outputs, [n, ...]."""
-        if self._targets is None:
-            assert self._chosen is not None
-            whole, rows = self._chosen
-            self._targets = whole.targets.index_select(0, rows)
-        return self._targets
+        return self._pairs.targets
 
     @property
     def weight(self) -> float:
-        """What the data counts: the number of samples, or Σ_i w_i of a weighted cross-entropy.
-
-        Raises:
-            ValueError: when nothing counts: all targets are ignored or of classes of weight 0.
-        """
-        if self._counts_samples:
-            return self.samples
-        if self._weight is None:
-            self._weight = weight_of(self._loss, self.targets)
-            if not self._weight > 0:
-                raise ValueError(
-                    f"none of the {self.samples} samples counts: their targets are all ignored, or "
-                    "of classes of weight 0, so there is no mean"
-                )
-        return self._weight
-
-    def _sparse_samples(self) -> SparseSamples:
-        """Return the data in the order used by the shared first layer."""
-        if self._samples is None:
-            if self._chosen is None:
-                self._samples = SparseSamples.of(self.inputs, self.targets)
-            else:
-                whole, rows = self._chosen
-                self._samples = whole._sparse_samples().at(rows)
-        return self._samples
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state for a copy or a file: this landscape's data, without derived data."""
-        own = {"_inputs": self.inputs, "_targets": self.targets, "_chosen": None, "_samples": None}
-        return {**self.__dict__, **own}
+        """What the data counts: Σ_b w_b, by default the number of samples."""
+        return self._data.weight
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if self._first_layer is not None:  # its rest belongs to this landscape's own module
+        self._find_first_layer()  # its rest belongs to this landscape's own module
+
+    def _find_first_layer(self) -> None:
+        if self._first_layer is not None:
             self._first_layer = FirstLayer.of(self.module, self.inputs)
 
     @property
     def module(self) -> nn.Module:
         """The landscape's copy of the module; its parameters are those last evaluated."""
         return self._model.module
-
-    @property
-    def loss(self) -> Loss:
-        """The loss of a batch, (outputs, targets) → the sum over its samples in float64."""
-        return self._loss
 
     def with_buffers(self, buffers: Mapping[str, Tensor]) -> NetworkLandscape:
         """Return the landscape of the same network with other buffers or frozen parameters.
@@ -224,8 +288,7 @@ class NetworkLandscape(Landscape):
                     f"are {', '.join(f'{n} {list(b.shape)}' for n, b in own.items()) or 'none'}"
                 )
             own[name].copy_(value)
-        if self._first_layer is not None:
-            other._first_layer = FirstLayer.of(other.module, self.inputs)
+        other._find_first_layer()
         return other
 
     def with_trainable(self, *patterns: str) -> NetworkLandscape:
@@ -260,8 +323,7 @@ class NetworkLandscape(Landscape):
         other._model = FlatModule(module)
         other._initial = other._model.vector.clone()
         other.dimension = len(other._initial)
-        if self._first_layer is not None:
-            other._first_layer = FirstLayer.of(other.module, self.inputs)
+        other._find_first_layer()
         return other
 
     def initial_point(self) -> Tensor:
@@ -314,28 +376,106 @@ class NetworkLandscape(Landscape):
         """
         return read_state(self.module, state)
 
-    def chunks(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the inputs and targets in chunks of `size` samples, or of the landscape's own."""
-        size = self.chunk if size is None else size
-        return zip(self.inputs.split(size), self.targets.split(size), strict=True)
+    def losses(self) -> Iterator[Tensor]:
+        """Yield the terms whose sum over `weight` is the value, where the module is.
+
+        Those of the chunks one after another, in float64, and that of the regularizer.
+        """
+        for batch in self._data.chunks(self.chunk):
+            yield self._data.summed(self.module, batch)
+        if (penalty := self.penalty()) is not None:
+            yield penalty
+
+    def penalty(self) -> Tensor | None:
+        """Return what the regularizer adds to the sum of the losses, where the module is."""
+        if self._regularizer is None:
+            return None
+        value = self._regularizer(self.module)
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"expected the regularizer to return one number, a tensor, got {got}")
+        return value.reshape(()).double() * self.weight
+
+    def outputs_and_losses(self) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
+        """Yield each chunk's outputs and its summed loss as a function of them.
+
+        Raises:
+            TypeError: when the landscape has an objective instead of a loss of the outputs.
+        """
+        return self._data.outputs_and_losses(self.module, self.chunk)
+
+    def some(self, count: int) -> Any:
+        """Return up to `count` samples, evenly spaced in the data, as `response` takes them."""
+        return self._data.some(count)
+
+    def response(self, module: nn.Module, batch: Any) -> Tensor:
+        """Return what a module makes of samples: its outputs, or its objective's value [1]."""
+        return self._data.response(module, batch)
+
+    @torch.no_grad()
+    def respond(self, point: Tensor, one_chunk: bool = False) -> None:
+        """Let the module at `point` [d] work through the data, for what hooks record of it."""
+        self.move_to(point)
+        with torch.set_grad_enabled(self._differentiates):
+            for batch in self._data.chunks(self.chunk):
+                self._data.response(self.module, batch)
+                if one_chunk:
+                    return
+
+    @torch.no_grad()
+    def average(self, point: Tensor, function: Callable[[nn.Module, Any], Any]) -> float:
+        """Return Σ_b w_b f(module, batch_b) / Σ_b w_b at `point` [d].
+
+        Args:
+            point: where [d].
+            function: (module, batch) → the batch's mean of what is asked for, a number. A batch is
+                (inputs, targets) where the landscape has two tensors.
+
+        Raises:
+            ValueError: when it returns no number.
+
+        >>> net, x, y = nn.Linear(1, 1), torch.ones(4, 1), torch.tensor([[0.0], [0], [0], [8]])
+        >>> loss = NetworkLandscape(net, x, y, "mean_squared_error")
+        >>> loss.average(
+        ...     torch.tensor([1.0, 1.0]), lambda net, batch: (net(batch[0]) - batch[1]).abs().mean()
+        ... )
+        3.0
+        """
+        self.move_to(point)
+        total = weights = 0.0
+        for batch in self._data.chunks(self.chunk):
+            value = function(self.module, self._data.content(batch))
+            try:
+                number = float(value)
+            except (TypeError, ValueError, RuntimeError):
+                got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+                raise ValueError(f"expected a number for each batch, got {got}") from None
+            weight = self._data.weight_of(batch)
+            total, weights = total + weight * number, weights + weight
+        return total / weights
+
+    def batches(self) -> Iterator[Any]:
+        """Yield the data as it is evaluated: batches, or pairs of inputs and targets."""
+        return (self._data.content(batch) for batch in self._data.chunks(self.chunk))
 
     @torch.no_grad()
     def outputs(self, point: Tensor, inputs: Tensor | None = None) -> Tensor:
         """Return the network's outputs at `point` [d], on the landscape's inputs or on others."""
-        self.check_points(point[None])
-        self._move_to(point)
+        self.move_to(point)
         chunks = (self.inputs if inputs is None else inputs).split(self.chunk)
         return torch.cat([self._model.module(chunk) for chunk in chunks])
 
-    @torch.no_grad()
     def values(self, points: Tensor) -> Tensor:
         """Return the mean losses [n] at `points` [n, d]."""
         self.check_points(points)
         sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
-        for i, point in enumerate(points):
-            self._move_to(point)
-            for value in self._of_chunks(self._value):
-                sums[i] += value
+        with torch.no_grad():
+            for i, point in enumerate(points):
+                self._move_to(point)
+                for value in self._of_chunks(self._value):
+                    sums[i] += value
+                if (penalty := self.penalty()) is not None:
+                    sums[i] += penalty
         return sums / self.weight
 
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -349,6 +489,11 @@ class NetworkLandscape(Landscape):
             gradients[i] = total.div_(self.weight)
         return sums / self.weight, gradients
 
+    def move_to(self, point: Tensor) -> None:
+        """Give the module the parameters `point` [d], and the statistics that follow from them."""
+        self.check_points(point[None])
+        self._move_to(point)
+
     def _move_to(self, point: Tensor) -> None:
         self._model.move_to(point)
 
@@ -359,30 +504,38 @@ class NetworkLandscape(Landscape):
         for loss, gradient in self._of_chunks(self._value_and_gradient):
             value += loss
             total += gradient
+        with torch.enable_grad():
+            penalty = self.penalty()
+        if penalty is not None:
+            loss, gradient = self._differentiated(self._model, penalty)
+            value += loss
+            total += gradient
         return value, total
 
-    def _of_chunks(self, evaluate: Callable[[FlatModule, Chunk], R]) -> Iterator[R]:
+    def _of_chunks(self, evaluate: Callable[[FlatModule, Any], R]) -> Iterator[R]:
         """Yield `evaluate(model, chunk)` of each chunk, where the module is."""
+        chunks = self._data.chunks(self.chunk)
         if self._threaded:
-            return on_threads(self._model, list(self.chunks()), evaluate)
-        return (evaluate(self._model, chunk) for chunk in self.chunks())
+            return on_threads(self._model, list(chunks), evaluate)
+        return (evaluate(self._model, chunk) for chunk in chunks)
 
-    @torch.no_grad()
-    def _value(self, model: FlatModule, chunk: Chunk) -> Tensor:
-        inputs, targets = chunk
-        return self._loss(model.module(inputs), targets)
+    def _value(self, model: FlatModule, chunk: Any) -> Tensor:
+        with torch.set_grad_enabled(self._differentiates):
+            return self._data.summed(model.module, chunk).detach()
 
-    def _value_and_gradient(self, model: FlatModule, chunk: Chunk) -> tuple[Tensor, Tensor]:
-        inputs, targets = chunk
-        model.gradient.zero_()
+    def _value_and_gradient(self, model: FlatModule, chunk: Any) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
-            loss = self._loss(model.module(inputs), targets)
+            return self._differentiated(model, self._data.summed(model.module, chunk))
+
+    def _differentiated(self, model: FlatModule, loss: Tensor) -> tuple[Tensor, Tensor]:
+        model.zero_gradient()
+        if loss.requires_grad:
             loss.backward()
         return loss.detach(), model.gradient.clone() if self._threaded else model.gradient
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
         """Yield the network's landscapes over one shuffled epoch of batches of `size` samples."""
-        for chosen in self._shuffled(generator).split(_checked_batch_size(size)):
+        for chosen in self._shuffled(generator).split(self._checked_batch_size(size)):
             yield self._at(chosen)
 
     def ensemble_minibatches(
@@ -392,8 +545,14 @@ class NetworkLandscape(Landscape):
 
         The points of one batch are evaluated at once where that is faster, one by one elsewhere.
         """
-        batches = [self._shuffled(g).split(_checked_batch_size(size)) for g in generators]
-        together = len(generators) > 1 and is_worth_vectorizing(self._model.module, self.device)
+        batches = [self._shuffled(g).split(self._checked_batch_size(size)) for g in generators]
+        plain = isinstance(self._data, TensorData) and not self._differentiates
+        together = (
+            len(generators) > 1
+            and plain
+            and self._regularizer is None
+            and is_worth_vectorizing(self._model.module, self.device)
+        )
         for chosen in zip(*batches, strict=True):
             if together:
                 rows, shape = torch.cat(chosen), (len(chosen), len(chosen[0]))
@@ -401,17 +560,17 @@ class NetworkLandscape(Landscape):
                 targets = inputs
                 if self.targets is not self.inputs:
                     targets = self.targets.index_select(0, rows).unflatten(0, shape)
-                yield VectorizedLandscape(self._model, self._loss, inputs, targets)
+                yield VectorizedLandscape(self._model, self._pairs.loss, inputs, targets)
             else:
                 yield PointwiseLandscape([self._at(rows) for rows in chosen])
 
     def _shuffled(self, generator: torch.Generator) -> Tensor:
-        order = torch.randperm(self.samples, generator=generator, device=generator.device)
+        order = torch.randperm(self._data.units, generator=generator, device=generator.device)
         return order.to(self.device)
 
     def first(self, samples: int) -> Landscape:
         """Return the same network on the first `samples` of its data, or on all if fewer."""
-        return self._over(self.inputs[:samples], self.targets[:samples])
+        return self._over(self._data.first(samples))
 
     def symmetric_image(self, reference: Tensor, point: Tensor) -> SymmetricImage | None:
         """Return a network with its hidden units renumbered, see `weight_matching`.
@@ -432,9 +591,32 @@ class NetworkLandscape(Landscape):
         """Return the landscape inside a subspace, sharing first-layer products where it can."""
         if self._first_layer is None:
             return super().restrict(subspace)
+        data = self._pairs
         return SharedFirstLayerRestriction(
-            self, self._model, self._first_layer, self._loss, self._sparse_samples(), subspace
+            self, self._model, self._first_layer, data.loss, data.sparse_samples(), subspace
         )
+
+    def _needs_gradients(self) -> bool:
+        """Return whether the loss itself differentiates, and so needs gradients for its values.
+
+        Raises:
+            ValueError: when it has no gradient by the parameters.
+        """
+        batch = self._data.some(CHECKED)
+        with torch.enable_grad():
+            loss = self._data.summed(self.module, batch)
+            self.penalty()
+        if not loss.requires_grad:
+            raise ValueError(
+                "expected a loss that depends on the module's parameters, got one without a "
+                "gradient: compute it with PyTorch, without .item(), .detach() or NumPy"
+            )
+        try:
+            with torch.no_grad():
+                self._data.summed(self.module, batch)
+        except RuntimeError:
+            return True
+        return False
 
     @torch.no_grad()
     def check_repeatable(self, point: Tensor) -> None:
@@ -448,14 +630,11 @@ class NetworkLandscape(Landscape):
         """
         if not bool(torch.isfinite(point).all()):
             return
-        rows = torch.linspace(0, self.samples - 1, min(self.samples, CHECKED)).round().long()
-        rows = rows.to(self.device)
-        inputs, targets = self.inputs[rows], self.targets[rows]
         self._move_to(point)
-        model = self._model.module
-        before = {name: b.clone() for name, b in model.named_buffers()}
-        first = self._summed(inputs, targets)
-        moved = [n for n, b in model.named_buffers() if not _equal(b, before[n])]
+        batch = self._data.some(CHECKED)
+        before = {name: b.clone() for name, b in self.module.named_buffers()}
+        first = self._summed(batch)
+        moved = [n for n, b in self.module.named_buffers() if not equal(b, before[n])]
         if not torch.equal(self._model.vector, point) or moved:
             what = ", ".join(moved) or "its parameters"
             raise ValueError(
@@ -463,76 +642,23 @@ class NetworkLandscape(Landscape):
                 "on more than the point: call module.eval() before making a landscape, and make "
                 "embeddings without max_norm"
             )
-        second = self._summed(inputs, targets)
-        if _differ(first, second, 1e-6):
+        self._summed(self._data.some(2))  # which must leave nothing behind
+        second = self._summed(batch)
+        if differ(first, second, 1e-6):
             raise ValueError(
                 f"expected the same value from two evaluations at one point, got {first} and "
-                f"{second}: the module or the loss is random; call module.eval() or remove the "
-                "randomness before making a landscape"
+                f"{second}: the module or the loss is random, or remembers what it has seen; call "
+                "module.eval(), remove the randomness, or give an objective's seed=…"
             )
-        # the loss of pairs adds up to that of all only for sums over samples; far above rounding,
-        # far below what a sum or a class-weighted mean is off by
-        pairs = sum(
-            self._summed(x, t) for x, t in zip(inputs.split(2), targets.split(2), strict=True)
-        )
-        if _differ(first, pairs, max(1e-3, 4 * torch.finfo(self.dtype).eps)):
-            raise ValueError(
-                f"expected a loss that is a mean over samples, but that of {len(inputs)} samples, "
-                f"{first / len(inputs):.6g}, is not the mean of those of their pairs, "
-                f"{pairs / len(inputs):.6g}: give torch.nn.CrossEntropyLoss(weight=…) itself, "
-                'whose class weights are kept, or a loss with reduction="none"; the module must '
-                "treat each sample by itself"
-            )
+        with torch.set_grad_enabled(self._differentiates):
+            self._data.check_mean(self.module, batch, first)
 
-    def _summed(self, inputs: Tensor, targets: Tensor) -> float:
-        return float(self._loss(self._model.module(inputs), targets))
+    def _summed(self, batch: Any) -> float:
+        with torch.set_grad_enabled(self._differentiates):
+            return float(self._data.summed(self.module, batch))
 
-    def _perturbed(self) -> Tensor:
-        """Return a point where what is zero at first is not: layers that start at zero."""
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(self.dimension, generator=generator, dtype=torch.float64)
-        size = float(self._initial.double().square().mean().sqrt()) or 1.0
-        return self._initial + (0.1 * size * noise).to(self._initial)
-
-    def _refuse_own_parameters_moving(self) -> None:
-        for name, part in self.module.named_modules():
-            if getattr(part, "max_norm", None) is not None:
-                raise ValueError(
-                    f"{type(part).__name__} ({name or 'the module itself'}) has max_norm, which "
-                    "rescales its rows in every forward pass: the value does not depend on their "
-                    "length, but they move away from the point; make it without max_norm"
-                )
-
-
-def _equal(first: Tensor, second: Tensor) -> bool:
-    return bool(((first == second) | ((first != first) & (second != second))).all())
-
-
-def _differ(first: float, second: float, tolerance: float) -> bool:
-    if math.isfinite(first) and math.isfinite(second):
-        return abs(first - second) > tolerance * max(abs(first), abs(second))
-    return not (first == second or (first != first and second != second))
-
-
-def _refuse_training_mode(module: nn.Module) -> None:
-    for name, part in module.named_modules():
-        random = isinstance(part, nn.modules.dropout._DropoutNd)
-        moving = isinstance(part, nn.modules.batchnorm._NormBase)
-        if part.training and (random or moving):
-            raise ValueError(
-                f"{type(part).__name__} ({name or 'the module itself'}) is in training mode, so "
-                "the value at a point depends on more than the point; call module.eval() before "
-                "making a landscape"
-            )
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
-            raise ValueError(
-                f"{type(part).__name__} ({name or 'the module itself'}) keeps no running "
-                "statistics, so the value depends on which samples are evaluated together; make it "
-                "with track_running_stats=True"
-            )
-
-
-def _checked_batch_size(size: int) -> int:
-    if size < 1:
-        raise ValueError(f"expected batches of at least one sample, got {size}")
-    return size
+    def _checked_batch_size(self, size: int) -> int:
+        if size < 1:
+            raise ValueError(f"expected batches of at least one sample, got {size}")
+        whole = isinstance(self._data, BatchData) and self._data.units != self.samples
+        return 1 if whole else size

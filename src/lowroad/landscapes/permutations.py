@@ -7,11 +7,11 @@ does not change the network's function (Hecht-Nielsen 1990).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from lowroad.landscapes.axis_factors import Factor, leaves
@@ -134,7 +134,7 @@ class PermutationSpec:
         axes = getattr(module, "permutation_axes", None) if axes is None else axes
         if axes is not None:
             return cls(axes, tensors)
-        return cls.traced(traced(landscape, some_inputs(landscape, 2)), landscape)
+        return cls.traced(traced(landscape, 2), landscape)
 
     @classmethod
     def traced(cls, trace: SymmetryTrace, landscape: NetworkLandscape) -> PermutationSpec:
@@ -209,16 +209,14 @@ class PermutationSpec:
         Raises:
             ValueError: when one of the two changes the network's outputs.
         """
-        inputs = some_inputs(landscape, CHECKED)
+        response = response_of(landscape, CHECKED)
         tensors = tensors_of(landscape, point)
         moving = {n for n in tensors if n in landscape.reestimated} | set(
             landscape.parameters_at(point)
         )
 
         def outputs(renumbered: Mapping[str, Tensor]) -> Tensor:
-            mixed = tensors | {name: x for name, x in renumbered.items() if name in moving}
-            result: Tensor = functional_call(landscape.module, mixed, (inputs,))
-            return result
+            return response(tensors | {n: x for n, x in renumbered.items() if n in moving})
 
         before = outputs({})
         allowed = torch.finfo(point.dtype).eps ** 0.5 * before.abs().max()
@@ -246,21 +244,38 @@ def tensors_of(landscape: NetworkLandscape, point: Tensor | None = None) -> dict
     if point is None:
         point = landscape.initial_point()
     else:
-        landscape.outputs(point, some_inputs(landscape, 1))  # its statistics, if re-estimated
+        landscape.move_to(point)  # its statistics, if re-estimated
     buffers = {name: b.detach().clone() for name, b in landscape.module.named_buffers()}
     return landscape.parameters_at(point.detach()) | buffers
 
 
-def some_inputs(landscape: NetworkLandscape, count: int) -> Tensor:
-    """Return up to `count` inputs, evenly spaced in the data."""
-    count = min(count, landscape.samples)
-    return landscape.inputs[torch.linspace(0, landscape.samples - 1, count).round().long()]
+def traced(landscape: NetworkLandscape, samples: int) -> SymmetryTrace:
+    """Return what the network does with some samples of its data, operation by operation."""
+    return SymmetryTrace(response_of(landscape, samples), tensors_of(landscape))
 
 
-def traced(landscape: NetworkLandscape, inputs: Tensor) -> SymmetryTrace:
-    """Return what the network does with `inputs`, operation by operation."""
-    module = landscape.module
-    return SymmetryTrace(lambda own: functional_call(module, own, (inputs,)), tensors_of(landscape))
+class _Response(nn.Module):
+    def __init__(self, landscape: NetworkLandscape) -> None:
+        super().__init__()
+        self.own = landscape.module
+        self._response = landscape.response
+
+    def forward(self, batch: Any) -> Tensor:
+        return self._response(self.own, batch)
+
+
+def response_of(
+    landscape: NetworkLandscape, samples: int
+) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """Return the network's response to some samples as a function of its tensors by name."""
+    batch, module = landscape.some(samples), _Response(landscape)
+
+    def response(tensors: Mapping[str, Tensor]) -> Tensor:
+        named = {f"own.{name}": tensor for name, tensor in tensors.items()}
+        result: Tensor = functional_call(module, named, (batch,))
+        return result
+
+    return response
 
 
 def _parsed(name: str, entry: Axis) -> tuple[int | str, ...]:

@@ -130,8 +130,7 @@ def _run(
         if isinstance(layer, _Layer)
     ]
     try:
-        inputs = landscape.inputs[: landscape.chunk] if one_chunk else None
-        landscape.outputs(point, inputs)
+        landscape.respond(point, one_chunk)
     finally:
         for handle in handles:
             handle.remove()

@@ -11,18 +11,22 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lowroad.landscapes import BatchNormLandscape, NetworkLandscape
+from lowroad.landscapes.batch_data import Objective, Weight
+from lowroad.landscapes.losses import IGNORED
 from lowroad.problems.problem import Metric, Problem
-
-Data = tuple[Tensor, Tensor]
 
 
 def network_problem(
     module: Callable[[], nn.Module],
-    train: Data,
-    test: Data | None = None,
-    validation: Data | None = None,
+    train: Any,
+    test: Any = None,
+    validation: Any = None,
     *,
-    loss: Any = "cross_entropy",
+    loss: Any = None,
+    objective: Objective | None = None,
+    weight: Weight | None = None,
+    regularizer: Callable[[nn.Module], Tensor] | None = None,
+    seed: int | None = None,
     metrics: Sequence[str] | Mapping[str, Metric] = (),
     quantity: str = "loss",
     lower_bound: float | None = 0.0,
@@ -36,11 +40,17 @@ def network_problem(
     Args:
         module: makes the network; its initial weights are the starts. It draws from PyTorch's
             global generator, which is seeded for the call and put back afterwards.
-        train: inputs [n, ...] and targets [n, ...].
+        train: inputs [n, ...] and targets [n, ...], or batches in any of the forms that
+            `NetworkLandscape` takes.
         test: the same of the test data.
         validation: the same of data that early stopping selects on.
-        loss: "cross_entropy", "mean_squared_error" or a function of (outputs, targets), as for
-            `NetworkLandscape`.
+        loss: "cross_entropy" (the default for a pair of tensors), "mean_squared_error" or
+            a function of (outputs, targets), as for `NetworkLandscape`.
+        objective: (module, batch) → its mean loss, in place of a loss; with `weight`, `regularizer`
+            and `seed` as for `NetworkLandscape`.
+        weight: batch → what it counts.
+        regularizer: module → a number that is added to the training loss alone.
+        seed: of the random numbers of the objective.
         metrics: "error" (fraction of inputs whose largest output is not the target's), "accuracy"
             (one minus that), or functions of (landscape, point) by name.
         quantity: what a value is.
@@ -48,8 +58,8 @@ def network_problem(
         device: where network and data are.
 
     Raises:
-        TypeError: when `module` is not a function that makes a module, data are not pairs of
-            tensors, or `metrics` is a string.
+        TypeError: when `module` is not a function that makes a module, or `metrics` is a string;
+            as `NetworkLandscape`.
         ValueError: as `NetworkLandscape` and `Problem`.
 
     >>> inputs, targets = torch.randn(20, 3), torch.randint(0, 2, (20,))
@@ -64,7 +74,17 @@ def network_problem(
         )
     made = _made(module, torch.Generator().manual_seed(0)).to(device)
     landscapes: dict[str, NetworkLandscape] = {
-        name: _landscape(made, name, data, loss, device)
+        name: _landscape(
+            made,
+            name,
+            data,
+            device,
+            loss=loss,
+            objective=objective,
+            weight=weight,
+            seed=seed,
+            regularizer=regularizer if name == "train" else None,
+        )
         for name, data in (("train", train), ("test", test), ("validation", validation))
         if data is not None
     }
@@ -95,14 +115,19 @@ def _trainable(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
-def _landscape(module: nn.Module, name: str, data: Any, loss: Any, device: str) -> NetworkLandscape:
-    if not (isinstance(data, tuple | list) and len(data) == 2):
-        raise TypeError(f"{name}: expected (inputs, targets), got {type(data).__name__}")
-    if not all(isinstance(part, Tensor) for part in data):
-        raise TypeError(f"{name}: expected inputs and targets as torch tensors")
-    inputs, targets = (part.to(device) for part in data)
+def _landscape(
+    module: nn.Module, name: str, data: Any, device: str, *, loss: Any, **options: Any
+) -> NetworkLandscape:
+    pair = isinstance(data, tuple | list) and len(data) == 2
+    tensors = pair and all(isinstance(part, Tensor) for part in data)
     try:
-        return NetworkLandscape(module, inputs, targets, loss)
+        if options["objective"] is None and tensors:
+            inputs, targets = (part.to(device) for part in data)
+            loss = "cross_entropy" if loss is None else loss
+            return NetworkLandscape(
+                module, inputs, targets, loss, regularizer=options["regularizer"]
+            )
+        return NetworkLandscape(module, data, loss=loss, **options)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{name}: {error}") from error
 
@@ -138,11 +163,10 @@ def _named_metrics(
         if name not in known:
             raise ValueError(f"metrics: expected names among {', '.join(known)}, got {name!r}")
         for split, landscape in landscapes.items():
-            if landscape.targets.is_floating_point():
-                raise ValueError(
-                    f"metrics: {name!r} needs class numbers as targets, got {split} targets of "
-                    f"{landscape.targets.dtype}"
-                )
+            try:
+                accuracy(landscape, landscape.initial_point())
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"metrics: {name!r} on {split} data: {error}") from error
     return {name: known[name] for name in names}
 
 
@@ -151,7 +175,38 @@ def error_rate(landscape: Any, point: Tensor) -> float:
     return 1.0 - accuracy(landscape, point)
 
 
+@torch.no_grad()
 def accuracy(landscape: Any, point: Tensor) -> float:
-    """Fraction of the landscape's inputs whose largest output is the target's class."""
-    right = landscape.outputs(point).argmax(1) == landscape.targets
-    return float(right.double().mean())
+    """Fraction of the landscape's inputs whose largest output is the target's class.
+
+    Inputs and targets are those of the landscape, of its batches (inputs, targets), or a
+    dictionary's `labels` with the `logits` that the module makes of it.
+
+    Raises:
+        ValueError: when a sample has no output for each class, or no one class as its target.
+    """
+    landscape.move_to(point)
+    right = samples = 0
+    for batch in landscape.batches():
+        outputs, targets = _classified(landscape.module, batch)
+        if not isinstance(targets, Tensor) or targets.is_floating_point():
+            got = f"targets of {targets.dtype}" if isinstance(targets, Tensor) else "no targets"
+            raise ValueError(f"an error rate needs class numbers as targets, got {got}")
+        shape = outputs.shape if isinstance(outputs, Tensor) else ()
+        if len(shape) < 2 or (shape[0], *shape[2:]) != tuple(targets.shape):
+            raise ValueError(
+                "an error rate needs outputs [n, classes, ...] and targets [n, ...], got "
+                f"{list(shape) if shape else type(outputs).__name__} and {list(targets.shape)}"
+            )
+        counts = targets != IGNORED
+        right += int(((outputs.argmax(1) == targets) & counts).sum())
+        samples += int(counts.sum())
+    return right / max(samples, 1)
+
+
+def _classified(module: nn.Module, batch: Any) -> tuple[Any, Any]:
+    if isinstance(batch, Mapping):
+        return getattr(module(**batch), "logits", None), batch.get("labels")
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        return module(batch[0]), batch[1]
+    return None, None
