@@ -289,11 +289,11 @@ class BatchData:
         units = [units[i] for i in rows]
         if self._loss is not None:
             pairs = [self._batch(units[i : i + 2]) for i in range(0, count, 2)]
-            sums = [float(self.summed(module, pair)) for pair in pairs]
+            sums = [float(self.summed(module, pair).detach()) for pair in pairs]
             refuse_no_mean(value, sums, count, next(module.parameters()).dtype)
         elif count > 1:
             halves = [self._batch(part) for part in (units[: count // 2], units[count // 2 :])]
-            means = [float(self._mean(module, half)) for half in halves]
+            means = [float(self._mean(module, half).detach()) for half in halves]
             mean = value / self.weight_of(batch)
             weighed = [self.weight_of(half) * m for half, m in zip(halves, means, strict=True)]
             if differ(value, sum(weighed), 1e-2) and not differ(mean, sum(means), 1e-3):

@@ -410,7 +410,10 @@ class NetworkLandscape(Landscape):
 
     def response(self, module: nn.Module, batch: Any) -> Tensor:
         """Return what a module makes of samples: its outputs, or its objective's value [1]."""
-        return self._data.response(module, batch)
+        wanted = torch.is_grad_enabled()
+        with torch.set_grad_enabled(wanted or self._differentiates):
+            found = self._data.response(module, batch)
+        return found if wanted else found.detach()
 
     @torch.no_grad()
     def respond(self, point: Tensor, one_chunk: bool = False) -> None:
@@ -581,7 +584,7 @@ class NetworkLandscape(Landscape):
 
         try:
             found = weight_matching(self, reference, point)
-        except ValueError:
+        except (ValueError, RuntimeError):  # a module that cannot be traced
             return None
         rounding = torch.finfo(point.dtype).eps * float(torch.linalg.vector_norm(reference))
         method = "hidden units renumbered: weight matching"
@@ -655,7 +658,7 @@ class NetworkLandscape(Landscape):
 
     def _summed(self, batch: Any) -> float:
         with torch.set_grad_enabled(self._differentiates):
-            return float(self._data.summed(self.module, batch))
+            return float(self._data.summed(self.module, batch).detach())
 
     def _checked_batch_size(self, size: int) -> int:
         if size < 1:
