@@ -148,6 +148,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--write", type=Path, default=None)
     given = parser.parse_args()
+    options = "".join(
+        f" --{name} {value}"
+        for name, value in vars(given).items()
+        if name != "write" and value != parser.get_default(name)
+    )
     study = Study(given.images, given.seeds, given.pairs)
     losses = [np.mean([r.value for r in runs]) for runs in (study.sgd, study.lbfgs)]
     text = "\n".join(
@@ -156,7 +161,8 @@ def main() -> None:
             "",
             f"FCP on {given.images} training images, {given.seeds} runs of each optimizer, "
             f"{given.pairs} paths in each set; mean training losses {losses[0]:.2g} (SGD) and "
-            f"{losses[1]:.2g} (L-BFGS). `python benchmarks/sensitivity.py` prints these tables: "
+            f"{losses[1]:.2g} (L-BFGS). `python benchmarks/sensitivity.py{options}` prints these "
+            "tables: "
             "median path heights on the training landscape, Cliff's δ for claims 4 (BFGS train "
             "above SGD train) and 5 (BFGS train above BFGS test), and areas for claim 8.",
             *kernels(study),

@@ -7,10 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "any_model"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples" / "any_model"
 
 
 @pytest.mark.parametrize("name", ["residual", "transformer", "gpt", "vae", "pinn"])
@@ -31,3 +34,15 @@ def test_an_example_runs_with_at_most_five_lines_of_glue(name: str) -> None:
     assert numbers, done.stdout
     first, second, height = map(float, numbers.groups())
     assert height >= 0.999 * max(first, second)
+
+
+def test_the_page_s_example_runs_and_its_value_is_the_plain_mean() -> None:
+    page = (ROOT / "docs" / "any_model.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.+?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    for landscape in (names["landscape"], names["problem"].train):
+        value = landscape.value(landscape.initial_point())
+        outputs = landscape.module(names["times"])
+        expected = (outputs - torch.sin(6 * names["times"])).square().mean()
+        assert value == pytest.approx(float(expected.detach()), rel=1e-6)

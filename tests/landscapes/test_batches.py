@@ -339,6 +339,37 @@ def test_data_that_does_not_fit_in_memory_is_read_batch_by_batch():
     for part in landscape.minibatches(4, torch.Generator()):
         part.value(landscape.initial_point())
     assert Counted.most <= 10
+    half = landscape.first(50)
+    half.value(landscape.initial_point())
+    assert Counted.most <= 10
+
+
+def test_batches_that_cannot_be_cut_are_mini_batches():
+    whole = [each | {"names": ["a"]} for each in DICTS]
+    net = made()
+    landscape = NetworkLandscape(net, whole, objective=mean, weight=lambda b: len(b["x"]))
+    point = landscape.initial_point()
+    found = [part.value(point) for part in landscape.minibatches(12, torch.Generator())]
+    expected = [plain(net, each["x"], each["y"])[0] for each in DICTS]
+    assert sorted(found) == pytest.approx(sorted(expected), rel=1e-12)
+
+
+def test_options_that_do_not_apply_to_pairs_are_refused_in_problems():
+    with pytest.raises(ValueError, match="train: weight goes with an objective of batches"):
+        network_problem(made, (X, Y), weight=len)
+    seen = []
+
+    def counting():
+        net = made()
+        net.register_forward_hook(lambda *_: seen.append(1))
+        return net
+
+    network_problem(counting, DataLoader(Pairs(), batch_size=2), loss="cross_entropy")
+    plainly = len(seen)
+    seen.clear()
+    loader = DataLoader(Pairs(), batch_size=2)
+    network_problem(counting, loader, loss="cross_entropy", metrics=["error", "accuracy"])
+    assert len(seen) == plainly + 2  # a metric is tried on one batch, not on all
 
 
 def test_batch_norm_is_estimated_from_the_batches():
@@ -441,7 +472,20 @@ class Remembering:
         (DICTS, {}, TypeError, r"does not take a batch as keywords.*give objective="),
         ((X, Y), {}, ValueError, r"'cross_entropy' for batches \(inputs, targets\), or objective="),
         (DICTS, {"loss": "cross_entropy"}, TypeError, r"got a dict of 'x', 'y': give objective="),
-        (DICTS, {"loss": "cross_entropy", "objective": mean}, ValueError, "got both"),
+        (
+            DICTS,
+            {"loss": "cross_entropy", "objective": mean},
+            ValueError,
+            "objective goes with an objective of batches, not with targets or a loss",
+        ),
+        ((X, Y), {"loss": "cross_entropy", "weight": len}, ValueError, "weight goes with"),
+        (X, {"targets": Y, "loss": "cross_entropy", "seed": 0}, ValueError, "seed goes with"),
+        (
+            [(X, torch.full((N,), -100))],
+            {"loss": "cross_entropy"},
+            ValueError,
+            "none of the 23 samples counts",
+        ),
         (
             DICTS,
             {"objective": lambda n, b: F.cross_entropy(n(b["x"]), b["y"], reduction="none")},

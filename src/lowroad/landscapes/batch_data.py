@@ -21,8 +21,9 @@ from lowroad.landscapes.batches import (
     mapped,
     sliceable,
 )
-from lowroad.landscapes.losses import Loss, loss_given, weight_of
+from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, weight_of
 from lowroad.landscapes.repeatable import differ, equal, refuse_no_mean
+from lowroad.seeds import derived_seed
 
 Objective = Callable[[nn.Module, Any], Tensor]
 Weight = Callable[[Any], Any]
@@ -43,6 +44,7 @@ class BatchData:
         samples: how many there are; batches, where a batch cannot be cut into samples.
         units: how many pieces mini-batches are drawn from.
         size: how many of them are in a batch.
+        whole: whether such a piece is a batch that cannot be cut.
     """
 
     def __init__(
@@ -66,9 +68,10 @@ class BatchData:
         self._set_units()
 
     def _set_units(self) -> None:
-        self.units, self.size = self.samples, 1
+        self.units, self.size, self.whole = self.samples, 1, False
         if isinstance(self._batches, Batches):
             self.units, self.size = len(self._batches.units), self._batches.size
+            self.whole = self._batches.whole
 
     def _refuse_changing(self) -> None:
         for some in self._probes():
@@ -103,6 +106,8 @@ class BatchData:
         for batch in self.chunks(None):
             total += self.weight_of(batch)
             samples += sliceable(batch.content) or 1
+        if not total > 0:
+            raise ValueError(NOTHING_COUNTS.format(samples))
         return total, samples
 
     @property
@@ -110,19 +115,19 @@ class BatchData:
         """Σ_b w_b."""
         return self._weight
 
-    def _part(self, batches: Batches | Stream) -> BatchData:
+    def _part(self, batches: Batches | Stream, keep: bool = False) -> BatchData:
         other = object.__new__(BatchData)
         other.__dict__.update(self.__dict__)
         other._batches = batches
-        if isinstance(batches, Batches):  # few: they are read once
-            other._kept = None
+        other._kept = None
+        if keep:
             other._kept = list(other.chunks(None))
         other._weight, other.samples = other._counted()
         other._set_units()
         return other
 
     def at(self, rows: Tensor) -> BatchData:
-        """Return some of the pieces as one batch; batches that cannot be cut stay apart.
+        """Return some of the pieces as one batch, read once; batches that cannot be cut stay apart.
 
         Raises:
             TypeError: when the data comes in one order only.
@@ -133,7 +138,8 @@ class BatchData:
                 "a Dataset with __len__ and __getitem__, a DataLoader of one, or a list of batches"
             )
         units = self._batches.units
-        return self._part(self._batches.at([units[i] for i in rows.tolist()], len(rows)))
+        chosen = self._batches.at([units[i] for i in rows.tolist()], len(rows))
+        return self._part(chosen, keep=True)
 
     def first(self, samples: int) -> BatchData:
         """Return the first samples, or as many whole batches as hold them."""
@@ -249,7 +255,7 @@ class BatchData:
             return
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self._seed + key)
+            torch.manual_seed(derived_seed(self._seed, key))
             yield
 
     def response(self, module: nn.Module, batch: Batch) -> Tensor:
@@ -330,7 +336,7 @@ def _own_loss(module: nn.Module, content: Any) -> Tensor:
                 f"{type(module).__name__} does not take a batch as keywords ({error}): give "
                 "objective=lambda module, batch: …, the mean loss of the batch"
             ) from error
-        loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+        loss = named(output, "loss")
         if isinstance(loss, Tensor):
             return loss
         advice = (
@@ -340,6 +346,11 @@ def _own_loss(module: nn.Module, content: Any) -> Tensor:
     else:
         advice = "expected a loss, such as 'cross_entropy' for batches (inputs, targets), or"
     raise ValueError(f"{advice} objective=lambda module, batch: …, the mean loss of the batch")
+
+
+def named(output: Any, name: str) -> Any:
+    """Return what a module returned by a name, as an entry or as an attribute; None without it."""
+    return output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
 
 
 def _same(first: Any, second: Any) -> bool:

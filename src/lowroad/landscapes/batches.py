@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -38,7 +40,7 @@ class Batches:
     groups: Groups
     whole: bool = False
 
-    @property
+    @cached_property  # mini-batches are drawn from them again and again
     def units(self) -> list[int]:
         """The numbers of all pieces, in their order."""
         return [unit for group in self.groups for unit in group]
@@ -171,22 +173,16 @@ def _flat(drawn: list[Any]) -> list[int]:
     return [unit for each in drawn for unit in (each if isinstance(each, list | tuple) else [each])]
 
 
-class _kept_generators:
+@contextmanager
+def _kept_generators(loader: DataLoader[Any]) -> Iterator[None]:
     """Put back the random generators that samplers draw from."""
-
-    def __init__(self, loader: DataLoader[Any]) -> None:
-        inner = getattr(loader.batch_sampler, "sampler", None)
-        own = (loader.generator, *(getattr(s, "generator", None) for s in (loader.sampler, inner)))
-        self._generators = [g for g in own if isinstance(g, torch.Generator)]
-
-    def __enter__(self) -> None:
-        self._state = torch.get_rng_state()
-        self._states = [g.get_state() for g in self._generators]
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_rng_state(self._state)
-        for generator, state in zip(self._generators, self._states, strict=True):
-            generator.set_state(state)
+    inner = getattr(loader.batch_sampler, "sampler", None)
+    own = (loader.generator, *(getattr(s, "generator", None) for s in (loader.sampler, inner)))
+    states = [(g, g.get_state()) for g in own if isinstance(g, torch.Generator)]
+    with torch.random.fork_rng(devices=[]):
+        yield
+    for generator, state in states:
+        generator.set_state(state)
 
 
 @dataclass(frozen=True)

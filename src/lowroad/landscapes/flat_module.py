@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ class FlatModule:
                 part.inplace = False  # type: ignore[assignment]
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
         _check(self.parameters, type(module).__name__)
+        self._gradients: list[Tensor] = []
         with torch.no_grad():
             self.vector = torch.cat([p.reshape(-1) for p in self.parameters])
             self.gradient = torch.zeros_like(self.vector)
@@ -43,8 +45,9 @@ class FlatModule:
             for p in self.parameters:
                 last = first + p.numel()
                 p.data = self.vector[first:last].view(p.shape)
-                p.grad = self.gradient[first:last].view(p.shape)
+                self._gradients.append(self.gradient[first:last].view(p.shape))
                 first = last
+        self.zero_gradient()
         self._copies: list[FlatModule] = []
 
     def __reduce__(self) -> tuple[type[FlatModule], tuple[nn.Module]]:
@@ -59,12 +62,55 @@ class FlatModule:
     def zero_gradient(self) -> None:
         """Set `gradient` to zero; parameters whose own gradient was taken away get it back."""
         self.gradient.zero_()
-        first = 0
-        for p in self.parameters:
-            last = first + p.numel()
-            if p.grad is None or p.grad.data_ptr() != self.gradient[first:].data_ptr():
-                p.grad = self.gradient[first:last].view(p.shape)
-            first = last
+        for p, own in zip(self.parameters, self._gradients, strict=True):
+            if p.grad is not own:
+                p.grad = own
+
+    def parameters_at(self, point: Tensor) -> dict[str, Tensor]:
+        """Return the trainable parameters by their names at `point` [d], as views of it."""
+        named = [(name, p) for name, p in self.module.named_parameters() if p.requires_grad]
+        parts = point.split([p.numel() for _, p in named])
+        return {name: part.view(p.shape) for (name, p), part in zip(named, parts, strict=True)}
+
+    def with_buffers(self, buffers: Mapping[str, Tensor]) -> FlatModule:
+        """Return a copy with other buffers or frozen parameters.
+
+        Raises:
+            ValueError: when the module has none of such a name, or one of another shape.
+        """
+        other = copy.deepcopy(self)
+        own = dict(other.module.named_buffers())
+        own |= {n: p.data for n, p in other.module.named_parameters() if not p.requires_grad}
+        for name, value in buffers.items():
+            if name not in own or own[name].shape != value.shape:
+                raise ValueError(
+                    f"expected buffers of the model, got {name} {list(value.shape)}; the model's "
+                    f"are {', '.join(f'{n} {list(b.shape)}' for n, b in own.items()) or 'none'}"
+                )
+            own[name].copy_(value)
+        return other
+
+    def with_trainable(self, patterns: Sequence[str]) -> FlatModule:
+        """Return a copy where only parameters whose names match a shell pattern are trainable.
+
+        Raises:
+            ValueError: when a pattern matches none of them.
+        """
+        module = copy.deepcopy(self.module)
+        named = module.named_parameters(remove_duplicate=False)
+        free = [(name, p) for name, p in named if p.requires_grad]
+        for _, p in free:
+            p.requires_grad_(False)
+        for pattern in patterns:
+            chosen = [p for name, p in free if fnmatchcase(name, pattern)]
+            if not chosen:
+                known = ", ".join(name for name, _ in free[:5]) + (", …" if len(free) > 5 else "")
+                raise ValueError(
+                    f"expected patterns of names of trainable parameters ({known}), got {pattern!r}"
+                )
+            for p in chosen:
+                p.requires_grad_(True)
+        return FlatModule(module)
 
     def move_to(self, point: Tensor) -> None:
         """Set the parameters to `point` [d]."""

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+NOTHING_COUNTS = (
+    "none of the {} samples counts: their targets are all ignored, or of classes of weight 0, so "
+    "there is no mean"
+)
+
 IGNORED = -100
 """The class of targets that do not count, as in `torch.nn.functional.cross_entropy`."""
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +13,12 @@ from lowroad.landscapes.chunk_threads import gains_from_threads, on_threads
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
 from lowroad.landscapes.losses import Loss, summed_loss
+from lowroad.landscapes.network_data import Data
 from lowroad.landscapes.repeatable import (
-    differ,
-    equal,
     perturbed,
     refuse_rescaling,
     refuse_training_mode,
+    repeated_value,
 )
 from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
 from lowroad.landscapes.state_dicts import State, differing, frozen_of, read_state
@@ -36,49 +34,6 @@ R = TypeVar("R")
 
 CHECKED = 32
 """How many samples a check is made on."""
-
-
-class Data(Protocol):
-    """What a landscape asks of its data; batches are the data's own."""
-
-    samples: int
-    units: int
-
-    @property
-    def weight(self) -> float:
-        """Σ_b w_b."""
-
-    def at(self, rows: Tensor) -> Data:
-        """Return some of the units."""
-
-    def first(self, samples: int) -> Data:
-        """Return the first samples."""
-
-    def chunks(self, size: int) -> Iterator[Any]:
-        """Yield what is evaluated at once."""
-
-    def some(self, count: int) -> Any:
-        """Return a batch of samples that are evenly spaced in the data."""
-
-    def summed(self, module: nn.Module, batch: Any) -> Tensor:
-        """Return w_b l_b, in float64."""
-
-    def response(self, module: nn.Module, batch: Any) -> Tensor:
-        """Return what the module makes of a batch."""
-
-    def outputs_and_losses(
-        self, module: nn.Module, size: int
-    ) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
-        """Yield outputs, and w_b l_b as a function of them."""
-
-    def content(self, batch: Any) -> Any:
-        """Return what a function of the user's takes."""
-
-    def weight_of(self, batch: Any) -> float:
-        """Return w_b."""
-
-    def check_mean(self, module: nn.Module, batch: Any, value: float) -> None:
-        """Refuse a loss that is no mean over samples."""
 
 
 class NetworkLandscape(Landscape):
@@ -162,8 +117,14 @@ class NetworkLandscape(Landscape):
     ) -> None:
         if chunk < 1:
             raise ValueError(f"expected chunks of at least one sample, got {chunk}")
-        if loss is not None and (objective is not None or weight is not None):
-            raise ValueError("expected a loss of outputs and targets or an objective, got both")
+        if loss is not None or targets is not None:
+            unused = {"objective": objective, "weight": weight, "seed": seed}
+            for name, given in unused.items():
+                if given is not None:
+                    raise ValueError(
+                        f"{name} goes with an objective of batches, not with targets or a loss of "
+                        "outputs and targets: give inputs and targets as one tuple and objective=…"
+                    )
         refuse_training_mode(module)
         self._model = FlatModule(module)
         self._initial = self._model.vector.clone()
@@ -278,16 +239,7 @@ class NetworkLandscape(Landscape):
             ValueError: when the module has none of such a name, or one of another shape.
         """
         other = self._like()
-        other._model = copy.deepcopy(self._model)
-        own = dict(other.module.named_buffers())
-        own |= {n: p.data for n, p in other.module.named_parameters() if not p.requires_grad}
-        for name, value in buffers.items():
-            if name not in own or own[name].shape != value.shape:
-                raise ValueError(
-                    f"expected buffers of the model, got {name} {list(value.shape)}; the model's "
-                    f"are {', '.join(f'{n} {list(b.shape)}' for n, b in own.items()) or 'none'}"
-                )
-            own[name].copy_(value)
+        other._model = self._model.with_buffers(buffers)
         other._find_first_layer()
         return other
 
@@ -305,22 +257,8 @@ class NetworkLandscape(Landscape):
         (26, 10)
         """
         self._model.move_to(self._initial)
-        module = copy.deepcopy(self.module)
-        named = module.named_parameters(remove_duplicate=False)
-        free = [(name, p) for name, p in named if p.requires_grad]
-        for _, p in free:
-            p.requires_grad_(False)
-        for pattern in patterns:
-            chosen = [p for name, p in free if fnmatchcase(name, pattern)]
-            if not chosen:
-                known = ", ".join(name for name, _ in free[:5]) + (", …" if len(free) > 5 else "")
-                raise ValueError(
-                    f"expected patterns of names of trainable parameters ({known}), got {pattern!r}"
-                )
-            for p in chosen:
-                p.requires_grad_(True)
         other = self._like()
-        other._model = FlatModule(module)
+        other._model = self._model.with_trainable(patterns)
         other._initial = other._model.vector.clone()
         other.dimension = len(other._initial)
         other._find_first_layer()
@@ -337,9 +275,7 @@ class NetworkLandscape(Landscape):
         strict=False)`.
         """
         self.check_points(point[None])
-        named = [(name, p) for name, p in self.module.named_parameters() if p.requires_grad]
-        parts = point.split([p.numel() for _, p in named])
-        return {name: part.view(p.shape) for (name, p), part in zip(named, parts, strict=True)}
+        return self._model.parameters_at(point)
 
     def point_of(self, state: Mapping[str, Tensor]) -> Tensor:
         """Return the point [d] of a state dict of the module, read as `load_state_dict` reads it.
@@ -634,27 +570,12 @@ class NetworkLandscape(Landscape):
         if not bool(torch.isfinite(point).all()):
             return
         self._move_to(point)
-        batch = self._data.some(CHECKED)
-        before = {name: b.clone() for name, b in self.module.named_buffers()}
-        first = self._summed(batch)
-        moved = [n for n, b in self.module.named_buffers() if not equal(b, before[n])]
-        if not torch.equal(self._model.vector, point) or moved:
-            what = ", ".join(moved) or "its parameters"
-            raise ValueError(
-                f"the module moves {what} in every forward pass, so the value at a point depends "
-                "on more than the point: call module.eval() before making a landscape, and make "
-                "embeddings without max_norm"
-            )
-        self._summed(self._data.some(2))  # which must leave nothing behind
-        second = self._summed(batch)
-        if differ(first, second, 1e-6):
-            raise ValueError(
-                f"expected the same value from two evaluations at one point, got {first} and "
-                f"{second}: the module or the loss is random, or remembers what it has seen; call "
-                "module.eval(), remove the randomness, or give an objective's seed=…"
-            )
+        batch, other = self._data.some(CHECKED), self._data.some(2)
+        value = repeated_value(
+            self._model, point, lambda: self._summed(batch), lambda: self._summed(other)
+        )
         with torch.set_grad_enabled(self._differentiates):
-            self._data.check_mean(self.module, batch, first)
+            self._data.check_mean(self.module, batch, value)
 
     def _summed(self, batch: Any) -> float:
         with torch.set_grad_enabled(self._differentiates):
@@ -663,5 +584,4 @@ class NetworkLandscape(Landscape):
     def _checked_batch_size(self, size: int) -> int:
         if size < 1:
             raise ValueError(f"expected batches of at least one sample, got {size}")
-        whole = isinstance(self._data, BatchData) and self._data.units != self.samples
-        return 1 if whole else size
+        return 1 if isinstance(self._data, BatchData) and self._data.whole else size

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+
+from lowroad.landscapes.flat_module import FlatModule
 
 
 def refuse_training_mode(module: nn.Module) -> None:
@@ -45,6 +47,38 @@ def refuse_rescaling(module: nn.Module) -> None:
                 "rescales its rows in every forward pass: the value does not depend on their "
                 "length, but they move away from the point; make it without max_norm"
             )
+
+
+def repeated_value(
+    model: FlatModule,
+    point: Tensor,
+    evaluate: Callable[[], float],
+    between: Callable[[], object],
+) -> float:
+    """Return a value at a point, evaluated twice, with other samples evaluated in between.
+
+    Raises:
+        ValueError: when the module moves its own parameters or buffers, or the values differ.
+    """
+    before = {name: b.clone() for name, b in model.module.named_buffers()}
+    first = evaluate()
+    moved = [n for n, b in model.module.named_buffers() if not equal(b, before[n])]
+    if not torch.equal(model.vector, point) or moved:
+        what = ", ".join(moved) or "its parameters"
+        raise ValueError(
+            f"the module moves {what} in every forward pass, so the value at a point depends "
+            "on more than the point: call module.eval() before making a landscape, and make "
+            "embeddings without max_norm"
+        )
+    between()
+    second = evaluate()
+    if differ(first, second, 1e-6):
+        raise ValueError(
+            f"expected the same value from two evaluations at one point, got {first} and "
+            f"{second}: the module or the loss is random, or remembers what it has seen; call "
+            "module.eval(), remove the randomness, or give an objective's seed=…"
+        )
+    return first
 
 
 def refuse_no_mean(value: float, parts: Sequence[float], samples: int, dtype: torch.dtype) -> None:

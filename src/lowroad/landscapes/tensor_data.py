@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lowroad.landscapes.losses import Loss, loss_given, weight_of
+from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, weight_of
 from lowroad.landscapes.repeatable import refuse_no_mean
 from lowroad.landscapes.sparse_samples import SparseSamples
 
@@ -84,10 +84,7 @@ class TensorData:
         if self._weight is None:
             self._weight = weight_of(self.loss, self.targets)
             if not self._weight > 0:
-                raise ValueError(
-                    f"none of the {self.samples} samples counts: their targets are all ignored, or "
-                    "of classes of weight 0, so there is no mean"
-                )
+                raise ValueError(NOTHING_COUNTS.format(self.samples))
         return self._weight
 
     def sparse_samples(self) -> SparseSamples:

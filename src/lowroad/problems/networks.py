@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lowroad.landscapes import BatchNormLandscape, NetworkLandscape
-from lowroad.landscapes.batch_data import Objective, Weight
+from lowroad.landscapes.batch_data import Objective, Weight, named
 from lowroad.landscapes.losses import IGNORED
 from lowroad.problems.problem import Metric, Problem
 
@@ -124,9 +124,7 @@ def _landscape(
         if options["objective"] is None and tensors:
             inputs, targets = (part.to(device) for part in data)
             loss = "cross_entropy" if loss is None else loss
-            return NetworkLandscape(
-                module, inputs, targets, loss, regularizer=options["regularizer"]
-            )
+            return NetworkLandscape(module, inputs, targets, loss, **options)
         return NetworkLandscape(module, data, loss=loss, **options)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{name}: {error}") from error
@@ -164,7 +162,7 @@ def _named_metrics(
             raise ValueError(f"metrics: expected names among {', '.join(known)}, got {name!r}")
         for split, landscape in landscapes.items():
             try:
-                accuracy(landscape, landscape.initial_point())
+                _right(landscape.module, next(landscape.batches()))
             except (ValueError, TypeError) as error:
                 raise type(error)(f"metrics: {name!r} on {split} data: {error}") from error
     return {name: known[name] for name in names}
@@ -175,7 +173,6 @@ def error_rate(landscape: Any, point: Tensor) -> float:
     return 1.0 - accuracy(landscape, point)
 
 
-@torch.no_grad()
 def accuracy(landscape: Any, point: Tensor) -> float:
     """Fraction of the landscape's inputs whose largest output is the target's class.
 
@@ -186,27 +183,31 @@ def accuracy(landscape: Any, point: Tensor) -> float:
         ValueError: when a sample has no output for each class, or no one class as its target.
     """
     landscape.move_to(point)
-    right = samples = 0
-    for batch in landscape.batches():
-        outputs, targets = _classified(landscape.module, batch)
-        if not isinstance(targets, Tensor) or targets.is_floating_point():
-            got = f"targets of {targets.dtype}" if isinstance(targets, Tensor) else "no targets"
-            raise ValueError(f"an error rate needs class numbers as targets, got {got}")
-        shape = outputs.shape if isinstance(outputs, Tensor) else ()
-        if len(shape) < 2 or (shape[0], *shape[2:]) != tuple(targets.shape):
-            raise ValueError(
-                "an error rate needs outputs [n, classes, ...] and targets [n, ...], got "
-                f"{list(shape) if shape else type(outputs).__name__} and {list(targets.shape)}"
-            )
-        counts = targets != IGNORED
-        right += int(((outputs.argmax(1) == targets) & counts).sum())
-        samples += int(counts.sum())
-    return right / max(samples, 1)
+    parts = [_right(landscape.module, batch) for batch in landscape.batches()]
+    right, counted = (sum(numbers) for numbers in zip(*parts, strict=True))
+    return right / max(counted, 1)
+
+
+@torch.no_grad()
+def _right(module: nn.Module, batch: Any) -> tuple[int, int]:
+    """Return how many samples of a batch the module gets right, and how many count."""
+    outputs, targets = _classified(module, batch)
+    if not isinstance(targets, Tensor) or targets.is_floating_point():
+        got = f"targets of {targets.dtype}" if isinstance(targets, Tensor) else "no targets"
+        raise ValueError(f"an error rate needs class numbers as targets, got {got}")
+    shape = outputs.shape if isinstance(outputs, Tensor) else ()
+    if len(shape) < 2 or (shape[0], *shape[2:]) != tuple(targets.shape):
+        raise ValueError(
+            "an error rate needs outputs [n, classes, ...] and targets [n, ...], got "
+            f"{list(shape) if shape else type(outputs).__name__} and {list(targets.shape)}"
+        )
+    counts = targets != IGNORED
+    return int(((outputs.argmax(1) == targets) & counts).sum()), int(counts.sum())
 
 
 def _classified(module: nn.Module, batch: Any) -> tuple[Any, Any]:
     if isinstance(batch, Mapping):
-        return getattr(module(**batch), "logits", None), batch.get("labels")
+        return named(module(**batch), "logits"), batch.get("labels")
     if isinstance(batch, tuple | list) and len(batch) == 2:
         return module(batch[0]), batch[1]
     return None, None

@@ -1,0 +1,51 @@
+"""What a network's landscape asks of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+class Data(Protocol):
+    """What a landscape asks of its data; batches are the data's own."""
+
+    samples: int
+    units: int
+
+    @property
+    def weight(self) -> float:
+        """Σ_b w_b."""
+
+    def at(self, rows: Tensor) -> Data:
+        """Return some of the units."""
+
+    def first(self, samples: int) -> Data:
+        """Return the first samples."""
+
+    def chunks(self, size: int) -> Iterator[Any]:
+        """Yield what is evaluated at once."""
+
+    def some(self, count: int) -> Any:
+        """Return a batch of samples that are evenly spaced in the data."""
+
+    def summed(self, module: nn.Module, batch: Any) -> Tensor:
+        """Return w_b l_b, in float64."""
+
+    def response(self, module: nn.Module, batch: Any) -> Tensor:
+        """Return what the module makes of a batch."""
+
+    def outputs_and_losses(
+        self, module: nn.Module, size: int
+    ) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
+        """Yield outputs, and w_b l_b as a function of them."""
+
+    def content(self, batch: Any) -> Any:
+        """Return what a function of the user's takes."""
+
+    def weight_of(self, batch: Any) -> float:
+        """Return w_b."""
+
+    def check_mean(self, module: nn.Module, batch: Any, value: float) -> None:
+        """Refuse a loss that is no mean over samples."""
