@@ -175,7 +175,7 @@ def test_finders_are_compared_on_pairs_that_all_have_connected():
     (shown,) = figure.build(View(results), Charts())
     assert [chart.title for chart in shown.charts] == [
         "problem, training landscape: path height",
-        "problem, training landscape: passes over the data",
+        "problem, training landscape: evaluations",
     ]
     assert "fourier" in shown.charts[0].text
     assert "bent" in shown.charts[0].text

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import lowroad
+from lowroad.report.tables import kept_table
+from lowroad.report.view import View
 from lowroad.seeds import derived_seed
 from lowroad.study import references
 from lowroad.study.results import StudyResults, load_results
@@ -239,6 +241,11 @@ def test_checkpoints_are_points_by_content(folder):
     own = table["source"].values == "mine"
     values = [problem.train.value(torch.from_numpy(p)) for p in expected]
     assert sorted(table["train_value"].values[own]) == sorted(values)
+    titles = [results.study.title(task) for task in results.tasks]
+    assert any(title.endswith(", mine 1.pt") for title in titles)
+    assert not any(str(seed) in " ".join(titles) for seed in table["seed"].values[own])
+    rows = {row[0]: row[1:] for row in kept_table(View(results)).groups[0].rows}
+    assert set(rows["mine"][0].split(", ")) <= {"0.pt", "1.pt", "copy.pt"}
 
 
 def test_a_record_under_another_name_is_never_used(folder):

@@ -152,7 +152,7 @@ def print_status(study: Study, directory: Path) -> None:
     Console(highlight=False).print(table)
     for name, task in found.failures.items():
         store = Store(directory)
-        typer.echo(f"\nfailed: {task}\n{failure_told(store, name, study.folder)}")
+        typer.echo(f"\nfailed: {study.title(task)}\n{failure_told(store, name, study.folder)}")
     if found.abandoned:
         size = sum(found.abandoned.values()) / 1e6
         typer.echo(

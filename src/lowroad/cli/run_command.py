@@ -169,7 +169,7 @@ def _run(
         )
     for task, error in summary.failed:
         trace = failure_told(prepared.schedule.store, task.hash, prepared.study.folder)
-        warn(f"failed: {task}: {error}\n{trace}")
+        warn(f"failed: {prepared.study.title(task)}: {error}\n{trace}")
     for problem in summary.damaged:
         warn(problem)
     waiting = summary.waiting if shard == (0, 1) else 0  # other shards do much of what waits

@@ -19,7 +19,7 @@ __all__ = ["AXIS_NAMES", "abscissa", "pick_representative", "training_curves"]
 
 AXIS_NAMES = {
     "step": "epochs or iterations",
-    "evaluations": "passes over the training data",
+    "evaluations": "evaluations of the training landscape",
     "elapsed": "seconds",
 }
 """What curves can be drawn against."""

@@ -106,7 +106,9 @@ def compare(
     label = ProblemReference(NAME, "python:object", "{}", "")
     facts = examine(problem, NAME, seed)
     files = {
-        name: tuple(CheckpointFile("", digest_of([name, number])) for number in range(len(own)))
+        name: tuple(
+            CheckpointFile(str(number), digest_of([name, number])) for number in range(len(own))
+        )
         for name, own in points.items()
     }
     study = Study(config, None, {NAME: label}, {NAME: facts}, {}, files)

@@ -305,15 +305,15 @@ def kept_table(view: View) -> TableView | None:
         if not runs.sizes["run"]:
             return None
         seeds = runs["seed"].values[runs["kept"].values]
-        return [", ".join(str(seed) for seed in seeds) or "–"]
+        return [", ".join(view.results.study.run_name(source, seed) for seed in seeds) or "–"]
 
     def rows(problem: str) -> list[tuple[str, str]]:
         return [(view.results.label(each), each) for each in view.results.sources(problem)]
 
     return _table(
         "Kept runs",
-        "Seeds of the kept runs, lowest training value first.",
-        ["Optimizer", "Seeds"],
+        "The kept runs by seed, checkpoints by file; lowest training value first.",
+        ["Optimizer", "Runs"],
         _rows(view, rows, cells),
     )
 

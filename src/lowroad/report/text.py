@@ -161,7 +161,9 @@ def optimizers(view: View) -> list[tuple[str, str]]:
         for source in view.results.sources(problem):
             label = view.results.label(source)
             if source in known:
-                chosen = view.results.chosen.get((problem, source), known[source].own)
+                chosen = dict(view.results.chosen.get((problem, source), known[source].own))
+                if view.results.facts[problem].samples.get("train", 1) == 1:
+                    chosen.pop("batch_size", None)  # there is nothing to cut
                 method, own = known[source].method, settings_text(chosen)
                 text = f"{method}: {own}" if own else method
             else:

@@ -59,6 +59,10 @@ class RunProgress:
         """Seconds since the run began."""
         return time.monotonic() - self._began
 
+    def title(self, task: Task) -> str:
+        """What a task is called."""
+        return self.schedule.study.title(task)
+
     def note(self, event: Event) -> None:
         """Count an event."""
         if event.kind == "note":
@@ -147,12 +151,12 @@ class PlainDisplay:
         if event.kind == "note":
             self._line(progress, event.result)
         elif event.kind == "failed":
-            self._line(progress, f"FAILED {event.task}: {event.error}")
+            self._line(progress, f"FAILED {progress.title(event.task)}: {event.error}")
         elif event.kind == "finished":
             last = progress.done + progress.failed == progress.total
             if last or progress.seconds - self._last >= self._pause:
                 self._last = progress.seconds
-                self._line(progress, f"{event.task}{_numbers(event)}")
+                self._line(progress, f"{progress.title(event.task)}{_numbers(event)}")
 
     def _line(self, progress: RunProgress, text: str) -> None:
         width = len(str(progress.total))
@@ -182,10 +186,11 @@ class LiveDisplay:
         if event.kind == "note":
             self._console.print(event.result, markup=False, highlight=False)
         elif event.kind == "failed":
-            line = Text.assemble(("failed", "red"), f" {event.task}: {event.error}")
+            line = Text.assemble(("failed", "red"), f" {progress.title(event.task)}: {event.error}")
             self._console.print(line, highlight=False)
         elif event.kind == "finished":
-            line = Text.assemble(("done", "green"), f" {event.task}{_numbers(event)}")
+            told = f" {progress.title(event.task)}{_numbers(event)}"
+            line = Text.assemble(("done", "green"), told)
             self._console.print(line, highlight=False)
 
     def _render(self) -> Group:
@@ -211,7 +216,7 @@ class LiveDisplay:
         for running in list(progress.running.values()):
             begun = math.isfinite(running.value)
             table.add_row(
-                f"  {running.task}",
+                f"  {progress.title(running.task)}",
                 f"step {running.step}" if begun else "begins",
                 f"value {running.value:.3e}" if begun else "",
                 clock(progress.seconds - running.began),

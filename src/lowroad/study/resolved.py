@@ -12,7 +12,7 @@ from typing import Any
 from lowroad.study.config import StudyConfig
 from lowroad.study.labels import SetPair, WeightSet
 from lowroad.study.references import Facts, ProblemReference
-from lowroad.study.tasks import canonical_json
+from lowroad.study.tasks import Task, canonical_json, told
 
 INITIAL = "initial weights"
 """The use of random numbers that a run's start is drawn for."""
@@ -81,6 +81,28 @@ class Study:
     def grid(self, problem: str, optimizer: str) -> list[dict[str, Any]]:
         """All combinations of an optimizer's settings; one where it has no grid."""
         return combinations(self.config.settings(problem).optimizers[optimizer].own)
+
+    def run_name(self, source: str, seed: int) -> str:
+        """What a run is called: the name of a checkpoint's file, or the run's seed."""
+        return str(self._named(source).get(seed, seed))
+
+    def _named(self, source: str) -> dict[int, str]:
+        return {file.seed: Path(file.path).name for file in self.files.get(source, ())}
+
+    def title(self, task: Task) -> str:
+        """What a task is called in messages: its group, sets, and runs."""
+        labels = task.labels
+        if "seed_1" in labels:
+            ends = [("first", "seed_1"), ("second", "seed_2")]
+        elif "seed" in labels:
+            ends = [("set" if "set" in labels else "source", "seed")]
+        else:
+            return str(task)
+        names = dict(labels)
+        for key, seed in ends:
+            known = self._named(WeightSet.of(str(labels[key])).source)
+            names[seed] = known.get(int(labels[seed]), labels[seed])
+        return f"{task.group}{told(names)}"
 
     @property
     def dimensions(self) -> dict[str, int]:

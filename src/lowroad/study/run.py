@@ -86,7 +86,7 @@ class PreparedRun:
             elif event.kind == "failed":
                 _raise_if_full(event.error)
                 failed.append((event.task, event.error))
-                text = f"{event.task}\n{event.error}\n\n{event.trace}"
+                text = f"{self.study.title(event.task)}\n{event.error}\n\n{event.trace}"
                 write_atomically(store.failure_path(event.task.hash), text.encode())
             progress.note(event)
             watch(progress, event)

@@ -74,16 +74,27 @@ class Task:
         return hash(self.hash)
 
     def __str__(self) -> str:
-        return f"{self.group}{_told(self.labels)}"
+        return f"{self.group}{told(self.labels)}"
 
 
-def _told(labels: Mapping[str, str | int]) -> str:
+def told(labels: Mapping[str, str | int]) -> str:
+    """Labels as they stand behind the name of a task's group.
+
+    >>> told({"set": "sgd/test", "seed": 3}), told({"set": "published", "seed": "epoch_90.pt"})
+    (', sgd/test seed 3', ', published epoch_90.pt')
+    """
     if "seed_1" in labels:
         first, second = labels["first"], labels["second"]
         sets = f"{first}" if first == second else f"{first} to {second}"
         return f", {sets} {labels['seed_1']}-{labels['seed_2']}"
     sets = f", {labels['set']}" if "set" in labels else ""
-    return f"{sets} seed {labels['seed']}" if "seed" in labels else sets
+    if "seed" not in labels:
+        return sets
+    return (
+        f"{sets} seed {labels['seed']}"
+        if isinstance(labels["seed"], int)
+        else (f"{sets} {labels['seed']}")
+    )
 
 
 def digest_of(inputs: Any) -> str:

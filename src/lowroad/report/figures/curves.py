@@ -1,4 +1,4 @@
-"""Training curves: values on both splits by steps, passes over the data and seconds."""
+"""Training curves: values on both splits by steps, evaluations and seconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_POINTS = 300  # of the thick curve
 _MOST_THIN = 100
 _MOST_DECADES = 5
 Numbers = NDArray[np.floating]
-_GROUPS = {"step": "by steps", "evaluations": "by passes over the data", "elapsed": "by seconds"}
+_GROUPS = {"step": "by steps", "evaluations": "by evaluations", "elapsed": "by seconds"}
 
 
 def _styles(view: View, problem: str, source: str) -> dict[str, SetStyle]:
@@ -85,8 +85,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
         "with the median lowest training value is thick, with its lowest values marked. The value "
         "axis is shared by all panels of a problem, unless it would span more than five decades.",
         "A step is an epoch, or an iteration of an optimizer that has no epochs: compare "
-        "optimizers by passes over the training data, where a value and a gradient count as one "
-        "pass each, or by seconds.",
+        "optimizers by evaluations of the training landscape, where a value and a gradient count as "
+        "one each and mini-batches as their part of the data, or by seconds.",
     ]
     if rises:
         caption.append(

@@ -17,7 +17,7 @@ from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView, LegendEntry
 
 Samples = dict[str, NDArray[np.float64]]
-_NUMBERS = {"height": "path height", "evaluations": "passes over the data"}
+_NUMBERS = {"height": "path height", "evaluations": "evaluations"}
 
 
 def _samples(view: View, problem: str, split: str) -> dict[str, Samples]:
@@ -65,8 +65,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
             "finders", "Paths", "Path finders on the same pairs",
             [
                 "Each mark is a pair of solutions that every finder has connected; all their "
-                "weight sets together. A finder’s cost is what its search evaluated, a value and a "
-                "gradient counting as one pass over the data each.",
+                "weight sets together. A finder’s cost is what its search evaluated of the whole "
+                "landscape, a value and a gradient counting as one each.",
                 "Heights of different finders may be measured on different grids: compare finders "
                 "that check equally many points along a path.",
             ],
@@ -83,7 +83,7 @@ def draw(view: View) -> Mapping[str, PrintFigure]:
         for split in view.splits(problem)
         for key, samples in _samples(view, problem, split).items()
     }
-    return {"path-finders": sample_rows(panels, "height or passes")} if panels else {}
+    return {"path-finders": sample_rows(panels, "height or evaluations")} if panels else {}
 
 
 FIGURE = Figure("path finders", build, draw)

@@ -17,6 +17,7 @@ from lowroad.report.figures.figure import Figure
 from lowroad.report.text import by_value, counted
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView, LegendEntry
+from lowroad.study.labels import WeightSet
 
 COLORS = "Viridis"
 PATH_COLOR = "#FF4D4D"
@@ -64,13 +65,13 @@ def build(view: View, charts: Charts) -> list[FigureView]:
         low, top, log = _scale(view, problem, planes)
         for plane in planes[:_MOST]:
             label = view.label(str(plane["first"].values))
-            first, second = int(plane["seed_1"]), int(plane["seed_2"])
+            first, second = _run_names(view, plane)
             start, end, peak = (three_figures(v) for v in plane["corner_values"].values.tolist())
             text = (
                 f"Surface of {problem} through runs {first} and {second} of {label}, at {start} "
                 f"and {end}, and their path’s peak, at {peak}."
             )
-            chart = _chart(plane, low, top, log, view.quantity(problem))
+            chart = _chart(plane, low, top, log, view.quantity(problem), (first, second))
             views.append(charts.add(chart, f"{problem}, {label}, runs {first} and {second}", text))
             if int(plane["samples"]) < view.results.facts[problem].samples["train"]:
                 samples[problem] = counted(int(plane["samples"]), "training sample")
@@ -104,7 +105,19 @@ def build(view: View, charts: Charts) -> list[FigureView]:
     ]  # fmt: skip
 
 
-def _chart(plane: xr.Dataset, low: float, top: float, log: bool, quantity: str) -> go.Figure:
+def _run_names(view: View, plane: xr.Dataset) -> tuple[str, str]:
+    one, two = (
+        view.results.study.run_name(
+            WeightSet.of(str(plane[key].values)).source, int(plane[seed].values)
+        )
+        for key, seed in (("first", "seed_1"), ("second", "seed_2"))
+    )
+    return one, two
+
+
+def _chart(
+    plane: xr.Dataset, low: float, top: float, log: bool, quantity: str, runs: tuple[str, str]
+) -> go.Figure:
     """The surface, with the values under the pointer."""
 
     def shown(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,7 +147,7 @@ def _chart(plane: xr.Dataset, low: float, top: float, log: bool, quantity: str) 
         hovertemplate="t %{customdata[0]:.2f}: the path’s own value %{customdata[1]:.3g}<br>"
         "%{customdata[3]:.3g} from the plane, whose value is %{customdata[2]:.3g}<extra></extra>",
     )  # fmt: skip
-    names = (f"run {int(plane['seed_1'])}", f"run {int(plane['seed_2'])}", "peak")
+    names = (*(f"run {each}" for each in runs), "peak")
     figure.add_scatter3d(
         x=corners[:, 0], y=corners[:, 1], z=shown(plane["corner_values"].values) + lift,
         mode="markers", marker={"size": 5, "color": "white", "line": {"color": "black", "width": 2},
