@@ -237,10 +237,10 @@ def test_random_modules_are_refused():
         ({"targets": torch.ones(3, 2)}, "got 4 inputs and 3 targets"),
         ({"inputs": torch.ones(0, 3), "targets": torch.ones(0, 2)}, "at least one"),
         ({"loss": "hinge"}, r"\['cross_entropy', 'mean_squared_error'\].*got 'hinge'"),
-        ({"targets": torch.ones(4)}, r"outputs' shape \[4, 2\].*got \[4\]$"),
+        ({"targets": torch.ones(4)}, r"outputs' shape \[n, 2\].*got \[n\]$"),
         (
             {"module": nn.Linear(3, 1), "targets": torch.ones(4)},
-            r"shape \[4, 1\].*got \[4\]; give targets\.unsqueeze\(-1\)$",
+            r"shape \[n, 1\].*got \[n\]; give targets\.unsqueeze\(-1\)$",
         ),
         ({"loss": lambda outputs, targets: outputs}, r"scalar mean or one value.*got \[4, 2\]"),
         ({"chunk": 0}, "at least one sample, got 0"),

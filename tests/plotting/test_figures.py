@@ -73,7 +73,10 @@ def test_curves_against_passes_over_the_data():
     figure = training_curves({"a": runs(1.0)}, {"a": SPLITS}, "energy", "evaluations")
     (panel,) = figure.axes
     assert panel.lines[0].get_xdata().tolist() == [1.0, 3.0, 5.0, 7.0]
-    assert (panel.get_xlabel(), panel.get_ylabel()) == ("evaluations of the training landscape", "energy")
+    assert (panel.get_xlabel(), panel.get_ylabel()) == (
+        "evaluations of the training landscape",
+        "energy",
+    )
 
 
 def test_curves_without_any_finite_value_say_so():

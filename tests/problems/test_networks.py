@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lowroad.problems import network_problem
+from lowroad.study.resolve import examine
 
 
 def seeded(seed):
@@ -166,3 +167,41 @@ def test_error_needs_class_numbers():
         network_problem(
             network, (inputs, torch.zeros(20, 3)), loss="mean_squared_error", metrics=["error"]
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x, y: (x[:, :3], y), r"train: the module cannot be called on the inputs, \[n, 3\]"),
+        (lambda x, y: (x.double(), y), r"of torch.float64; convert them with inputs.to\(torch.flo"),
+        (lambda x, y: (x, y + 1), "class numbers from 0 to 2 as torch.int64, got class 3"),
+        (lambda x, y: (x, y - 2), "class numbers from 0 to 2 as torch.int64, got class -"),
+        (lambda x, y: (x, y.float()), "convert class numbers with targets.long()"),
+        (lambda x, y: (x, y.int()[:, None]), r"cross_entropy: .* got torch.int32 \[n, 1\]"),
+    ],
+)
+def test_data_that_do_not_fit_the_module_are_told_with_their_shape(change, message):
+    inputs, targets = data(60, 3)
+    with pytest.raises(ValueError, match=message):
+        network_problem(network, change(inputs, targets))
+
+
+def test_a_class_that_only_a_late_sample_has_is_told_when_it_is_met():
+    inputs, targets = data(900, 3)
+    targets[1] = 7  # none of the samples that are tried at once
+    problem = network_problem(network, (inputs, targets))
+    with pytest.raises(ValueError, match="got class 7"):
+        problem.train.value(problem.start(seeded(0)))
+
+
+def test_arrays_are_refused_with_the_way_to_give_them():
+    inputs, targets = data(10, 3)
+    with pytest.raises(TypeError, match="test: expected torch tensors, got numpy arrays"):
+        network_problem(network, (inputs, targets), test=(inputs.numpy(), targets.numpy()))
+
+
+def test_a_start_without_a_value_tells_of_data_that_are_not_finite():
+    inputs, targets = data(60, 3)
+    inputs[17, 2] = float("nan")
+    with pytest.raises(ValueError, match=r"inputs of 1 of 60 training samples .* of sample 17$"):
+        examine(network_problem(network, (inputs, targets)), "name", 0)

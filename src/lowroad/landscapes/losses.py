@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,34 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     loss below 6e-8 is rounded to zero, and so is its gradient. Targets [n, ...] may also number the
     classes of sequences and images, with outputs [n, classes, ...], or be probabilities.
     """
-    return F.cross_entropy(outputs.double(), targets, reduction="sum")
+    return _summed_cross_entropy(outputs, targets)
+
+
+def _summed_cross_entropy(outputs: Tensor, targets: Tensor, **options: Any) -> Tensor:
+    try:
+        return F.cross_entropy(outputs.double(), targets, reduction="sum", **options)
+    except (IndexError, RuntimeError, ValueError) as error:
+        raise ValueError(_misfit(outputs, targets, options.get("ignore_index", IGNORED))) from error
+
+
+def _misfit(outputs: Tensor, targets: Tensor, ignored: int) -> str:
+    """What is wrong with targets that a cross-entropy does not take."""
+    classes = outputs.shape[1] if outputs.ndim > 1 else len(outputs)
+    expected = (
+        f"expected targets for the outputs [{', '.join(['n', *map(str, outputs.shape[1:])])}] of "
+        f"cross_entropy: class numbers from 0 to {classes - 1} as torch.int64"
+    )
+    shape = [outputs.shape[0], *outputs.shape[2:]]
+    if targets.dtype == torch.int64 and list(targets.shape) == shape:
+        counted = targets[targets != ignored]
+        wrong = counted[(counted < 0) | (counted >= classes)]
+        if len(wrong):
+            return f"{expected}, got class {int(wrong[0])}"
+    names = ", ".join(["n", *map(str, targets.shape[1:])])
+    return (
+        f"{expected} [{', '.join(['n', *map(str, outputs.shape[2:])])}], or probabilities of the "
+        f"outputs' shape, got {targets.dtype} [{names}]"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +75,11 @@ class WeightedCrossEntropy:
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the sum over a batch, in float64."""
-        return F.cross_entropy(
-            outputs.double(),
+        return _summed_cross_entropy(
+            outputs,
             targets,
             weight=None if self.weight is None else self.weight.to(outputs.device).double(),
             ignore_index=self.ignored,
-            reduction="sum",
             label_smoothing=self.label_smoothing,
         )
 
@@ -67,6 +94,12 @@ def weight_of(loss: Loss, targets: Tensor) -> float:
     if not (loss is cross_entropy or isinstance(loss, WeightedCrossEntropy)):
         return len(targets)
     if targets.is_floating_point():
+        if targets.ndim < 2:
+            raise ValueError(
+                "expected targets of cross_entropy as class numbers of type torch.int64 [n], or as "
+                f"probabilities [n, classes], got {targets.dtype} [n]: convert class numbers with "
+                "targets.long()"
+            )
         return targets.numel() // max(1, targets.shape[1])
     weight, ignored = None, IGNORED
     if isinstance(loss, WeightedCrossEntropy):
@@ -86,9 +119,10 @@ def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return Σ_i mean_j (outputs_ij − targets_ij)²."""
     if outputs.shape != targets.shape:
         one_column = tuple(outputs.shape) == (*targets.shape, 1)
+        expected, got = (["n", *map(str, each.shape[1:])] for each in (outputs, targets))
         raise ValueError(
-            f"expected targets of the outputs' shape {list(outputs.shape)} for "
-            f"mean_squared_error, got {list(targets.shape)}"
+            f"expected targets of the outputs' shape [{', '.join(expected)}] for "
+            f"mean_squared_error, got [{', '.join(got)}]"
             + ("; give targets.unsqueeze(-1)" if one_column else "")
         )
     per_item = max(outputs[0].numel(), 1)

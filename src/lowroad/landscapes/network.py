@@ -543,7 +543,12 @@ class NetworkLandscape(Landscape):
         """
         batch = self._data.some(CHECKED)
         with torch.enable_grad():
-            loss = self._data.summed(self.module, batch)
+            try:
+                loss = self._data.summed(self.module, batch)
+            except Exception:
+                if isinstance(self._data, TensorData):
+                    self._data.refuse_misfit(self.module)
+                raise
             self.penalty()
         if not loss.requires_grad:
             raise ValueError(

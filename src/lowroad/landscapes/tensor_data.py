@@ -111,6 +111,25 @@ class TensorData:
         """Return the sum of a batch's losses."""
         return self.loss(module(batch[0]), batch[1])
 
+    def refuse_misfit(self, module: nn.Module) -> None:
+        """Say what a module was given that cannot be called on the inputs.
+
+        Raises:
+            ValueError: when it cannot.
+        """
+        inputs, _ = self.some(2)
+        try:
+            module(inputs)
+        except Exception as error:
+            shape = ", ".join(["n", *map(str, inputs.shape[1:])])
+            wanted = next(module.parameters()).dtype
+            types_differ = "dtype" in str(error) and inputs.dtype != wanted
+            hint = f"; convert them with inputs.to({wanted})" if types_differ else ""
+            raise ValueError(
+                f"the module cannot be called on the inputs, [{shape}] of {inputs.dtype}{hint}: "
+                f"{error}"
+            ) from error
+
     def response(self, module: nn.Module, batch: Pair) -> Tensor:
         """Return what the module makes of a batch: its outputs."""
         outputs: Tensor = module(batch[0])

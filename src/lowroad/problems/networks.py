@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -120,7 +121,10 @@ def _landscape(
 ) -> NetworkLandscape:
     pair = isinstance(data, tuple | list) and len(data) == 2
     tensors = pair and all(isinstance(part, Tensor) for part in data)
+    arrays = [part for part in data if isinstance(part, np.ndarray)] if pair else []
     try:
+        if arrays:
+            raise TypeError("expected torch tensors, got numpy arrays: give torch.as_tensor(array)")
         if options["objective"] is None and tensors:
             inputs, targets = (part.to(device) for part in data)
             loss = "cross_entropy" if loss is None else loss

@@ -63,7 +63,7 @@ class Problem:
                 continue
             if not isinstance(landscape, Landscape):
                 raise TypeError(
-                    f"{name}: expected a landscape, such as lowroad.NetworkLandscape(...), got "
+                    f"{name}: expected a landscape, such as lowroad.FunctionLandscape(...), got "
                     f"{type(landscape).__name__}"
                 )
             own, expected = (

@@ -99,6 +99,22 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
     return study
 
 
+def _where_not_finite(landscape: Any) -> str:
+    """The samples of a network's data that are not finite, as the end of a message."""
+    try:
+        parts = {"inputs": landscape.inputs, "targets": landscape.targets}
+    except (AttributeError, TypeError):
+        return ""
+    for name, part in parts.items():
+        rows = (~part.isfinite()).reshape(len(part), -1).any(1).nonzero().flatten().tolist()
+        if rows:
+            return (
+                f": the {name} of {len(rows)} of {len(part)} training samples are not finite, the "
+                f"first of them those of sample {rows[0]}"
+            )
+    return ""
+
+
 def examine(problem: Any, name: str, seed: int, starts: int = 1) -> Facts:
     """Take a problem's fingerprint at its first start, and what reports say of it.
 
@@ -122,7 +138,9 @@ def examine(problem: Any, name: str, seed: int, starts: int = 1) -> Facts:
     landscape.value_and_gradient(start)
     end = time.perf_counter()
     if not math.isfinite(value):
-        raise ValueError(f"expected a finite value at the first start, got {value}")
+        raise ValueError(
+            f"expected a finite value at the first start, got {value}{_where_not_finite(landscape)}"
+        )
     for number in range(1, starts):
         generator.manual_seed(derived_seed(seed, name, INITIAL, number))
         try:

@@ -85,8 +85,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
         "with the median lowest training value is thick, with its lowest values marked. The value "
         "axis is shared by all panels of a problem, unless it would span more than five decades.",
         "A step is an epoch, or an iteration of an optimizer that has no epochs: compare "
-        "optimizers by evaluations of the training landscape, where a value and a gradient count as "
-        "one each and mini-batches as their part of the data, or by seconds.",
+        "optimizers by evaluations of the training landscape, where a value and a gradient count "
+        "as one each and mini-batches as their part of the data, or by seconds.",
     ]
     if rises:
         caption.append(
