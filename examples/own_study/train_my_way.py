@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "checkpoints"
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     (images, labels), _ = data()
-    for seed in range(4):
+    for seed in range(8):
         torch.manual_seed(seed)
         model = network()
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-2)

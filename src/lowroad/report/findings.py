@@ -44,6 +44,7 @@ _YES_WORDS = {
     "kernel": ("separated", "not separated"),
 }
 _HELD_OUT = ("test_value", "overfit")
+_MOST_NAMED = 3  # other sets that are named; more are counted
 
 
 @dataclass(frozen=True)
@@ -209,18 +210,18 @@ def _ranking(view: View, title: str, problem: str, group: Sequence[Asked]) -> li
     }
     compared = QUESTIONS[answers[0].question].compared == ("first", "second")
     if compared and not any(a.verdict in (Finding.YES, Finding.NO) for a in answers):
-        wins = Counter(
-            a.first if a.verdict is Finding.FIRST_LOWER else a.second
+        lower = [
+            (a.first, a.second) if a.verdict is Finding.FIRST_LOWER else (a.second, a.first)
             for a in answers
             if a.verdict in (Finding.FIRST_LOWER, Finding.SECOND_LOWER)
-        )
-        if not wins:
+        ]
+        if not lower:
             return []
         parts = [
-            f"{label[name]} is lower than {number}" if number != len(label) - 1
-            else f"{label[name]} is lower than all {number} others"
-            for name, number in wins.most_common()
-        ]  # fmt: skip
+            f"{label[name]} is lower than "
+            + _of_others([label[than] for one, than in lower if one == name], len(label) - 1)
+            for name, _ in Counter(one for one, _ in lower).most_common()
+        ]
         return [f"{title} in {problem}: {'; '.join(parts)}."]
     found: dict[str, list[str]] = {}
     for a in answers:
@@ -235,14 +236,30 @@ def _ranking(view: View, title: str, problem: str, group: Sequence[Asked]) -> li
     return [f"{title} in {problem}: {'; '.join(parts)}."] if parts else []
 
 
+def _of_others(names: Sequence[str], others: int) -> str:
+    """Which of the others; how many where they are many.
+
+    >>> _of_others(["a"], 2), _of_others(["a", "b"], 2)
+    ('a', 'both others')
+    >>> _of_others(["a", "b", "c"], 3), _of_others(["a", "b", "c"], 5)
+    ('all 3 others', '3')
+    """
+    if len(names) < others or others == 1:
+        return listing(names) if others <= _MOST_NAMED else str(len(names))
+    return "both others" if others == 2 else f"all {others} others"
+
+
 def _too_few(view: View, main: Iterable[Asked]) -> list[str]:
     """Which headlines would need how many runs or paths."""
-    topics: dict[tuple[str, str], dict[str, None]] = {}
+    most: dict[tuple[str, str, str], int] = {}  # a question asked in several ways counts once
     for each in main:
         found = each.answer
         if found.reason.startswith("too few"):
-            text = f"{found.runs_needed} {'paths' if found.split else 'runs'} of each set"
-            topics.setdefault((text, found.problem), {})[each.topic(view)] = None
+            key = each.topic(view), found.problem, "paths" if found.split else "runs"
+            most[key] = max(most.get(key, 0), found.runs_needed or 0)
+    topics: dict[tuple[str, str], dict[str, None]] = {}
+    for (topic, problem, unit), number in most.items():
+        topics.setdefault((f"{number} {unit} of each set", problem), {})[topic] = None
     problems: dict[tuple[str, str], list[str]] = {}
     for (text, problem), about in topics.items():
         problems.setdefault((text, listing(about)), []).append(problem)

@@ -161,13 +161,13 @@ def _chart(
         ticks, labels = log_ticks(low, top)
         axis |= {"tickvals": np.log10(ticks).tolist(), "ticktext": labels}
     figure.update_layout(
-        template=None, height=440, showlegend=False, margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        template=None, height=400, showlegend=False, margin={"l": 0, "r": 0, "t": 0, "b": 0},
         scene={
             "xaxis": {"title": {"text": "u"}, "nticks": 5},
             "yaxis": {"title": {"text": "v"}, "nticks": 5},
             "zaxis": axis, "aspectmode": "manual", "aspectratio": {"x": 1.2, "y": 1.2, "z": 0.8},
-            "camera": {"eye": {"x": 1.1, "y": -1.35, "z": 1.0},
-                       "center": {"x": 0, "y": 0, "z": -0.15}},
+            "camera": {"eye": {"x": 1.55, "y": -1.85, "z": 1.4},
+                       "center": {"x": 0, "y": 0, "z": -0.1}},
         },
     )  # fmt: skip
     return figure
