@@ -218,6 +218,32 @@ def test_token_weights_are_exact_whatever_the_batches():
         NetworkLandscape(net, empty, weight=tokens)
 
 
+def test_batches_of_different_lengths_stay_by_themselves():
+    """Sequences that each batch pads to its own longest, the usual collation of token ids."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 7)).double()
+    data = [{"ids": torch.randint(0, 7, (n, length))} for n, length in ((3, 5), (2, 8), (4, 6))]
+
+    def objective(net, batch):
+        return F.cross_entropy(net(batch["ids"])[:, :-1].flatten(0, 1), batch["ids"][:, 1:].ravel())
+
+    def tokens(batch):
+        return batch["ids"][:, 1:].numel()
+
+    losses = [float(objective(net, batch).detach()) for batch in data]
+    for weight, counts in ((tokens, [12, 14, 20]), (None, [3, 2, 4])):
+        landscape = NetworkLandscape(net, data, objective=objective, weight=weight)
+        point = landscape.initial_point()
+        mean = sum(n * x for n, x in zip(counts, losses, strict=True)) / sum(counts)
+        assert landscape.value(point) == pytest.approx(mean, rel=1e-12)
+        assert landscape.samples == 9
+        found = [part.value(point) for part in landscape.minibatches(4, torch.Generator())]
+        assert sorted(found) == pytest.approx(sorted(losses), rel=1e-12)
+        assert landscape.first(4).value(point) == pytest.approx(
+            sum(n * x for n, x in zip(counts[:2], losses, strict=False)) / sum(counts[:2])
+        )
+
+
 def test_weighted_cross_entropy_of_batches_is_that_of_the_data():
     loss = nn.CrossEntropyLoss(torch.tensor([0.2, 1.0, 3.0]).double(), ignore_index=1)
     net = made()
@@ -250,8 +276,61 @@ def test_a_regularizer_is_added_once():
         v = torch.randn(len(point)).double().numpy()
         plain_product = CurvatureProduct(NetworkLandscape(net, X, Y, "cross_entropy"), point)(v)
         assert CurvatureProduct(landscape, point)(v) == pytest.approx(plain_product + 0.6 * v)
-    with pytest.raises(ValueError, match=r"regularizer to return one number, a tensor, got float"):
-        NetworkLandscape(net, X, Y, "cross_entropy", regularizer=lambda net: 0.5)
+    for wrong, message in (
+        (lambda net: 0.5, r"regularizer to return one number, a tensor, got float"),
+        (lambda net: net[0].bias.detach().sum(), r"regularizer that depends on the module's param"),
+        (lambda net: net[0].bias.sum() * torch.rand(()), r"or the regularizer is random"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            NetworkLandscape(net, X, Y, "cross_entropy", regularizer=wrong)
+    whole = NetworkLandscape(net, X, Y, "cross_entropy", regularizer=lambda n: n[2].bias.sum())
+    part = whole.with_trainable("0.*")  # there it is a constant
+    bare = NetworkLandscape(net, X, Y, "cross_entropy").with_trainable("0.*")
+    v = torch.randn(part.dimension).double().numpy()
+    here = part.initial_point()
+    assert CurvatureProduct(part, here)(v) == pytest.approx(CurvatureProduct(bare, here)(v))
+    shift = float(net[2].bias.detach().sum())
+    assert part.value(here) == pytest.approx(bare.value(here) + shift, rel=1e-12)
+
+
+def test_a_regularizer_may_differentiate_by_itself():
+    """The squared slope of the outputs by the inputs, of a linear map known in closed form."""
+    torch.manual_seed(0)
+    net = nn.Linear(4, 1).double()
+
+    def roughness(net):
+        x = X[:5].clone().requires_grad_()
+        (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+        return slope.square().sum(1).mean()
+
+    targets = Y[:, None].double()
+    for data in ((X, targets, "mean_squared_error"), ([(X, targets)], None, "mean_squared_error")):
+        bare = NetworkLandscape(net, *data)
+        landscape = NetworkLandscape(net, *data, regularizer=roughness)
+        point = landscape.initial_point()
+        weight = torch.cat([point[:4], torch.zeros(1).double()])  # |w|² whatever the inputs
+        expected = bare.value(point) + float(weight.square().sum())
+        assert landscape.value(point) == pytest.approx(expected, rel=1e-12)
+        value, gradient = landscape.value_and_gradient(point)
+        assert value == pytest.approx(expected, rel=1e-12)
+        assert torch.allclose(gradient, bare.value_and_gradient(point)[1] + 2 * weight)
+        v = torch.ones(5).double().numpy()
+        product = CurvatureProduct(bare, point)(v) + 2 * (v * (torch.arange(5) < 4).numpy())
+        assert CurvatureProduct(landscape, point)(v) == pytest.approx(product)
+
+
+def test_inputs_that_do_not_fit_are_told_apart():
+    net = made(double=False)
+    for data, message in (
+        (
+            DataLoader(TensorDataset(X, Y), 4),
+            r"\[n, 4\] of torch.float64; convert them with inputs",
+        ),
+        (DataLoader(TensorDataset(X[:, :3], Y), 4), r"cannot be called on the inputs, \[n, 3\]"),
+        ([(x, int(y)) for x, y in zip(X, Y, strict=True)], r"a list holds batches, so give"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            NetworkLandscape(net, data, loss="cross_entropy")
 
 
 def test_seeds_give_an_objective_the_same_random_numbers_at_every_point():

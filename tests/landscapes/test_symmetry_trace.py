@@ -168,6 +168,32 @@ def test_a_permuted_resnet_20_is_recognised():
         assert all(torch.equal(aligned.permutations[g], o.argsort()) for g, o in mixed.items())
 
 
+def test_a_branch_on_the_data_is_taken_as_they_take_it():
+    """Attention masks are tested for padding in this way."""
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x, mask):
+            hidden = torch.tanh(self.first(x))
+            return self.second(hidden if bool(mask.all()) else hidden * mask[:, None])
+
+    torch.manual_seed(0)
+    for mask in (torch.ones(12), (torch.arange(12) < 7).float()):
+        landscape = NetworkLandscape(
+            Masked(), {"x": NUMBERS, "mask": mask},
+            objective=lambda net, batch: net(**batch).matmul(torch.tensor([1.0, 2.0])).var(),
+        )  # fmt: skip
+        first = landscape.initial_point()
+        order = torch.tensor([2, 0, 3, 1])
+        spec = PermutationSpec.of(landscape)
+        assert list(spec.sizes.values()) == [4]
+        moved = spec.permute(landscape.parameters_at(first), dict.fromkeys(spec.sizes, order))
+        assert weight_matching(landscape, first, as_point(moved)).distance == 0
+
+
 def test_sizes_that_do_not_follow_are_asked_for():
     axes, tensors = {"w": (("heads", "size"), None)}, {"w": torch.zeros(6, 2)}
     with pytest.raises(ValueError, match="the sizes of 'heads' and 'size' do not follow"):

@@ -105,6 +105,8 @@ def _hessian_product(
     parameters: list[torch.nn.Parameter],
     direction: list[Tensor],
 ) -> tuple[Tensor, ...]:
+    if not loss.requires_grad:  # a regularizer of frozen parameters
+        return tuple(torch.zeros_like(p) for p in parameters)
     gradient = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
     return _derivative(gradient, parameters, direction)
 

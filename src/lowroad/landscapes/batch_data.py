@@ -22,6 +22,7 @@ from lowroad.landscapes.batches import (
     sliceable,
 )
 from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, weight_of
+from lowroad.landscapes.network_data import refuse_misfit
 from lowroad.landscapes.repeatable import differ, equal, refuse_no_mean
 from lowroad.seeds import derived_seed
 
@@ -258,6 +259,13 @@ class BatchData:
             torch.manual_seed(derived_seed(self._seed, key))
             yield
 
+    def refuse_misfit(self, module: nn.Module) -> None:
+        """Refuse inputs that the module cannot be called on; an objective is the user's own."""
+        if self._loss is None:
+            return
+        inputs, _ = _pair(self.some(2).content)
+        refuse_misfit(module, inputs)
+
     def response(self, module: nn.Module, batch: Batch) -> Tensor:
         """Return what the module makes of a batch: its outputs, or the objective's value [1]."""
         if self._loss is not None:
@@ -314,6 +322,11 @@ class BatchData:
 
 def _pair(content: Any) -> tuple[Any, Any]:
     if isinstance(content, tuple | list) and len(content) == 2:
+        if isinstance(content[1], int | float) or getattr(content[1], "ndim", None) == 0:
+            raise ValueError(
+                "expected batches (inputs [n, …], targets [n, …]), got one sample in each: a list "
+                "holds batches, so give torch.utils.data.DataLoader(samples, batch_size=…)"
+            )
         return content[0], content[1]
     got = f"a {type(content).__name__}"
     if isinstance(content, Mapping):

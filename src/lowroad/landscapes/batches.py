@@ -100,7 +100,9 @@ def batches_of(data: Any, size: int) -> Batches | Stream:
         if not data:
             raise ValueError("expected batches, got an empty list")
         counts = [sliceable(batch) for batch in data]
-        if any(count is None for count in counts):
+        # such as token sequences that are padded in each batch to its longest
+        differ = len({_kind_of_sample(batch) for batch in data}) > 1
+        if differ or any(count is None for count in counts):
             ones = [1] * len(data)
             groups = [[i] for i in range(len(data))]
             return Batches(_Pieces(data, ones, whole=True), groups, whole=True)
@@ -253,6 +255,14 @@ def sliceable(batch: Any) -> int | None:
 
     mapped(count, batch)
     return counts.pop() if len(counts) == 1 else None
+
+
+def _kind_of_sample(batch: Any) -> Any:
+    """Return what the samples of batches have in common that can be put together."""
+    return tuple(
+        (value.shape[1:], value.dtype) if isinstance(value, Tensor) else None
+        for value in leaves(batch)
+    )
 
 
 def _rows(batch: Any, rows: Tensor) -> Any:

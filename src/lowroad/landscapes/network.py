@@ -332,6 +332,11 @@ class NetworkLandscape(Landscape):
             raise ValueError(f"expected the regularizer to return one number, a tensor, got {got}")
         return value.reshape(()).double() * self.weight
 
+    def _penalty_value(self) -> float:
+        with torch.set_grad_enabled(self._differentiates):
+            penalty = self.penalty()
+        return 0.0 if penalty is None else float(penalty.detach())
+
     def outputs_and_losses(self) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
         """Yield each chunk's outputs and its summed loss as a function of them.
 
@@ -413,8 +418,7 @@ class NetworkLandscape(Landscape):
                 self._move_to(point)
                 for value in self._of_chunks(self._value):
                     sums[i] += value
-                if (penalty := self.penalty()) is not None:
-                    sums[i] += penalty
+                sums[i] += self._penalty_value()
         return sums / self.weight
 
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -546,18 +550,19 @@ class NetworkLandscape(Landscape):
             try:
                 loss = self._data.summed(self.module, batch)
             except Exception:
-                if isinstance(self._data, TensorData):
-                    self._data.refuse_misfit(self.module)
+                self._data.refuse_misfit(self.module)
                 raise
-            self.penalty()
-        if not loss.requires_grad:
-            raise ValueError(
-                "expected a loss that depends on the module's parameters, got one without a "
-                "gradient: compute it with PyTorch, without .item(), .detach() or NumPy"
-            )
+            penalty = self.penalty()
+        for what, value in (("loss", loss), ("regularizer", penalty)):
+            if value is not None and not value.requires_grad:
+                raise ValueError(
+                    f"expected a {what} that depends on the module's parameters, got one without a "
+                    "gradient: compute it with PyTorch, without .item(), .detach() or NumPy"
+                )
         try:
             with torch.no_grad():
                 self._data.summed(self.module, batch)
+                self.penalty()
         except RuntimeError:
             return True
         return False
@@ -579,6 +584,7 @@ class NetworkLandscape(Landscape):
         value = repeated_value(
             self._model, point, lambda: self._summed(batch), lambda: self._summed(other)
         )
+        repeated_value(self._model, point, self._penalty_value, lambda: None)
         with torch.set_grad_enabled(self._differentiates):
             self._data.check_mean(self.module, batch, value)
 

@@ -49,3 +49,26 @@ class Data(Protocol):
 
     def check_mean(self, module: nn.Module, batch: Any, value: float) -> None:
         """Refuse a loss that is no mean over samples."""
+
+    def refuse_misfit(self, module: nn.Module) -> None:
+        """Refuse inputs that the module cannot be called on."""
+
+
+def refuse_misfit(module: nn.Module, inputs: Any) -> None:
+    """Say what a module was given that cannot be called on the inputs.
+
+    Raises:
+        ValueError: when it cannot.
+    """
+    try:
+        module(inputs)
+    except Exception as error:
+        what, hint = f"a {type(inputs).__name__}", ""
+        if isinstance(inputs, Tensor):
+            what = f"[{', '.join(['n', *map(str, inputs.shape[1:])])}] of {inputs.dtype}"
+            wanted = next(module.parameters()).dtype
+            if inputs.dtype != wanted and (inputs.is_floating_point() or "dtype" in str(error)):
+                hint = f"; convert them with inputs.to({wanted})"
+        raise ValueError(
+            f"the module cannot be called on the inputs, {what}{hint}: {error}"
+        ) from error

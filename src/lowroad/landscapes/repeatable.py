@@ -75,8 +75,8 @@ def repeated_value(
     if differ(first, second, 1e-6):
         raise ValueError(
             f"expected the same value from two evaluations at one point, got {first} and "
-            f"{second}: the module or the loss is random, or remembers what it has seen; call "
-            "module.eval(), remove the randomness, or give an objective's seed=…"
+            f"{second}: the module, the loss or the regularizer is random, or remembers what it "
+            "has seen; call module.eval(), remove the randomness, or give an objective's seed=…"
         )
     return first
 

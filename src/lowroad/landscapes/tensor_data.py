@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, weight_of
+from lowroad.landscapes.network_data import refuse_misfit
 from lowroad.landscapes.repeatable import refuse_no_mean
 from lowroad.landscapes.sparse_samples import SparseSamples
 
@@ -112,23 +113,8 @@ class TensorData:
         return self.loss(module(batch[0]), batch[1])
 
     def refuse_misfit(self, module: nn.Module) -> None:
-        """Say what a module was given that cannot be called on the inputs.
-
-        Raises:
-            ValueError: when it cannot.
-        """
-        inputs, _ = self.some(2)
-        try:
-            module(inputs)
-        except Exception as error:
-            shape = ", ".join(["n", *map(str, inputs.shape[1:])])
-            wanted = next(module.parameters()).dtype
-            types_differ = "dtype" in str(error) and inputs.dtype != wanted
-            hint = f"; convert them with inputs.to({wanted})" if types_differ else ""
-            raise ValueError(
-                f"the module cannot be called on the inputs, [{shape}] of {inputs.dtype}{hint}: "
-                f"{error}"
-            ) from error
+        """Refuse inputs that the module cannot be called on."""
+        refuse_misfit(module, self.some(2)[0])
 
     def response(self, module: nn.Module, batch: Pair) -> Tensor:
         """Return what the module makes of a batch: its outputs."""
