@@ -94,6 +94,26 @@ def test_finder_on_landscape(finder, make):
     assert np.isfinite(history.heights).all()
 
 
+@pytest.mark.parametrize("height", [0.0, 3.0])
+@finders
+def test_a_landscape_that_is_flat_has_a_path_of_its_height(finder, height):
+    flat = FunctionLandscape(lambda x: 0 * x.sum(1) + height, dimension=2)
+    found = finder.find(flat, torch.zeros(2).double(), torch.ones(2).double())
+    assert found.height == found.refined_height == height
+    assert not hasattr(finder, "fmax") or found.outcome.converged
+
+
+@pytest.mark.parametrize("apart", [1e-6, 1e-9, 1e-13])
+@finders
+def test_ends_that_rounding_keeps_apart_have_no_barrier(finder, apart):
+    """Two runs that ended in one minimum: (x² − 1)² + y² + 5 near (1, 0)."""
+    well = FunctionLandscape(lambda x: (x[:, 0] ** 2 - 1) ** 2 + x[:, 1] ** 2 + 5, dimension=2)
+    start = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    end = start + torch.tensor([apart, apart], dtype=torch.float64)
+    found = finder.find(well, start, end)
+    assert found.height == pytest.approx(5, abs=1e-10)
+
+
 @finders
 def test_same_call_same_path(finder):
     surface = LANDSCAPES["two wells"]()

@@ -190,3 +190,18 @@ def test_refused_atoms():
     for rattle in (0.0, -0.1, math.nan):
         with pytest.raises(ValueError, match="rattle: expected a positive"):
             atoms_problem(ase.Atoms("Ar2"), rattle=rattle)
+
+
+def test_solutions_nearer_than_a_distance_are_one():
+    def problem(**more):
+        return energy_problem(MullerBrown(), ([0.0, 0.0], [3.0, 4.0]), **more)  # diagonal 5
+
+    near = torch.zeros(2, dtype=torch.float64), torch.tensor([0.0, 0.004], dtype=torch.float64)
+    far = near[0], torch.tensor([0.0, 0.006], dtype=torch.float64)
+    assert problem().same(*near)
+    assert not problem().same(*far)
+    assert problem(same=0.01).same(*far)
+    assert problem(same=0).same is None
+    for bad in (-1.0, float("nan"), "near"):
+        with pytest.raises(ValueError, match="same: expected a function or a distance >= 0"):
+            problem(same=bad)

@@ -169,7 +169,7 @@ class _ChainSearch:
             if lower and not bool(bad.any()):
                 self.best = chain
             outcome = self._why_stop(step, chain, largest, bool(bad.any()))
-            if self._grows(step, largest / chain.slope, outcome):
+            if self._grows(step, largest <= RELAXED * chain.slope, outcome):
                 outcome = None
             elif outcome is None:
                 # the step as if the forces were the chain's slope, where they are smaller
@@ -210,7 +210,9 @@ class _ChainSearch:
         finder = self.finder
         if self.callback is not None and self.callback(step, chain.height):
             return Outcome.STOPPED
-        bound = finder.tolerance * chain.slope if finder.fmax is None else finder.fmax
+        bound = finder.fmax
+        if bound is None:
+            bound = max(finder.tolerance * chain.slope, chain.rounding)
         climbs = self._climbs or finder.climb_below == 0
         if largest <= bound and climbs and not has_bad:
             return Outcome.CONVERGED_PATH
@@ -225,7 +227,7 @@ class _ChainSearch:
         """Whether the chain has all images that it may have, or needed none when last examined."""
         return self._looked_into or len(self.images) == self.finder._most_images
 
-    def _grows(self, step: int, largest: float, outcome: Outcome | None) -> bool:
+    def _grows(self, step: int, relaxed: bool, outcome: Outcome | None) -> bool:
         """Insert an image if the chain is relaxed and needs one; return whether it was inserted.
 
         A chain that does not relax gets only its fraction of the steps, since with too few images
@@ -236,7 +238,7 @@ class _ChainSearch:
         if spent or self.best is None or outcome is Outcome.STOPPED:
             return False
         fraction = finder.steps // (1 + finder._most_images - finder.images)
-        relaxed = largest <= RELAXED or step - self._inserted_at >= fraction
+        relaxed = relaxed or step - self._inserted_at >= fraction
         if outcome is None and (self._looked_into or not relaxed):
             return False
         grown = finder._grown(self.landscape, self.best)

@@ -66,6 +66,13 @@ class Chain:
         return spread / float(self.lengths.double().sum())
 
     @property
+    def rounding(self) -> float:
+        """The rounding of the values over the chain's length: smaller forces change no value."""
+        largest = float(self.values.abs().max())
+        eps = torch.finfo(self.values.dtype).eps
+        return eps * largest / float(self.lengths.double().sum())
+
+    @property
     def height(self) -> float:
         """The largest value of an image."""
         return float(self.values.max())

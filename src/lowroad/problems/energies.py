@@ -21,7 +21,7 @@ def energy_problem(
     *,
     metrics: Mapping[str, Metric] | None = None,
     align: Callable[[Tensor, Tensor, torch.Generator], Tensor] | None = None,
-    same: Callable[[Tensor, Tensor], bool] | None = None,
+    same: Callable[[Tensor, Tensor], bool] | float | None = None,
     quantity: str = "energy",
     unit: str = "",
     lower_bound: float | None = None,
@@ -34,7 +34,9 @@ def energy_problem(
             of a box in which starts are equally likely.
         metrics: as for `Problem`, like all that follow.
         align: removes symmetries before two solutions are connected.
-        same: whether two solutions are one up to symmetry.
+        same: whether two solutions are one up to symmetry, as a function of both, or the distance
+            below which they are. Where starts come from a box, a thousandth of its diagonal when
+            not given; 0 takes all solutions apart.
         quantity: what a value is.
         unit: its unit.
         lower_bound: the number that no value is below.
@@ -50,21 +52,30 @@ def energy_problem(
     torch.Size([2])
     """
     if isinstance(landscape, Landscape) and not callable(start):
-        start = _box(landscape, start)
+        low, high = _corners(landscape, start)
+        start = _box(low, high)
+        same = float((high - low).norm()) / 1000 if same is None else same
     return Problem(
         train=landscape,
         start=start,
         metrics=metrics or {},
         align=align,
-        same=same,
+        same=same if same is None or callable(same) else _within(same),
         quantity=quantity,
         unit=unit,
         lower_bound=lower_bound,
     )
 
 
-def _box(landscape: Landscape, corners: Any) -> Start:
-    """Starts that are equally likely between two corners."""
+def _within(distance: Any) -> Callable[[Tensor, Tensor], bool] | None:
+    """Whether two points are nearer than a distance; nothing for 0."""
+    if not isinstance(distance, int | float) or not 0 <= distance < float("inf"):
+        raise ValueError(f"same: expected a function or a distance >= 0, got {distance!r}")
+    return (lambda one, two: float((one - two).norm()) < distance) if distance else None
+
+
+def _corners(landscape: Landscape, corners: Any) -> tuple[Tensor, Tensor]:
+    """The corners of the box of starts."""
     if not (isinstance(corners, Sequence) and len(corners) == 2):
         raise TypeError(
             "start: expected a function of a generator or the two corners of a box, got "
@@ -84,6 +95,11 @@ def _box(landscape: Landscape, corners: Any) -> Start:
             "start: expected finite corners, the lower numbers first, got "
             f"{low.tolist()} and {high.tolist()}"
         )
+    return low, high
+
+
+def _box(low: Tensor, high: Tensor) -> Start:
+    """Starts that are equally likely between two corners."""
 
     def start(generator: torch.Generator) -> Tensor:
         part = torch.rand(len(low), dtype=torch.float64, generator=generator)
