@@ -154,3 +154,108 @@ def test_seven_atoms_saddle_has_one_negative_curvature():
     values = np.linalg.eigvalsh(hessian.numpy())
     assert (values < -1e-3).sum() == 1
     assert saddle.curvatures[0] == pytest.approx(values[0], rel=1e-4)
+
+
+def hill(dimension, negative):
+    """1 − 8 Σ_{i ≤ n} (x_i − ½)² + Σ_{i > n} c_i (x_i − ½)²: n equal negative curvatures, −16."""
+    rest = torch.linspace(1, 500, dimension - negative, dtype=torch.float64)
+    curvatures = torch.cat([torch.full((negative,), -8.0).double(), rest])
+    landscape = FunctionLandscape(
+        lambda x: 1 + ((x - 0.5) ** 2 * curvatures).sum(1), dimension=dimension
+    )
+    ends = torch.full((2, dimension), 0.5, dtype=torch.float64)
+    ends[:, 0] = torch.tensor([0.0, 1.0])
+    return landscape, StraightLine().find(landscape, *ends)
+
+
+@pytest.mark.parametrize(("dimension", "negative"), [(2, 2), (5, 1), (40, 3), (61, 2), (150, 4)])
+def test_equal_negative_curvatures_are_all_counted(dimension, negative):
+    landscape, found = hill(dimension, negative)
+    saddle = refine_saddle(landscape, found)
+    assert saddle.negative == negative
+    assert saddle.curvatures[0] == pytest.approx(-16, rel=1e-6)
+
+
+def test_three_atoms_in_a_row_can_leave_it_in_two_directions():
+    """The collinear triple, whose bending curvature is one of two equal ones in space."""
+    r = 2 ** (1 / 6)
+    start = torch.tensor([[-r / 2, 0, 0], [0, r * 3**0.5 / 2, 0], [r / 2, 0, 0]]).double()
+    end = (start * torch.tensor([1, -1, 1])).reshape(-1)
+    cluster = LennardJones(3)
+    found = StraightLine().find(cluster, start.reshape(-1), end)
+    saddle = refine_saddle(cluster, found)
+    assert saddle.value == pytest.approx(-2.0311241304, abs=1e-9)
+    assert saddle.negative == 2
+    assert saddle.curvatures[0] == pytest.approx(saddle.curvatures[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("make", [TwoWells, MullerBrown, CurvyValley, AnaPot])
+def test_units_change_the_saddle_by_rounding_alone(make):
+    surface = make()
+    found = ElasticBandFinder(steps=12).find(surface, *surface.ends)
+    plain = refine_saddle(surface, found)
+    for energy, length in ((2.0**20, 2.0**-20), (2.0**-20, 2.0**20)):
+        other = FunctionLandscape(lambda x, e=energy, s=length: e * surface.function(x / s), 2)
+        ends = (length * end for end in surface.ends)
+        moved = ElasticBandFinder(steps=12).find(other, *ends)
+        saddle = refine_saddle(other, moved)
+        assert saddle.evaluations == plain.evaluations
+        assert saddle.value == pytest.approx(energy * plain.value, rel=1e-9)
+        assert torch.allclose(saddle.point / length, plain.point, atol=1e-9)
+
+
+class NoisyGradients(FunctionLandscape):
+    """Gradients with normal noise, as those of a calculation that is not fully converged."""
+
+    noise = 0.0
+
+    def values_and_gradients(self, points):
+        values, gradients = super().values_and_gradients(points)
+        generator = torch.Generator().manual_seed(hash(points.numpy().tobytes()) % 2**62)
+        noise = torch.randn(gradients.shape, generator=generator, dtype=torch.float64)
+        return values, gradients + self.noise * noise
+
+
+@pytest.mark.parametrize("make", [TwoWells, MullerBrown, CurvyValley, AnaPot])
+@pytest.mark.parametrize("share", [1e-5, 1e-3])
+def test_noise_of_the_gradients_does_not_hide_the_saddle(make, share):
+    """Noise as a fraction of the path's rise over the ends' distance."""
+    surface = make()
+    start, end = surface.ends
+    found = ElasticBandFinder().find(surface, start, end)
+    slope = (found.height - found.profile.min()) / float((end - start).norm())
+    noisy = NoisyGradients(surface.function, 2)
+    noisy.noise = share * slope
+    saddle = refine_saddle(noisy, found)
+    assert saddle.outcome is Outcome.CONVERGED_ROUNDING
+    assert saddle.negative == 1
+    rise = surface.lowest_height - float(found.profile.min())
+    assert saddle.value == pytest.approx(surface.lowest_height, abs=share * rise)
+    exact = refine_saddle(surface, found)
+    largest = max(abs(curvature) for curvature in exact.curvatures)
+    assert saddle.curvatures == pytest.approx(exact.curvatures, abs=0.02 * largest)
+
+
+def test_few_gradients_are_needed_near_a_saddle():
+    """No step leaves a place that is a saddle already but for its last digits."""
+    surface = MullerBrown()
+    found = StringFinder(tolerance=1e-5, steps=2000).find(surface, *surface.ends)
+    saddle = refine_saddle(surface, found, tolerance=1e-6)
+    assert saddle.evaluations.gradients < 30  # 40 with a first step of 5% of the ends' distance
+
+
+class Ridge(FunctionLandscape):
+    """1 − x² where y is almost 0, and nothing elsewhere."""
+
+    def values_and_gradients(self, points):
+        values, gradients = super().values_and_gradients(points)
+        outside = points[:, 1].abs() > 1e-6
+        return torch.where(outside, torch.nan, values), gradients
+
+
+def test_without_values_around_the_peak_the_curvatures_are_not_known():
+    start, end = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    surface = Ridge(lambda x: 1 - x[:, 0] ** 2, 2)
+    saddle = refine_saddle(surface, StraightLine().find(surface, start, end), steps=3)
+    assert all(np.isnan(saddle.curvatures))
+    assert (saddle.value, saddle.negative) == (1, 0)
