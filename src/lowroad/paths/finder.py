@@ -34,12 +34,14 @@ class Search(NamedTuple):
 
     Attributes:
         profile: the path's full-landscape values on the grid [T], if the search has evaluated them.
+        spline_height: the estimate from values and forces of images, where there are images.
     """
 
     path: Path
     history: History
     outcome: Outcome
     profile: Tensor | None = None
+    spline_height: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

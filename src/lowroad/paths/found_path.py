@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -47,7 +47,10 @@ class FoundPath:
     """A path and its measurements.
 
     A height is an upper bound on the lowest pass between the ends, and it depends on the budget: it
-    falls with further optimization. `outcome` says whether the search had converged.
+    falls with further optimization. `outcome` says whether the search had converged. Heights by
+    name: `height` on the grid (Eq. 5); `refined_height` between grid points, by evaluations around
+    the grid's peaks; `spline_height`, an estimate from the images' forces that bounds nothing;
+    `dense_height`, the largest of as many evaluations as one asks for, with their spacing.
 
     Attributes:
         path: t [n] → points [n, d]; `path.values(landscape, t)` is its profile on any grid.
@@ -62,6 +65,8 @@ class FoundPath:
         evaluations: all evaluations, of all starts, measurements included.
         outcome: why the search ended.
         start_heights: the final refined heights of all starts, in order; this path is the lowest.
+        spline_height: for chains of images, the maximum of the spline through the images' values
+            and tangential forces (see `lowroad.paths.spline_height`); None for other paths.
         symmetry: where a symmetry brings the ends nearer to each other or they are the same state,
             how; None where none is known. Networks are not tried, whose alignment takes long: see
             `Landscape.symmetric_image`.
@@ -77,6 +82,7 @@ class FoundPath:
     evaluations: Evaluations
     outcome: Outcome
     start_heights: tuple[float, ...]
+    spline_height: float | None = None
     symmetry: SymmetricImage | None = None
 
     @property
@@ -117,6 +123,42 @@ class FoundPath:
         line = (1 - self.t) * self.profile[0] + self.t * self.profile[-1]
         return float((self.profile - line).max())
 
+    def dense_height(self, landscape: Landscape, points: int = 1001) -> DenseHeight:
+        """Return the largest of the values at `points` equally spaced t, ends included.
+
+        Raises:
+            ValueError: for fewer than two points.
+
+        >>> from lowroad.landscapes import MullerBrown
+        >>> from lowroad.paths import StraightLine
+        >>> surface = MullerBrown()
+        >>> found = StraightLine(points=11).find(surface, *surface.ends)
+        >>> dense = found.dense_height(surface)
+        >>> round(found.height, 3), round(dense.height, 3), round(dense.spacing, 5)
+        (12.605, 12.676, 0.00184)
+        """
+        if points < 2:
+            raise ValueError(f"expected at least 2 points, got {points}")
+        t = torch.linspace(0, 1, points, dtype=torch.float64)
+        values = self.path.values(landscape, t)
+        highest = int(values.argmax())
+        lengths = self.path.step_lengths(t)
+        return DenseHeight(float(values[highest]), float(t[highest]), float(lengths.max()))
+
+
+class DenseHeight(NamedTuple):
+    """The largest of many values on a path.
+
+    Attributes:
+        height: the value.
+        t: where it is.
+        spacing: the largest distance of neighbouring points, in the landscape's lengths.
+    """
+
+    height: float
+    t: float
+    spacing: float
+
 
 def measure(
     landscape: Landscape,
@@ -127,6 +169,7 @@ def measure(
     history: History,
     outcome: Outcome,
     profile: Tensor | None = None,
+    spline_height: float | None = None,
 ) -> FoundPath:
     """Evaluate a path's profile on `points` equally spaced t and refine its maximum.
 
@@ -139,6 +182,7 @@ def measure(
         history: passed on.
         outcome: passed on.
         profile: the values on the grid [T], if they are known already.
+        spline_height: passed on.
     """
     t = torch.linspace(0, 1, points, dtype=torch.float64)
     restricted = landscape.restrict(path.subspace)
@@ -161,6 +205,7 @@ def measure(
         evaluations=Evaluations(evaluations.values, evaluations.gradients),
         outcome=outcome,
         start_heights=(refined_height,),
+        spline_height=spline_height,
     )
 
 

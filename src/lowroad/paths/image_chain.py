@@ -18,6 +18,7 @@ from lowroad.paths.images import Chain, through_images
 from lowroad.paths.path import Path
 from lowroad.paths.projected_steps import projected_steps
 from lowroad.paths.record import Record
+from lowroad.paths.spline_height import spline_height
 
 RELAXED = 0.1  # of the chain's slope: forces below it, and the chain may get another image
 
@@ -116,7 +117,10 @@ class ImageChainFinder(PathFinder):
             first = measure(landscape, landscape.evaluations, path, *grid, history, outcome)
             if first.refined_height < float(profile.max()):
                 return Search(path, history, outcome, torch.from_numpy(first.profile))
-        return Search(search.path, history, outcome, profile)
+        estimate = None
+        if search.best is not None:
+            estimate = spline_height(search.path, search.best.values, search.best.gradients)
+        return Search(search.path, history, outcome, profile, estimate)
 
 
 class _ChainSearch:

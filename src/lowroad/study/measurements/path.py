@@ -104,7 +104,8 @@ def run(task: Task, context: Context) -> xr.Dataset:
     Variables: ``profile`` [t], values along the path; ``projection`` [t, axis] and ``distance``
     [t], where its points are on the plane through its ends and its peak (NaN where there is none);
     ``totals`` and ``heights`` [step], what the finder saw; ``peak_point`` [parameter]. Numbers are
-    attributes: ``height`` (Eq. 5), ``barrier`` (above the higher end), ``length``,
+    attributes: ``height`` (Eq. 5), ``refined_height`` and, for chains of images, ``spline_height``
+    (see `FoundPath`), ``barrier`` (above the higher end), ``length``,
     ``straight_height``, ``straight_length``, and so on; ``same_ends``, whether the problem takes
     the two solutions for one, and ``symmetric_length``, the distance to which a symmetry of the
     landscape brings the ends, where one brings them nearer.
@@ -130,6 +131,7 @@ def run(task: Task, context: Context) -> xr.Dataset:
     if torch.equal(start, end):
         return _no_path(start, landscape.value(start), finder.points, symmetric)
     found = finder.find(landscape, start, end, generator=generator, callback=context.report)
+    estimate = {} if found.spline_height is None else {"spline_height": found.spline_height}
     if found.symmetry is not None:
         symmetric["symmetric_length"] = found.symmetry.distance
     history = found.history
@@ -164,6 +166,7 @@ def run(task: Task, context: Context) -> xr.Dataset:
         coords={"t": np.asarray(found.t), "step": np.asarray(steps)},
         attrs={
             "height": found.height,
+            "refined_height": found.refined_height,
             "barrier": found.height - max(ends),
             "start_value": ends[0],
             "end_value": ends[1],
@@ -174,6 +177,7 @@ def run(task: Task, context: Context) -> xr.Dataset:
             "outcome": found.outcome.value,
             "values_evaluated": found.evaluations.values,
             "gradients_evaluated": found.evaluations.gradients,
+            **estimate,
             **symmetric,
         },
     )
@@ -182,7 +186,9 @@ def run(task: Task, context: Context) -> xr.Dataset:
 def _no_path(point: Tensor, value: float, points: int, symmetric: dict[str, float]) -> xr.Dataset:
     """The record of a path whose ends are one point: it stays there."""
     nothing = dict.fromkeys(("length", "straight_length", "barrier", "gradients_evaluated"), 0.0)
-    values = dict.fromkeys(("height", "straight_height", "start_value", "end_value"), value)
+    values = dict.fromkeys(
+        ("height", "refined_height", "straight_height", "start_value", "end_value"), value
+    )
     return xr.Dataset(
         {
             "projection": (("t", "axis"), np.full((points, 2), np.nan)),
