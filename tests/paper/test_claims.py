@@ -244,7 +244,7 @@ def test_paths_that_still_fall_leave_the_tenth_claim_open(as_in_the_paper):
 
 
 def test_what_was_not_measured_between_first_and_last_step_stays_open(as_in_the_paper):
-    """Two heights per path: how low it was on the way, and whether it settled, is not known."""
+    """Two heights per path: how low it was on the way, and whether it converged, is not known."""
 
     def sparse(paths: PathSamples) -> xr.Dataset:
         return heights_by_step([([0, 100], [10 * height, height]) for height in paths.heights])

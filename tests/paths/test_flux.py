@@ -107,7 +107,7 @@ def test_many_dimensions_in_float32():
     assert found.refined_height == pytest.approx(1.0, abs=1e-4)  # the pass; the line is at 3.75
 
 
-def test_settles_and_says_so():
+def test_converges_and_says_so():
     surface = MullerBrown()
     found = BezierPathFinder(terms=6, objective="max_flux", steps=5000, until="converged").find(
         surface, *surface.ends

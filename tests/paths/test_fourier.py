@@ -157,7 +157,7 @@ def test_stopped_by_the_caller():
     assert found.height < StraightLine().find(surface, *surface.ends).height
 
 
-def test_until_settled_stops_early_and_says_so():
+def test_until_converged_stops_early_and_says_so():
     surface = TwoWells()
     finder = FourierPathFinder(steps=5000, learning_rate=0.01, smoothness=35, until="converged")
     found = finder.find(surface, *surface.ends)

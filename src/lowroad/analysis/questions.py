@@ -114,7 +114,7 @@ _RANKS = (
 _PATHS = _RANKS + "; the bootstrap draws runs, not pairs"
 _CONVERGED = (
     "; only paths whose finder stopped by its own criterion, or which the last half of the steps "
-    f"lowered by less than {of.SETTLED_FALL:.0%}"
+    f"lowered by less than {of.CONVERGED_FALL:.0%}"
 )
 _CONNECTED = (
     f"connected: at most {of.CONNECTED_FRACTION:.0%} of the straight line’s barrier is left; the "
@@ -196,9 +196,9 @@ _TABLE = (
         f"{of.STEEP_RISE}", of.steep_rise, sets=1, asked=False,
     ),
     Question(
-        "settled", "Settled paths", "The paths of {first} have settled",
+        "paths_converged", "Converged paths", "The paths of {first} have converged",
         "the median path fell by less than "
-        f"{of.SETTLED_FALL:.0%} in the last half of the steps", of.settled, "split",
+        f"{of.CONVERGED_FALL:.0%} in the last half of the steps", of.paths_converged, "split",
         sets=1, asked=False,
     ),
 )  # fmt: skip

@@ -31,7 +31,7 @@ COMPARABLE_RATIO = 3.0
 COMPARABLE_SPREADS = 1.0
 STEEP_RISE = 1.5
 SMALL_SEPARATION = 0.5
-SETTLED_FALL = 0.05
+CONVERGED_FALL = 0.05
 CONNECTED_FRACTION = 0.05
 
 Numbers = NDArray[np.float64]
@@ -250,7 +250,7 @@ def steep_rise(asked: Asked) -> Measured | None:
     )  # fmt: skip
 
 
-def settled(asked: Asked) -> Measured | None:
+def paths_converged(asked: Asked) -> Measured | None:
     """By which fraction the last half of the steps lowers one set's median path."""
     (paths,) = asked.paths()
     falls = _falls(paths.curves, asked.problem.lower_bound)
@@ -260,8 +260,8 @@ def settled(asked: Asked) -> Measured | None:
     sizes = (int(np.isfinite(falls).sum()),)
     return Measured(
         "median fraction", median_interval(falls, generator=asked.generator, units=units),
-        signed_rank_p(falls, SETTLED_FALL), "Wilcoxon’s signed-rank test", sizes, sizes,
-        (_median(_finite(falls)),), region=(-np.inf, SETTLED_FALL),
+        signed_rank_p(falls, CONVERGED_FALL), "Wilcoxon’s signed-rank test", sizes, sizes,
+        (_median(_finite(falls)),), region=(-np.inf, CONVERGED_FALL),
     )  # fmt: skip
 
 
@@ -326,7 +326,7 @@ def _converged(paths: PathSamples, asked: Asked, number: int) -> NDArray[np.bool
     if not len(flags):
         flags = np.zeros(number, dtype=bool)
     falls = _falls(paths.curves, asked.problem.lower_bound)
-    return flags if falls is None else flags | (falls < SETTLED_FALL)
+    return flags if falls is None else flags | (falls < CONVERGED_FALL)
 
 
 def _falls(curves: xr.Dataset | None, bound: float | None) -> Numbers | None:

@@ -65,10 +65,12 @@ def _bfgs_paths_above(question: str, kind: str, split: str, stage: str = "") -> 
     return _higher(text, question, first, second, split, NOT_IN_AUTOENCODER)
 
 
-def _settled(name: str, split: str) -> Expectation:
+def _converged(name: str, split: str) -> Expectation:
     text = f"last half of the steps lowers {LABELS[name]} paths by less than 5%, {split} landscape"
     # paths that still fall contradict nothing: what they lead to is not known yet
-    return Expectation(text, "settled", name, "", Finding.YES, EVERYWHERE, split, refutable=False)
+    return Expectation(
+        text, "paths_converged", name, "", Finding.YES, EVERYWHERE, split, refutable=False
+    )
 
 
 def _separated(kernel: str, second: str, problems: dict[str, bool]) -> Expectation:
@@ -133,11 +135,11 @@ _CLAIMS = (
     ),
     Claim(
         10, "The difference of claim 4 is there however long paths are optimized: on the straight "
-        "lines, early, and when the paths have settled.",
-        f"{PATHS_RULE}. Compared are the lowest full-landscape heights up to a step. Settled: from "
-        "the last measurement within half of the steps on, the median path of a weight set fell by "
-        "less than 5%, p of Wilcoxon’s signed-rank test; while paths still fall, or were not "
-        "measured on the way, the claim stays open",
+        "lines, early, and when the paths have converged.",
+        f"{PATHS_RULE}. Compared are the lowest full-landscape heights up to a step. Converged: "
+        "from the last measurement within half of the steps on, the median path of a weight set "
+        "fell by less than 5%, p of Wilcoxon’s signed-rank test; while paths still fall, or were "
+        "not measured on the way, the claim stays open",
         tuple(
             each
             for split in SPLITS
@@ -145,8 +147,8 @@ _CLAIMS = (
             for each in (
                 *(_bfgs_paths_above(question, kind, split, f", {stage}")
                   for stage, question in STAGES.items()),
-                _settled(f"lbfgs/{kind}", split),
-                _settled(f"sgd/{kind}", split),
+                _converged(f"lbfgs/{kind}", split),
+                _converged(f"sgd/{kind}", split),
             )
         ),
         published=False,
