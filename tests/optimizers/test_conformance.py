@@ -94,6 +94,19 @@ def test_a_resumed_run_ends_in_the_same_bits(name):
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_a_callback_sees_the_points_that_training_went_through(name):
+    problem, told = network_problem(), []
+    result = run(name, problem, callback=told.append)
+    assert [progress.points.shape for progress in told] == [(1, problem.train.dimension)] * len(
+        told
+    )
+    values = [problem.train.value(progress.points[0]) for progress in told]
+    assert values == pytest.approx([progress.value for progress in told], rel=1e-5)
+    assert values == pytest.approx(result.history.values[-len(told) :].tolist(), rel=1e-5)
+    assert torch.equal(told[-1].points[0], result.last_point)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_a_callback_can_stop(name):
     problem = network_problem()
     result = run(name, problem, callback=lambda progress: progress.step == 2)

@@ -175,9 +175,8 @@ class _Run:
         if self._callback is None:
             return
         snapshot = self._snapshot()  # as it is now: the function goes on drawing numbers
-        if self._callback(
-            Progress(int(step), self.record.values[-1], validation, lambda: snapshot)
-        ):
+        points, value = self.record.last_points, self.record.values[-1]
+        if self._callback(Progress(int(step), points, value, validation, lambda: snapshot)):
             raise Stopped
 
     def end_at(self, point: Tensor) -> None:

@@ -308,7 +308,8 @@ class _Run:
     def progress(self) -> Progress:
         """Return the argument of the callback."""
         state = self._snapshot
-        return Progress(self.iteration, self.at.value, self._last_validation, lambda: state)
+        points = self.record.last_points
+        return Progress(self.iteration, points, self.at.value, self._last_validation, lambda: state)
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -93,6 +93,7 @@ class Progress:
 
     Attributes:
         step: epochs or iterations done.
+        points: where each start is now, [starts, d]; one start but for an ensemble.
         value: the current value; for an ensemble the lowest.
         validation_value: likewise on the validation landscape, or None.
         snapshot: returns the state to resume from, as tensors, numbers, lists and dictionaries
@@ -102,6 +103,7 @@ class Progress:
     """
 
     step: int
+    points: Tensor
     value: float
     validation_value: float | None
     snapshot: Callable[[], dict[str, Any] | None]
@@ -167,6 +169,12 @@ class Record:
         self.validation_values.append(validation_value)
         self.best_validation.see(validation_value, point, step)
         return validation_value
+
+    @property
+    def last_points(self) -> Tensor:
+        """A copy of the point recorded last, [1, d]."""
+        assert self.last_point is not None
+        return self.last_point[None].clone()
 
     def idle(self, validated: bool) -> int:
         """Return the steps since the lowest validation value, or the lowest value without one."""

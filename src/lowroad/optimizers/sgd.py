@@ -194,8 +194,9 @@ class _Run:
         """Return the argument of the callback."""
         values = [record.values[-1] for record in self.records]
         validation = [r.validation_values[-1] for r in self.records if r.validation_values]
+        points = torch.cat([record.last_points for record in self.records])
         return Progress(
-            self.epoch, min(values), min(validation) if validation else None, self._state
+            self.epoch, points, min(values), min(validation) if validation else None, self._state
         )
 
     def _state(self) -> dict[str, Any]:

@@ -204,7 +204,10 @@ class _Run:
 
     def progress(self) -> Progress:
         """Return what the callback is told."""
-        return Progress(self.epoch, self.record.values[-1], self._last_validation, self._state)
+        record = self.record
+        return Progress(
+            self.epoch, record.last_points, record.values[-1], self._last_validation, self._state
+        )
 
     def _state(self) -> dict[str, Any] | None:
         if not self.resumable:
