@@ -11,6 +11,7 @@ import torch
 from lowroad.landscapes import FunctionLandscape
 from lowroad.landscapes.more_garbow_hillstrom import more_garbow_hillstrom
 from lowroad.optimizers import LBFGS, Step, Tolerance, lbfgs, optimize, sgd
+from lowroad.optimizers.result import SnapshotError
 from lowroad.outcome import Outcome
 from optimizers.made_landscapes import SEARCHES, Watched
 from optimizers.optimizer_cases import (
@@ -104,6 +105,19 @@ def test_a_callback_sees_the_points_that_training_went_through(name):
     assert values == pytest.approx([progress.value for progress in told], rel=1e-5)
     assert values == pytest.approx(result.history.values[-len(told) :].tolist(), rel=1e-5)
     assert torch.equal(told[-1].points[0], result.last_point)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_snapshot_that_lacks_anything_is_refused(name):
+    """As one of an older version does."""
+    problem, kept = network_problem(torch.float32), []
+    run(name, problem, callback=lambda progress: kept.append(progress.snapshot()))
+    for key in kept[1].keys() - {"optimizer"}:
+        less = {other: value for other, value in kept[1].items() if other != key}
+        if key in ("epoch", "point") and name == "function":
+            continue  # told by its record
+        with pytest.raises(SnapshotError, match=f"a snapshot with '{key}', .* begin the run anew"):
+            run(name, problem, resume=less)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -17,6 +17,7 @@ from lowroad.seeds import derived_seed
 from lowroad.study import references
 from lowroad.study.results import StudyResults, load_results
 from lowroad.study.run import prepare_run
+from lowroad.study.snapshot import SnapshotFile
 from lowroad.study.store import DamagedRecordError, Store
 from lowroad.study.study_file import StudyFileError, read_study
 from lowroad.study.user_errors import UserCodeError
@@ -183,6 +184,22 @@ def test_a_longer_budget_goes_on_from_the_shorter_run_in_the_same_bits(folder):
         for results in (extended, fresh)
     ]
     assert digests[0] == digests[1]
+
+
+def test_a_snapshot_of_another_version_begins_the_run_anew(folder):
+    carry_out(folder)
+    for path in (folder / "run" / "snapshots").iterdir():
+        file = SnapshotFile(path)
+        state = file.load()
+        state.pop("ties", None)
+        state.pop("velocities", None)
+        file._latest = lambda state=state: state
+        file.write()
+    changes = "optimizers.sgd.epochs=9", "optimizers.lbfgs.iterations=45"
+    found, fresh = (carry_out(folder, *changes, out=out) for out in ("run", "fresh"))
+    for name in ("train_values", "evaluations"):
+        tables = (results.table("training", "net")[name].values for results in (found, fresh))
+        assert np.array_equal(*tables, equal_nan=True)
 
 
 def test_a_change_of_an_imported_module_is_another_problem_unless_pinned(folder):

@@ -29,6 +29,7 @@ from lowroad.optimizers.result import (
 from lowroad.optimizers.torch_parameters import GlobalRandom
 from lowroad.outcome import Outcome
 
+SNAPSHOT = ("state", "record", "evaluations", "generator", "global_random")
 NOT_RESUMABLE = "the function reports no state to go on from: an interrupted run begins anew"
 
 
@@ -149,7 +150,7 @@ class _Run:
             self.evaluations, self.record = Evaluations(), Record()
             self.random = GlobalRandom.seeded(landscape.device, generator)
         else:
-            check_snapshot(resume, self._name, "point", start)
+            check_snapshot(resume, self._name, "point", start, SNAPSHOT)
             self.evaluations = Evaluations(**resume["evaluations"])
             self.record = Record.from_state(resume["record"])
             self.random = GlobalRandom(landscape.device, resume["global_random"])

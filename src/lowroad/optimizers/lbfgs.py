@@ -30,6 +30,10 @@ from lowroad.optimizers.result import (
 from lowroad.optimizers.words import refuse_words
 from lowroad.outcome import Outcome
 
+SNAPSHOT = (
+    *("line_search", "iteration", "value", "gradient", "memory", "ties", "record"),
+    "evaluations",
+)
 REFRESH = 20  # iterations between exact recomputations of the cached products of the line
 _OWN_WORDS = {
     "iterations": "iterations",
@@ -226,7 +230,7 @@ class _Run:
                 0, start, value, validation, self.counted.evaluations
             )
         else:
-            check_snapshot(resume, "lbfgs", "point", start)
+            check_snapshot(resume, "lbfgs", "point", start, SNAPSHOT)
             self._check_settings(resume, history)
             self.counted = CountingLandscape(landscape, Evaluations(**resume["evaluations"]))
             self.iteration = resume["iteration"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
@@ -303,23 +303,37 @@ def check_validation(validation: object) -> None:
         raise TypeError(f"expected a landscape for the validation, got {type(validation).__name__}")
 
 
-def check_snapshot(snapshot: Mapping[str, Any], optimizer: str, key: str, points: Tensor) -> None:
-    """Refuse to resume from a snapshot of another optimizer or of other points.
+class SnapshotError(ValueError):
+    """A snapshot of another version, from which no run can go on."""
+
+
+def check_snapshot(
+    snapshot: Mapping[str, Any], optimizer: str, key: str, points: Tensor, needed: Sequence[str]
+) -> None:
+    """Refuse to resume from a snapshot of another optimizer, of other points or another version.
 
     Args:
         snapshot: the value of `resume`.
         optimizer: the name of the optimizer that resumes.
         key: the entry of the snapshot that holds its points.
         points: the starts, of the shape that the snapshot's points must have.
+        needed: the entries that the optimizer reads.
 
     Raises:
-        ValueError: when it does not fit.
+        SnapshotError: when an entry is missing.
+        ValueError: when it does not fit otherwise.
     """
     found = snapshot.get("optimizer")
     if found != optimizer:
         whose = f"one of {found}" if found is not None else "something else"
         raise ValueError(
             f"expected resume to be a snapshot of {optimizer} (Progress.snapshot()), got {whose}"
+        )
+    missing = [name for name in (key, *needed) if name not in snapshot]
+    if missing:
+        raise SnapshotError(
+            f"expected a snapshot with {', '.join(map(repr, missing))}, got one without: it is of "
+            "another version of lowroad; begin the run anew"
         )
     if snapshot[key].shape != points.shape:
         raise ValueError(

@@ -29,6 +29,9 @@ from lowroad.outcome import Outcome
 Schedule = Callable[[int], float]
 
 
+SNAPSHOT = ("epoch", "velocities", "records", "evaluations", "outcomes", "generators")
+
+
 def sgd(
     landscape: Landscape,
     starts: Tensor,
@@ -128,7 +131,7 @@ class _Run:
                     f"{[record.values[0] for record in self.records]}"
                 )
         else:
-            check_snapshot(resume, "sgd", "points", starts)
+            check_snapshot(resume, "sgd", "points", starts, SNAPSHOT)
             self.epoch = resume["epoch"]
             self.points, self.velocities = resume["points"].clone(), resume["velocities"].clone()
             self.records = [Record.from_state(state) for state in resume["records"]]

@@ -33,6 +33,10 @@ from lowroad.optimizers.torch_parameters import (
 )
 from lowroad.outcome import Outcome
 
+SNAPSHOT = (
+    *("settings", "epoch", "stepper", "gradient_first", "record", "evaluations", "generator"),
+    "global_random",
+)
 NOT_RESUMABLE = "this optimizer's state does not survive saving: an interrupted run begins anew"
 
 
@@ -168,7 +172,7 @@ class _Run:
         generator.set_state(resume["generator"])
 
     def _checked(self, resume: dict[str, Any], start: Tensor) -> Evaluations:
-        check_snapshot(resume, self._name, "point", start)
+        check_snapshot(resume, self._name, "point", start, SNAPSHOT)
         for name, value in self._settings.items():
             if resume["settings"][name] != value:
                 raise ValueError(

@@ -76,6 +76,7 @@ def run(task: Task, context: Context) -> xr.Dataset:
     import torch
 
     from lowroad.optimizers.method import optimize
+    from lowroad.optimizers.result import SnapshotError
 
     def generator(use: str) -> torch.Generator:
         seed = derived_seed(task.study_seed, task.problem.label, use, task.labels["seed"])
@@ -91,15 +92,22 @@ def run(task: Task, context: Context) -> xr.Dataset:
             snapshot.note(progress)
 
     budget = next(iter(task.budget.values()), float("inf"))
-    result = optimize(
-        task.settings["method"],
-        problem,
-        start,
-        generator("shuffling"),
-        settings={**task.settings["settings"], **task.budget},
-        callback=callback,
-        resume=None if snapshot is None else snapshot.load(context.device, budget),
-    )
+
+    def optimized(resume: dict[str, Any] | None) -> OptimizationResult:
+        return optimize(
+            task.settings["method"],
+            problem,
+            start,
+            generator("shuffling"),
+            settings={**task.settings["settings"], **task.budget},
+            callback=callback,
+            resume=resume,
+        )
+
+    try:
+        result = optimized(None if snapshot is None else snapshot.load(context.device, budget))
+    except SnapshotError:  # of another version: the run begins anew
+        result = optimized(None)
     return _dataset(task, result, held_out, context)
 
 
