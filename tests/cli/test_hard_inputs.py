@@ -85,7 +85,8 @@ def test_a_signal_ends_a_run_soon_and_leaves_nothing(
     _, errors = run.communicate(timeout=60)
     assert time.monotonic() - begun < 10  # below 2 s where nothing else keeps the machine busy
     assert run.returncode == 128 + kind
-    assert "nothing finished is lost" in errors
+    assert "tasks are stored, nothing finished is lost" in errors
+    assert f"To go on: lowroad run {study} --shard 1/1 --out {study.parent / 'out'} " in errors
     assert "Traceback" not in errors
     assert "leaked" not in errors
     assert list(running.iterdir()) == []

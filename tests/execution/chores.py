@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +21,8 @@ def chore(task: Any, report: Callable[[int, float], None]) -> Any:
         raise ClusterError("sees nothing")
     if name == "fail":
         raise ValueError(f"asked to fail\n{argument}")
+    if name == "full":
+        raise FullError(argument)
     if name == "die":
         os.kill(os.getpid(), 9)
     if name == "die-once" and not os.path.exists(argument):
@@ -48,6 +52,17 @@ def chore(task: Any, report: Callable[[int, float], None]) -> Any:
     if name == "memory":
         return memory_settings()
     return f"did {task}"
+
+
+class FullError(OSError):
+    """A full disk in words of its own, as libraries have them; it cannot be pickled."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.ENOSPC, "no room", path)
+        self.lock = threading.Lock()
+
+    def __str__(self) -> str:
+        return "sorry"
 
 
 def meet(argument: str) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -32,15 +33,22 @@ def test_every_task_is_done_whatever_happens_to_the_others(workers: int) -> None
             return ["follower 1", "follower 2"]
         return []
 
-    events = carry_out(["first", "fail x", "second", "sleep 0.3"], workers, follow)
+    events = carry_out(["first", "fail x", "second", "full a", "sleep 0.3"], workers, follow)
     done = ["first", "second", "sleep 0.3", "follower 1", "follower 2"]
     assert results(events) == {task: f"did {task}" for task in done}
-    ((task, error, trace),) = [(e.task, e.error, e.trace) for e in events if e.kind == "failed"]
-    assert (task, error) == ("fail x", "ValueError: asked to fail")
-    assert "in chore" in trace
-    for task in [*done, "fail x"]:
+    failed = {event.task: event for event in events if event.kind == "failed"}
+    assert {task: event.error for task, event in failed.items()} == {
+        "fail x": "ValueError: asked to fail",
+        "full a": "FullError: sorry",
+    }
+    assert all("in chore" in event.trace for event in failed.values())
+    assert failed["fail x"].system is None
+    assert failed["full a"].system is not None
+    assert failed["full a"].system.errno == errno.ENOSPC
+    assert str(failed["full a"].system) == f"[Errno {errno.ENOSPC}] no room: 'a'"
+    for task in [*done, *failed]:
         kinds = [event.kind for event in events if event.task == task]
-        assert (kinds[0], kinds[-1]) == ("started", "failed" if task == "fail x" else "finished")
+        assert (kinds[0], kinds[-1]) == ("started", "failed" if task in failed else "finished")
     progress = [event for event in events if event.kind == "progress"]
     assert {event.task for event in progress} == {"sleep 0.3"}
     assert progress[0].value == 1 / progress[0].step

@@ -16,7 +16,7 @@ from lowroad.report.view import View
 from lowroad.seeds import derived_seed
 from lowroad.study import references
 from lowroad.study.results import StudyResults, load_results
-from lowroad.study.run import prepare_run
+from lowroad.study.run import PreparedRun, prepare_run
 from lowroad.study.snapshot import SnapshotFile
 from lowroad.study.store import DamagedRecordError, Store
 from lowroad.study.study_file import StudyFileError, read_study
@@ -99,33 +99,58 @@ between = [["sgd", "lbfgs"]]
 """
 
 
+def write_study(folder: Path, name: str) -> None:
+    (folder / f"{name}.py").write_text(MODULE.replace("helper", f"{name}_helper"))
+    (folder / f"{name}_helper.py").write_text("SCALE = 1.0\n")
+    (folder / "study.toml").write_text(STUDY.format(module=name))
+
+
 @pytest.fixture
 def folder(tmp_path, request, monkeypatch):
     """A study's folder with a module of its own, under a name that no other test uses."""
-    name = "work_" + "".join(c for c in request.node.name if c.isalnum())[:40]
-    (tmp_path / f"{name}.py").write_text(MODULE.replace("helper", f"{name}_helper"))
-    (tmp_path / f"{name}_helper.py").write_text("SCALE = 1.0\n")
-    (tmp_path / "study.toml").write_text(STUDY.format(module=name))
+    write_study(tmp_path, "work_" + "".join(c for c in request.node.name if c.isalnum())[:40])
     monkeypatch.setattr(references, "_IMPORTED", {})
     return tmp_path
 
 
-def carry_out(folder: Path, *assignments: str, out: str = "run") -> StudyResults:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a study that is done, not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_study(folder, "work_finished")
+    assert carry_out(folder).missing == 0
+    return folder
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of that folder, free to damage."""
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+def prepared(folder: Path, *assignments: str, out: str = "run") -> PreparedRun:
     config = read_study(folder / "study.toml", assignments)
-    prepared = prepare_run(config, folder / out, folder)
-    summary = prepared.execute(1, lambda progress, event: None)
+    return prepare_run(config, folder / out, folder)
+
+
+def carry_out(folder: Path, *assignments: str, out: str = "run") -> StudyResults:
+    summary = prepared(folder, *assignments, out=out).execute(1, lambda progress, event: None)
     assert not summary.failed
     return load_results(folder / out)
+
+
+SHORT = ("paths.within=false", "paths.between=[]", "metrics.solutions=false")
+"""Training runs alone."""
 
 
 def module_of(folder: Path) -> str:
     return next(p.stem for p in folder.glob("work_*.py") if not p.stem.endswith("_helper"))
 
 
-def test_a_run_is_the_optimizer_s_own(folder):
-    results = carry_out(folder)
+def test_a_run_is_the_optimizer_s_own(finished):
+    results = load_results(finished / "run")
     assert results.missing == 0
-    problem = references.make_problem(results.study.problems["net"], folder)
+    problem = references.make_problem(results.study.problems["net"], finished)
 
     def generator(use: str) -> torch.Generator:
         return torch.Generator().manual_seed(derived_seed(4, "net", use, 1))
@@ -142,9 +167,9 @@ def test_a_run_is_the_optimizer_s_own(folder):
     assert table["evaluations"].values[row][0][:5].tolist() == expected.history.evaluations.tolist()
 
 
-def test_tables_have_the_landscapes_values_at_the_stored_points(folder):
-    results = carry_out(folder)
-    problem = references.make_problem(results.study.problems["net"], folder)
+def test_tables_have_the_landscapes_values_at_the_stored_points(finished):
+    results = load_results(finished / "run")
+    problem = references.make_problem(results.study.problems["net"], finished)
     assert [str(each) for each in results.sets("net")] == [
         "sgd/train", "sgd/test", "lbfgs/train", "lbfgs/test",
     ]  # fmt: skip
@@ -173,12 +198,9 @@ def test_tables_have_the_landscapes_values_at_the_stored_points(folder):
     assert paths["same_start"].values.tolist() == (between & shared).tolist()
 
 
-def test_a_longer_budget_goes_on_from_the_shorter_run_in_the_same_bits(folder):
-    carry_out(folder)
-    extended = carry_out(folder, "optimizers.sgd.epochs=9", "optimizers.lbfgs.iterations=45")
-    fresh = carry_out(
-        folder, "optimizers.sgd.epochs=9", "optimizers.lbfgs.iterations=45", out="fresh"
-    )
+def test_a_longer_budget_goes_on_from_the_shorter_run_in_the_same_bits(copy):
+    more = ("optimizers.sgd.epochs=9", "optimizers.lbfgs.iterations=45")
+    extended, fresh = carry_out(copy, *more), carry_out(copy, *more, out="fresh")
     digests = [
         sorted(str(each.attributes["content_sha256"]) for each in results.records.values())
         for results in (extended, fresh)
@@ -186,9 +208,8 @@ def test_a_longer_budget_goes_on_from_the_shorter_run_in_the_same_bits(folder):
     assert digests[0] == digests[1]
 
 
-def test_a_snapshot_of_another_version_begins_the_run_anew(folder):
-    carry_out(folder)
-    for path in (folder / "run" / "snapshots").iterdir():
+def test_a_snapshot_of_another_version_begins_the_run_anew(copy):
+    for path in (copy / "run" / "snapshots").iterdir():
         file = SnapshotFile(path)
         state = file.load()
         state.pop("ties", None)
@@ -196,27 +217,30 @@ def test_a_snapshot_of_another_version_begins_the_run_anew(folder):
         file._latest = lambda state=state: state
         file.write()
     changes = "optimizers.sgd.epochs=9", "optimizers.lbfgs.iterations=45"
-    found, fresh = (carry_out(folder, *changes, out=out) for out in ("run", "fresh"))
+    found, fresh = (carry_out(copy, *changes, *SHORT, out=out) for out in ("run", "fresh"))
     for name in ("train_values", "evaluations"):
         tables = (results.table("training", "net")[name].values for results in (found, fresh))
         assert np.array_equal(*tables, equal_nan=True)
 
 
 def test_a_change_of_an_imported_module_is_another_problem_unless_pinned(folder):
-    first = carry_out(folder).study.problems["net"]
+    before = prepared(folder)
+    first = before.study.problems["net"]
     helper = folder / f"{module_of(folder)}_helper.py"
     helper.write_text("SCALE = 1.0  # a comment\n")
     changed = references.code_of(first.path, folder)
     assert changed != first.code
     (folder / "unrelated.py").write_text("x = 1\n")
     assert references.code_of(first.path, folder) == changed
-    pinned = carry_out(folder, f'problems.net.version="{first.code}"')
+    pinned = prepared(folder, f'problems.net.version="{first.code}"')
     assert pinned.study.problems["net"].code == first.code
-    assert pinned.missing == 0
+    assert pinned.tasks == before.tasks  # by their hashes, under which records are found
+    references._IMPORTED.clear()  # as in a new process
+    assert set(prepared(folder).tasks).isdisjoint(before.tasks)
 
 
 def test_a_worker_with_stale_source_is_refused(folder):
-    reference = carry_out(folder).study.problems["net"]
+    reference = prepared(folder).study.problems["net"]
     references._PROBLEMS.clear()
     (folder / f"{module_of(folder)}_helper.py").write_text("SCALE = 2.0\n")
     with pytest.raises(references.ClusterError, match=r"has changed .*restart the workers"):
@@ -226,7 +250,7 @@ def test_a_worker_with_stale_source_is_refused(folder):
 def test_a_grid_s_candidates_are_compared_on_the_first_seeds(folder):
     rates = [0.003, 0.3]
     results = carry_out(
-        folder, f"optimizers.sgd.learning_rate={{grid={rates}}}", "train.grid_seeds=2"
+        folder, f"optimizers.sgd.learning_rate={{grid={rates}}}", "train.grid_seeds=2", *SHORT
     )
     found = results.candidates["net", "sgd"]
     problem = references.make_problem(results.study.problems["net"], folder)
@@ -242,14 +266,14 @@ def test_a_grid_s_candidates_are_compared_on_the_first_seeds(folder):
 
 
 def test_checkpoints_are_points_by_content(folder):
-    problem = references.make_problem(carry_out(folder).study.problems["net"], folder)
+    problem = references.make_problem(prepared(folder).study.problems["net"], folder)
     for seed in range(2):
         point = problem.start(torch.Generator().manual_seed(seed))
         state = problem.train.parameters_at(point)
         torch.save({"model": {k: v.clone() for k, v in state.items()}}, folder / f"{seed}.pt")
     shutil.copy(folder / "0.pt", folder / "copy.pt")  # the same solution counts once
     results = carry_out(
-        folder, 'checkpoints.mine.files="*.pt"', 'checkpoints.mine.problem="net"', out="with"
+        folder, 'checkpoints.mine.files="*.pt"', 'checkpoints.mine.problem="net"', *SHORT[:2]
     )
     points, _ = results.points("net", "mine")
     expected = [problem.start(torch.Generator().manual_seed(seed)).numpy() for seed in range(2)]
@@ -265,9 +289,8 @@ def test_checkpoints_are_points_by_content(folder):
     assert set(rows["mine"][0].split(", ")) <= {"0.pt", "1.pt", "copy.pt"}
 
 
-def test_a_record_under_another_name_is_never_used(folder):
-    carry_out(folder)
-    store = Store(folder / "run")
+def test_a_record_under_another_name_is_never_used(copy):
+    store = Store(copy / "run")
     runs = [
         name for name in sorted(store.hashes())
         if '"measurement":"training"' in str(store.read_attributes(name)["task"])
@@ -278,15 +301,14 @@ def test_a_record_under_another_name_is_never_used(folder):
     two.write_bytes(content[0])
     with pytest.raises(DamagedRecordError, match="the record of another task"):
         store.read(runs[0])
-    assert len(verify(folder / "run").damaged) == 2
-    assert load_results(folder / "run").missing > 2
-    assert carry_out(folder).missing == 0
-    assert not verify(folder / "run").damaged
+    assert len(verify(copy / "run").damaged) == 2
+    assert load_results(copy / "run").missing > 2
+    assert carry_out(copy).missing == 0
+    assert not verify(copy / "run").damaged
 
 
-def test_verify_finds_what_was_computed_from_another_content(folder):
-    carry_out(folder)
-    store = Store(folder / "run")
+def test_verify_finds_what_was_computed_from_another_content(copy):
+    store = Store(copy / "run")
     path = next(n for n in store.hashes() if json.loads(
         str(store.read_attributes(n)["computed_from"])
     ))  # fmt: skip
@@ -299,7 +321,7 @@ def test_verify_finds_what_was_computed_from_another_content(folder):
         attrs={**record.attributes, "computed_from": json.dumps(inputs)},
     )
     store.write(path, dataset)
-    assert any("computed from another content" in line for line in verify(folder / "run").damaged)
+    assert any("computed from another content" in line for line in verify(copy / "run").damaged)
 
 
 def test_minima_of_a_cluster_that_are_the_same_are_kept_once(tmp_path):
@@ -343,6 +365,11 @@ keep = 5
         ("optimizers.sgd.epoch=3", 'optimizers.sgd.epoch: .*did you mean "epochs"'),
         ('paths.finder="furier"', 'paths.finder: .*did you mean "fourier"'),
         ("paths.steps=0", "paths.steps: expected steps >= 1"),
+        ('train.optimizers=["adam"]', 'train.optimizers: no optimizer .*"adam"; .* sgd, lbfgs'),
+        (
+            'problems.other={{from="{module}:net",train={{optimizers=["adam"]}}}}',
+            'problems.other.train.optimizers: no optimizer is called "adam"',
+        ),
         ('paths.between=[["sgd","adam"]]', 'paths.between: no weight set is called "adam"'),
         ('optimizers.sgd.label="lbfgs"', 'two sets are called "lbfgs"'),
         ("train.keep=4", "train.keep: expected at most train.seeds = 3"),
@@ -367,7 +394,7 @@ def test_a_mistake_in_the_user_s_own_code_shows_the_user_s_own_error(folder):
 
 
 def test_other_data_gives_another_fingerprint(folder):
-    facts = carry_out(folder).study.facts["net"]
+    facts = prepared(folder).study.facts["net"]
     (folder / f"{module_of(folder)}_helper.py").write_text("SCALE = 1.5\n")
     import importlib
     import sys
@@ -376,7 +403,7 @@ def test_other_data_gives_another_fingerprint(folder):
         importlib.reload(sys.modules[name])
     references._PROBLEMS.clear()
     references._IMPORTED.clear()
-    other = carry_out(folder, out="other").study.facts["net"]
+    other = prepared(folder, out="other").study.facts["net"]
     assert facts.differences(facts) == []
     assert any(line.startswith("start_value") for line in facts.differences(other))
 
@@ -387,6 +414,8 @@ def test_a_user_s_function_and_several_finders(folder):
         f'optimizers.mine.method="{module_of(folder)}:descent"',
         "optimizers.mine.rate=0.1",
         'paths.finders.bezier={finder="bezier",steps=2,points=5}',
+        "paths.between=[]",
+        "metrics.solutions=false",
     )
     runs = results.table("training", "net")
     mine = runs.isel(run=runs["source"].values == "mine")

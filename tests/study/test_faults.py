@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import random
 import shutil
@@ -11,6 +10,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +24,9 @@ from lowroad.study.resolve import resolve_study
 from lowroad.study.run import RunSummary
 from lowroad.study.status import status
 from lowroad.study.store import Store
+from lowroad.study.study_file import parse_study
 from lowroad.study.verify import verify
+from preloaded_process import preloaded
 
 from .conftest import HERE, Finished, digests, prepared
 
@@ -50,8 +52,7 @@ def test_twenty_resumptions_give_the_same_store_as_none(
 ) -> None:
     """Killed 20 times, each time within a few steps, at moments drawn at random."""
     draw = random.Random(0)
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["lowroad.study.run", "lowroad.study.worker"])
+    processes = preloaded()
     stored = 0
     for _ in range(20):
         moment = draw.randint(1, 4), draw.uniform(0, 0.01)
@@ -73,15 +74,22 @@ def test_twenty_resumptions_give_the_same_store_as_none(
 
 @pytest.mark.slow
 def test_a_worker_killed_on_every_third_task(
-    tiny: StudyConfig, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raw: dict[str, Any], finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Two workers and those that take their places give the bits of one process."""
+    del raw["optimizers"]["sgd"]
     monkeypatch.setattr(worker, "run_task", deadly_work.run_or_die)
     directory = tmp_path / "out"
-    summary = go_on(tiny, directory, workers=2)
-    assert (summary.performed, summary.failed) == (len(finished.digests), [])
-    assert len(list(tmp_path.glob("died-*"))) >= len(finished.digests) // 3 - 1
-    assert digests(directory) == finished.digests
-    check_whole(directory, len(finished.digests))
+    kinds: list[str] = []
+    run = prepared(parse_study(raw), directory)
+    summary = run.execute(2, lambda progress, event: kinds.append(event.kind))
+    assert (summary.performed, summary.failed) == (7, [])  # three runs, four paths
+    died = len(list(tmp_path.glob("died-*")))
+    assert died >= 2
+    assert (kinds.count("started"), kinds.count("finished")) == (7 + died, 7)
+    found = digests(directory)
+    assert found == {name: finished.digests[name] for name in found}
+    check_whole(directory, 7)
 
 
 @pytest.fixture

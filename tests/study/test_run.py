@@ -57,16 +57,6 @@ def test_a_finished_run_has_nothing_to_do(tiny: StudyConfig, finished: Finished)
     assert read_study(finished.directory / "study.toml") == run.study.config
 
 
-def test_a_run_in_two_worker_processes_gives_the_same_bits(
-    tiny: StudyConfig, finished: Finished, tmp_path: Path
-) -> None:
-    kinds: list[str] = []
-    summary = prepared(tiny, tmp_path).execute(2, lambda progress, event: kinds.append(event.kind))
-    assert (summary.performed, summary.failed) == (14, [])
-    assert digests(tmp_path) == finished.digests
-    assert kinds.count("started") == kinds.count("finished") == 14
-
-
 def test_a_record_lost_is_computed_again_to_the_same_bits(
     tiny: StudyConfig, finished: Finished, copy: Path
 ) -> None:

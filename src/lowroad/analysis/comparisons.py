@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import comb
 
 import numpy as np
+import scipy  # its submodules are imported when they are used
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import mannwhitneyu, wilcoxon
 
 from lowroad.analysis.checks import as_sample
 
@@ -199,7 +199,7 @@ def signed_rank_p(values: ArrayLike, middle: float) -> float:
     differences = differences[np.isfinite(differences)]
     if not len(differences):
         return float("nan")
-    return float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+    return float(scipy.stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
 
 
 def compare(
@@ -260,7 +260,7 @@ def compare(
             low, high = (float(q) for q in np.quantile(deltas, [0.025, 0.975]))
     return Comparison(
         delta=Interval(estimate, low, high),
-        p_value=float(mannwhitneyu(one, two, alternative="two-sided").pvalue),
+        p_value=float(scipy.stats.mannwhitneyu(one, two, alternative="two-sided").pvalue),
         median_first=float(np.median(one)),
         median_second=float(np.median(two)),
         n_first=len(one),

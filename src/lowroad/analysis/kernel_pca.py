@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from sklearn.decomposition import KernelPCA
 
 from lowroad.analysis.checks import as_vectors, as_weight_sets
 
@@ -211,6 +210,8 @@ def kernel_pca(
         squares = squared_distances(vectors) if gamma == "median" else np.zeros((0, 0))
         number = choose_gamma(gamma, squares, dimension)
     matrix = kernel_matrix(vectors, kernel, number)
+    from sklearn.decomposition import KernelPCA  # here: it takes a second
+
     model = KernelPCA(n_components=components, kernel="precomputed", eigen_solver="dense")
     projection = model.fit_transform(matrix)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, mannwhitneyu
 
 from lowroad.analysis.checks import as_sample
 from lowroad.analysis.comparisons import (
@@ -147,7 +147,7 @@ def connected(*, same_start: bool) -> Measure:
         count, total = int(low.sum()), len(low)
         interval, p_value = _NO_INTERVAL, NAN
         if total:
-            test = binomtest(count, total, 0.5)
+            test = scipy.stats.binomtest(count, total, 0.5)
             exact = test.proportion_ci(0.95, method="exact")
             interval = Interval(count / total, float(exact.low), float(exact.high))
             p_value = float(test.pvalue)
@@ -183,8 +183,8 @@ def comparable(asked: Asked) -> Measured | None:
     p_value = NAN
     if min(sizes) and np.isfinite(limits).all():
         # two one-sided tests: that the first is below the upper limit and above the lower one
-        below = mannwhitneyu(first, limits[0], alternative="less")
-        above = mannwhitneyu(first, limits[1], alternative="greater")
+        below = scipy.stats.mannwhitneyu(first, limits[0], alternative="less")
+        above = scipy.stats.mannwhitneyu(first, limits[1], alternative="greater")
         p_value = max(float(below.pvalue), float(above.pvalue))
     return Measured(
         name, interval, p_value, "two one-sided Mann–Whitney tests", sizes, sizes, medians,

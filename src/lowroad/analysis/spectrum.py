@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh_tridiagonal
-from scipy.stats import t as student
 from torch import Tensor
 
 from lowroad.analysis.curvature import CurvatureProduct, Matrix
@@ -57,7 +57,7 @@ class SpectralDensity:
             return exact, 0.0
         estimates = np.sum(self.weights * self.nodes**power, axis=1)
         count = len(estimates)
-        widening = float(student.ppf(0.99, count - 1)) / 2
+        widening = float(scipy.stats.t.ppf(0.99, count - 1)) / 2
         error = float(np.std(estimates, ddof=1) / np.sqrt(count)) * widening
         return exact + float(estimates.mean()), error
 

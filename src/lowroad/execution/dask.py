@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import queue
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +14,7 @@ from distributed import Client, Future, KilledWorker, Worker, get_worker
 from lowroad import __version__
 from lowroad.execution.clients import client_of, dashboard_of
 from lowroad.execution.clusters import ClusterError, Scheduler, Slurm
-from lowroad.execution.events import Event, Function, OnEvent, one_line
+from lowroad.execution.events import Event, Function, OnEvent, described
 
 TOPIC = "lowroad"
 SECONDS_BETWEEN_REPORTS = 0.5
@@ -202,10 +201,10 @@ def _outcome(future: Future[Any]) -> tuple[Any, Exception | None]:
         return None, error
 
 
-def _described(error: Exception) -> dict[str, str]:
+def _described(error: Exception) -> dict[str, Any]:
     if isinstance(error, KilledWorker):
         return {"error": "its worker processes died again and again (killed, or out of memory)"}
-    return {"error": one_line(error), "trace": "".join(traceback.format_exception(error))}
+    return described(error)
 
 
 def _call(function: Function, task: Any, version: str) -> Any:

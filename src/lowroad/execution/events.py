@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +27,7 @@ class Event:
             (``"note"``).
         error: one line that says what went wrong (``"failed"``).
         trace: the traceback as text, empty if there is none (``"failed"``).
+        system: the error of the operating system that it was, if it was one (``"failed"``).
     """
 
     kind: Literal["note", "started", "progress", "finished", "failed"]
@@ -36,6 +38,7 @@ class Event:
     result: Any = None
     error: str = ""
     trace: str = ""
+    system: OSError | None = None
 
 
 OnEvent = Callable[[Event], Iterable[Any]]
@@ -64,3 +67,12 @@ def one_line(error: BaseException) -> str:
     """
     message = str(error).strip().splitlines()
     return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__
+
+
+def described(error: BaseException) -> dict[str, Any]:
+    """What an event of the kind ``"failed"`` says of an error; it can be pickled whatever came."""
+    trace = "".join(traceback.format_exception(error))
+    told = {"error": one_line(error), "trace": trace}
+    if not isinstance(error, OSError) or not isinstance(error.errno, int):
+        return told
+    return {**told, "system": OSError(error.errno, str(error.strerror), error.filename)}

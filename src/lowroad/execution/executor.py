@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 from lowroad.execution.clusters import ClusterError, Workers
-from lowroad.execution.events import Event, Function, OnEvent, one_line
+from lowroad.execution.events import Event, Function, OnEvent, described
 
 
 def execute(tasks: Iterable[Any], function: Function, workers: Workers, on_event: OnEvent) -> None:
@@ -70,6 +69,6 @@ def _execute_here(tasks: Iterable[Any], function: Function, on_event: OnEvent) -
         except ClusterError:
             raise
         except (Exception, SystemExit) as error:
-            tell("failed", task, error=one_line(error), trace=traceback.format_exc())
+            tell("failed", task, **described(error))
         else:
             tell("finished", task, result=result)

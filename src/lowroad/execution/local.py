@@ -14,7 +14,6 @@ import queue
 import signal
 import threading
 import time
-import traceback
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from multiprocessing import resource_tracker
@@ -25,7 +24,7 @@ import psutil
 
 from lowroad.execution import events
 from lowroad.execution.clusters import ENVIRONMENT, ClusterError
-from lowroad.execution.events import Event, Function, OnEvent, one_line
+from lowroad.execution.events import Event, Function, OnEvent, described
 from lowroad.execution.streams import tolerate_closed_output
 
 SECONDS_BETWEEN_REPORTS = 0.5
@@ -182,7 +181,7 @@ def _serve(pipe: Connection, function: Function, number: int) -> None:
             try:
                 pipe.send(outcome)
             except (pickle.PicklingError, AttributeError, TypeError) as error:
-                pipe.send(_failed(error))
+                pipe.send(("failed", described(error)))
     except OSError:
         os._exit(1)  # the driver is gone
 
@@ -210,12 +209,7 @@ def _done(pipe: Connection, function: Function, task: bytes) -> tuple[str, dict[
     except ClusterError as error:
         return "unusable", {"error": str(error)}
     except (Exception, SystemExit) as error:
-        return _failed(error)
-
-
-def _failed(error: BaseException) -> tuple[str, dict[str, Any]]:
-    trace = "".join(traceback.format_exception(error))
-    return "failed", {"error": one_line(error), "trace": trace}
+        return "failed", described(error)
 
 
 @contextlib.contextmanager

@@ -177,6 +177,10 @@ def _conflicts(config: StudyConfig) -> Iterable[str]:
                 f"checkpoints.{name}.problem: expected one of {', '.join(config.problems)}, got "
                 f'"{config.checkpoints[name].problem}"'
             )
+    unknown = list(_unknown_optimizers(config))
+    if unknown:  # nothing can be asked of such a study
+        yield from unknown
+        return
     for problem in config.problems:
         yield from _conflicts_of(config, problem)
     labels: dict[str, str] = {}
@@ -193,6 +197,18 @@ def _conflicts(config: StudyConfig) -> Iterable[str]:
         labels[label] = source
 
 
+def _unknown_optimizers(config: StudyConfig) -> Iterable[str]:
+    for problem, table in config.problems.items():
+        settings = config.settings(problem)
+        place = f"problems.{problem}." if "train" in table.sections else ""
+        for name in settings.train.optimizers or ():
+            if name not in settings.optimizers:
+                yield (
+                    f'{place}train.optimizers: no optimizer is called "{name}"; there are '
+                    f"{', '.join(settings.optimizers) or 'none'}"
+                )
+
+
 def _conflicts_of(config: StudyConfig, problem: str) -> Iterable[str]:
     settings, place = config.settings(problem), f"problems.{problem}."
     train, own = settings.train, config.problems[problem].sections
@@ -205,13 +221,6 @@ def _conflicts_of(config: StudyConfig, problem: str) -> Iterable[str]:
             f"{at('train', 'keep')}: expected at most train.seeds = {train.seeds} (one cannot keep "
             f"more runs than there are), got {train.keep}"
         )
-    for name in train.optimizers or ():
-        if name not in settings.optimizers:
-            yield (
-                f'{at("train", "optimizers")}: no optimizer is called "{name}"; there are '
-                f"{', '.join(settings.optimizers) or 'none'}"
-            )
-            return
     for name in settings.optimizers:
         if name in config.checkpoints:
             yield f"checkpoints.{name}: an optimizer has the same name; rename one of them"

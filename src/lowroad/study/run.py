@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -84,7 +83,8 @@ class PreparedRun:
             if event.kind == "finished":
                 more = self.schedule.finished(event.task)
             elif event.kind == "failed":
-                _raise_if_full(event.error)
+                if event.system is not None and event.system.errno in FULL:
+                    raise event.system  # every other task would be computed and lost, too
                 failed.append((event.task, event.error))
                 text = f"{self.study.title(event.task)}\n{event.error}\n\n{event.trace}"
                 write_atomically(store.failure_path(event.task.hash), text.encode())
@@ -102,13 +102,6 @@ class PreparedRun:
         waiting = self.schedule.total - len(self.schedule.done) - len(failed)
         damaged = tuple(self.schedule.damaged[known:])
         return RunSummary(progress.performed, failed, waiting, damaged)
-
-
-def _raise_if_full(error: str) -> None:
-    """End the run where a task found no room: every other would be computed and lost, too."""
-    found = re.match(r"OSError: \[Errno (\d+)\] (.*)", error)  # all that a worker's error leaves
-    if found and int(found[1]) in FULL:
-        raise OSError(int(found[1]), found[2])
 
 
 def prepare_run(
