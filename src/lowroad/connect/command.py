@@ -220,7 +220,7 @@ class _Setup:
         return self.directory / ("path.nc" if len(self.files) == 2 else f"paths/{i + 1}-{j + 1}.nc")
 
     def search(self, i: int, j: int, side: str) -> Search:
-        file = self.directory / f"search-{side}{i + 1}-{j + 1}.safetensors"
+        file = self.directory / f"search-{side}{i + 1}-{j + 1}.pt"
         return Search(self.finder, file, self.task(i, j))
 
     def task(self, i: int, j: int) -> str:

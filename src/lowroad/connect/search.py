@@ -1,77 +1,41 @@
-"""One search that can be interrupted and gone on with."""
+"""One search that can be interrupted and goes on in the same bits."""
 
 from __future__ import annotations
 
-import dataclasses
+import os
+import pickle
+import signal
+import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path as FilePath
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lowroad.connect.progress import SearchDisplay
-from lowroad.connect.tensor_files import Parts, write_tensors
-from lowroad.landscapes import AffineSubspace, Landscape, RestrictedLandscape
-from lowroad.paths import FoundPath, Path, PathFinder
-from lowroad.paths.basis import SplineBasis
-from lowroad.paths.curve import CurveFinder
-from lowroad.paths.image_chain import ImageChainFinder
+from lowroad.landscapes import Landscape
+from lowroad.paths import FoundPath, PathFinder
+from lowroad.paths.keeper import Keeper, State
 
-PAUSE = 60.0  # seconds between two times that a search's path is kept, at least
+PAUSE = 60.0  # seconds between two times that a search's state is kept, at least
 SHARE = 20  # times that writing it took: no more than a twentieth of the time is spent so
 
 
-class Watched(Landscape):
-    """A landscape that remembers where a search evaluated it last: the search's present path.
-
-    A curve's search evaluates the landscape inside the span of its path, a chain's at its images.
-    """
-
-    def __init__(self, landscape: Landscape, finder: PathFinder, watch: Watched | None = None):
-        self._landscape, self._finder = landscape, finder
-        self._watch = self if watch is None else watch
-        self.dimension, self.samples = landscape.dimension, landscape.samples
-        self.dtype, self.device = landscape.dtype, landscape.device
-        self.batched = landscape.batched
-        self.coefficients: Tensor | None = None
-
-    def values(self, points: Tensor) -> Tensor:
-        """Return the landscape's values."""
-        return self._landscape.values(points)
-
-    def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the landscape's values and gradients; a chain's images are remembered."""
-        if isinstance(self._finder, ImageChainFinder):
-            self._watch.coefficients = points
-        return self._landscape.values_and_gradients(points)
-
-    def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
-        """Return the landscape's restriction; a curve's coefficients are remembered."""
-        if isinstance(self._finder, CurveFinder) and subspace.rank == 1 + self._finder.basis.terms:
-            self._watch.coefficients = subspace.directions[1:]
-        return self._landscape.restrict(subspace)
-
-    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
-        """Yield the landscape's mini-batches, watched."""
-        for batch in self._landscape.minibatches(size, generator):
-            yield Watched(batch, self._finder, self._watch)
-
-
 class Search:
-    """A search for a path whose present path is kept in a file, to go on from.
+    """A search for a path whose present state is kept in a file, to go on from.
 
     Args:
         finder: the path finder.
-        file: where the path is kept while the search runs.
-        task: what identifies the search; a path of another one is not gone on from.
+        file: where the state is kept while the search runs.
+        task: what identifies the search; the state of another one is refused.
     """
 
-    def __init__(self, finder: PathFinder, file: FilePath, task: str) -> None:
+    def __init__(self, finder: PathFinder, file: Path, task: str) -> None:
         self._finder, self._file, self._task = finder, file, task
-        self._kept, self._took = time.monotonic(), 0.0
-        self._step = 0
+        self._last, self._took = time.monotonic(), 0.0  # when it was kept, and how long it took
 
     def run(
         self,
@@ -86,29 +50,22 @@ class Search:
         """Find the path, from where a search before was interrupted if there was one.
 
         Raises:
-            KeyboardInterrupt: after the present path is kept.
+            KeyboardInterrupt: after the present state is kept.
             ValueError: as `PathFinder.find`.
         """
-        first, initial = self._resumed(start, end) if resume else (0, None)
-        finder = self._finder
-        steps = int(getattr(finder, "steps", 0))
-        if initial is not None and steps:
-            finder = dataclasses.replace(finder, **{"steps": max(steps - first, 1)})
-        # of several starts none is the search's one path
-        watched = Watched(landscape, finder) if finder.starts == 1 else None
-        display.begin(label, steps, first)
-        self._step = first
+        keeper = Keeper(self._kept() if resume else None, undisturbed=interrupts_held_back)
+        first = 0 if keeper.state is None else int(keeper.state["step"])
+        display.begin(label, int(getattr(self._finder, "steps", 0)), first)
 
         def callback(step: int, height: float) -> None:
-            self._step = first + step
-            display.step(first + step, height)
-            if time.monotonic() - self._kept > max(PAUSE, SHARE * self._took):
-                self._keep(watched)
+            display.step(step, height)
+            if time.monotonic() - self._last > max(PAUSE, SHARE * self._took):
+                self._keep(keeper)
 
         try:
-            found = finder.find(watched or landscape, start, end, generator, callback, initial)
+            found = self._finder.find(landscape, start, end, generator, callback, keeper=keeper)
         except KeyboardInterrupt:
-            self._keep(watched)
+            self._keep(keeper)
             raise
         display.finish(found.height, found.outcome.value)
         return found
@@ -117,31 +74,49 @@ class Search:
         """Remove the file: the search is done and its result stored."""
         self._file.unlink(missing_ok=True)
 
-    def _keep(self, watched: Watched | None) -> None:
-        if watched is None or watched.coefficients is None or self._step == 0:
+    def _keep(self, keeper: Keeper) -> None:
+        if keeper.state is None or keeper.state["step"] == 0:
             return
         began = time.monotonic()
-        rows = watched.coefficients
-        parts = Parts(rows.dtype, tuple(rows.shape), rows.split(1))
-        about = {"task": self._task, "step": str(self._step)}
-        write_tensors(self._file, {"coefficients": parts}, about)
-        self._kept, self._took = time.monotonic(), time.monotonic() - began
-
-    def _resumed(self, start: Tensor, end: Tensor) -> tuple[int, Path | None]:
+        temporary = self._file.with_suffix(".part")
         try:
-            with safe_open(self._file, framework="pt") as file:
-                about, rows = file.metadata(), file.get_tensor("coefficients").to(start)
+            torch.save({"task": self._task, "state": keeper.state}, temporary)
+            os.replace(temporary, self._file)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._last, self._took = time.monotonic(), time.monotonic() - began
+
+    def _kept(self) -> State | None:
+        try:
+            content = torch.load(self._file, weights_only=True, map_location="cpu")
+            task, state = content["task"], content["state"]
         except FileNotFoundError:
-            return 0, None
-        except SafetensorError as error:
+            return None
+        except (pickle.UnpicklingError, EOFError, KeyError, RuntimeError, TypeError) as error:
             raise ValueError(f"{self._file}: damaged ({error}); remove it to begin anew") from None
-        if about.get("task") != self._task:
+        if task != self._task:
             raise ValueError(
                 f"{self._file}: of a search with other checkpoints or settings; give the same, or "
                 "begin anew without --resume"
             )
-        if isinstance(self._finder, CurveFinder):
-            return int(about["step"]), Path(start, end, rows, self._finder.basis)
-        knots = torch.linspace(0, 1, len(rows) + 2, dtype=torch.float64)[1:-1]
-        line = torch.lerp(start, end, knots[:, None].to(start))
-        return int(about["step"]), Path(start, end, rows - line, SplineBasis(tuple(knots.tolist())))
+        return dict(state)
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Let signals that end a program wait until the context is left."""
+    came: list[int] = []
+    handlers: dict[int, Any] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)
+                if number is not None and callable(signal.getsignal(number)):
+                    handlers[number] = signal.getsignal(number)
+                    signal.signal(number, lambda number, frame: came.append(number))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,7 +46,12 @@ class CoefficientLandscape(Landscape):
         self.dimension = len(self.start)
         self.dtype, self.device = path.start.dtype, path.start.device
 
-    def minimize(self, iterations: int, after: Callable[[Progress], bool]) -> Outcome:
+    def minimize(
+        self,
+        iterations: int,
+        after: Callable[[Progress], bool],
+        resume: dict[str, Any] | None = None,
+    ) -> Outcome:
         """Run L-BFGS from the start, calling `after` at each iteration, and say how it ended."""
         return lbfgs(
             self,
@@ -55,6 +61,7 @@ class CoefficientLandscape(Landscape):
             iterations=iterations,
             tolerance=Tolerance(gradient=1e-9, value=1e-9),
             callback=after,
+            resume=resume,
         ).outcome
 
     def _at(self, point: Tensor) -> Path:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from numbers import Integral
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from lowroad.landscapes.landscape import check_landscape
 from lowroad.outcome import Outcome
 from lowroad.paths.batching import run_batched
 from lowroad.paths.found_path import REFINEMENTS, FoundPath, History, measure
+from lowroad.paths.keeper import Keeper
 from lowroad.paths.path import Path
 from lowroad.paths.starts import lowest, perturbed, split_generator
 
@@ -65,6 +66,9 @@ class PathFinder(ABC):
             of the distance between the ends.
     """
 
+    resumable: ClassVar[bool] = False
+    """Whether `_search` takes a `keeper`."""
+
     points: int = 51
     refinements: int = REFINEMENTS
     starts: int = 1
@@ -96,6 +100,7 @@ class PathFinder(ABC):
         generator: torch.Generator | None = None,
         callback: Callback | None = None,
         initial: Path | None = None,
+        keeper: Keeper | None = None,
     ) -> FoundPath:
         """Return a low path from `start` [d] to `end` [d].
 
@@ -109,6 +114,8 @@ class PathFinder(ABC):
                 step, on the mini-batch if there is one.
             initial: the path to begin with, of any family between the same ends; the straight line
                 when not given.
+            keeper: where the search's state is while it runs, and what it goes on from; of finders
+                that are `resumable`, with a single start.
 
         Raises:
             ValueError: when the ends differ in length or from the landscape's dimension, are
@@ -132,7 +139,7 @@ class PathFinder(ABC):
             torch.equal(initial.start, start) and torch.equal(initial.end, end)
         ):
             raise ValueError("expected an initial path between the same ends, got other ends")
-        searches = self._searches(start, end, generator, callback, initial)
+        searches = self._searches(start, end, generator, callback, initial, keeper)
         found = lowest(run_batched(landscape, searches))
         return replace(found, symmetry=_symmetry(landscape, start, end))
 
@@ -206,17 +213,20 @@ class PathFinder(ABC):
         generator: torch.Generator | None,
         callback: Callback | None,
         initial: Path | None,
+        keeper: Keeper | None = None,
     ) -> list[Callable[[Landscape], FoundPath]]:
         """Return one search for each start, a function of the landscape."""
         start, end = start.detach(), end.detach()  # `parameters_to_vector` leaves them attached
         firsts, generators = [initial], [generator]
+        if keeper is not None and (self.starts > 1 or not self.resumable):
+            keeper = None
         if self.starts > 1 and generator is not None:
             more = range(self.starts - 1)
             firsts += [perturbed(start, end, self.perturbation, generator) for _ in more]
             generators = [*split_generator(generator, self.starts)]
             callback = None if callback is None else _StopsAll(callback)
         return [
-            partial(self._found, start, end, own, callback, first)
+            partial(self._found, start, end, own, callback, first, keeper)
             for own, first in zip(generators, firsts, strict=True)
         ]
 
@@ -227,10 +237,12 @@ class PathFinder(ABC):
         generator: torch.Generator | None,
         callback: Callback | None,
         initial: Path | None,
+        keeper: Keeper | None,
         landscape: Landscape,
     ) -> FoundPath:
         counted = CountingLandscape(landscape)
-        search = self._search(counted, start, end, generator, callback, initial)
+        kept = {} if keeper is None else {"keeper": keeper}
+        search = self._search(counted, start, end, generator, callback, initial, **kept)
         return measure(
             counted, counted.evaluations, search.path, self.points, self.refinements, *search[1:]
         )

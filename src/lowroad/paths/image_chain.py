@@ -15,6 +15,7 @@ from lowroad.paths.basis import SplineBasis
 from lowroad.paths.finder import Callback, PathFinder, Search
 from lowroad.paths.found_path import measure
 from lowroad.paths.images import Chain, through_images
+from lowroad.paths.keeper import Keeper, State
 from lowroad.paths.path import Path
 from lowroad.paths.projected_steps import projected_steps
 from lowroad.paths.record import Record
@@ -50,6 +51,8 @@ class ImageChainFinder(PathFinder):
         optimizer: "lbfgs" (projected, no line search) or "fire", one state for the whole chain.
         max_step: the longest step of the whole chain, as a fraction of the ends' distance.
     """
+
+    resumable = True
 
     images: int = 11
     steps: int = 200
@@ -100,13 +103,14 @@ class ImageChainFinder(PathFinder):
         generator: torch.Generator | None,
         callback: Callback | None,
         initial: Path | None,
+        keeper: Keeper | None = None,
     ) -> Search:
         path = initial
         if path is None:
             path = Path.straight(start, end, SplineBasis.even(self.images - 2))
         images = path(torch.linspace(0, 1, self.images, dtype=torch.float64, device=start.device))
         images[0], images[-1] = start, end
-        search = _ChainSearch(self, landscape, images, callback)
+        search = _ChainSearch(self, landscape, images, callback, keeper)
         outcome, history = search.run(), search.record.history()
         t = torch.linspace(0, 1, self.points, dtype=torch.float64, device=start.device)
         along = landscape.restrict(search.path.subspace)
@@ -132,7 +136,9 @@ class _ChainSearch:
         landscape: CountingLandscape,
         images: Tensor,
         callback: Callback | None,
+        keeper: Keeper | None,
     ) -> None:
+        self.keeper, self._first = keeper, 0  # the step to begin with
         self.finder, self.landscape, self.callback = finder, landscape, callback
         self.images, self.gaps = images, images.new_ones(len(images) - 1)
         self.record = Record(landscape.evaluations)
@@ -144,6 +150,37 @@ class _ChainSearch:
         self._climbs = False
         self._looked_into = False  # whether gaps were examined since the last insertion
         self._inserted_at = 0
+        if keeper is not None and keeper.state is not None:
+            self._go_on(keeper.state)
+
+    def _mark(self, step: int) -> None:
+        """Let the keeper know the state at the beginning of a step."""
+        if self.keeper is None:
+            return
+        best = self.best
+        self.keeper.state = {
+            "step": step,
+            "images": self.images,
+            "gaps": self.gaps,
+            "best": None if best is None else [best.x, best.values, best.gradients, best.gaps],
+            "gradients": self._gradients,
+            "steps": self._steps.state(),
+            "flags": [self._climbs, self._looked_into, self._inserted_at],
+            "record": self.record.state(),
+        }
+
+    def _go_on(self, state: State) -> None:
+        """Take up a state that `_mark` has left."""
+        own = self.images
+        self._first, self.images, self.gaps = (state[key] for key in ("step", "images", "gaps"))
+        self.images, self.gaps = self.images.to(own), self.gaps.to(own)
+        if state["best"] is not None:
+            x, values, gradients, gaps = state["best"]
+            self.best = Chain(x.to(own), values.to(self._at_ends), gradients.to(own), gaps.to(own))
+        self._gradients = None if state["gradients"] is None else state["gradients"].to(own)
+        self._steps.go_on(state["steps"])
+        self._climbs, self._looked_into, self._inserted_at = state["flags"]
+        self.record.go_on(state["record"])
 
     @property
     def path(self) -> Path:
@@ -155,8 +192,9 @@ class _ChainSearch:
 
     def run(self) -> Outcome:
         """Move the images until the search ends, and say how it did."""
-        step = 0
+        step = self._first
         while True:
+            self._mark(step)
             values, gradients = self.landscape.values_and_gradients(self.images[1:-1])
             values = torch.cat([self._at_ends[:1], values, self._at_ends[1:]])
             bad = ~(torch.isfinite(values[1:-1]) & torch.isfinite(gradients).all(1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -45,6 +47,14 @@ class Fire:
         self._velocity = self._velocity + self._time_step * forces
         return _shortened(self._time_step * self._velocity, self._longest)
 
+    def state(self) -> dict[str, Any]:
+        """Return what `go_on` takes, as plain data."""
+        return dict(vars(self))
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        vars(self).update(state)
+
 
 class ProjectedLbfgs:
     """L-BFGS on the projected forces, which have no value: steps are limited, without line search.
@@ -80,6 +90,14 @@ class ProjectedLbfgs:
         step = _shortened(step, self._longest)
         self._last = step, flat
         return step.view(forces.shape)
+
+    def state(self) -> dict[str, Any]:
+        """Return what `go_on` takes, as plain data."""
+        return {**vars(self), "_memory": self._memory.state()}
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        vars(self).update(state, _memory=CurvatureMemory.from_state(state["_memory"]))
 
 
 def projected_steps(name: str, longest: float) -> Fire | ProjectedLbfgs:

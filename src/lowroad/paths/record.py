@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -35,6 +36,24 @@ class Record:
         self._floor = min(self._floor, float(values[0]), float(values[-1]))
         lowest = self._lowest[-1] if self._lowest else np.inf
         self._lowest.append(min(lowest, height))
+
+    def state(self) -> dict[str, Any]:
+        """Return the rows and the count so far as plain data; rows that follow may be added."""
+        return {
+            "rows": self._rows,
+            "lowest": self._lowest,
+            "length": len(self._rows),
+            "floor": float(self._floor),
+            "spent": vars(self._evaluations).copy(),
+        }
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        length = state["length"]
+        self._rows, self._lowest = state["rows"][:length], state["lowest"][:length]
+        self._floor = state["floor"]
+        for name, spent in state["spent"].items():
+            setattr(self._evaluations, name, spent)
 
     @property
     def finite(self) -> bool:
