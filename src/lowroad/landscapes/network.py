@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 import torch
@@ -13,6 +13,7 @@ from lowroad.landscapes.chunk_threads import gains_from_threads, on_threads
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
 from lowroad.landscapes.losses import Loss, summed_loss
+from lowroad.landscapes.module_landscape import ModuleLandscape
 from lowroad.landscapes.network_data import Data
 from lowroad.landscapes.repeatable import (
     perturbed,
@@ -21,7 +22,6 @@ from lowroad.landscapes.repeatable import (
     repeated_value,
 )
 from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
-from lowroad.landscapes.state_dicts import State, differing, frozen_of, read_state
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.symmetry import SymmetricImage
 from lowroad.landscapes.tensor_data import TensorData
@@ -36,7 +36,7 @@ CHECKED = 32
 """How many samples a check is made on."""
 
 
-class NetworkLandscape(Landscape):
+class NetworkLandscape(ModuleLandscape):
     """L(w) = Σ_b w_b l_b(w) / Σ_b w_b + r(w), a network's mean loss over its data.
 
     With inputs and targets in two tensors, this is 1/n Σ_i loss(module_w(inputs_i), targets_i), the
@@ -99,9 +99,6 @@ class NetworkLandscape(Landscape):
     (3.0, tensor([-4.]))
     """
 
-    reestimated: frozenset[str] = frozenset()
-    """Names of the buffers that are functions of the point; see `BatchNormLandscape`."""
-
     def __init__(
         self,
         module: nn.Module,
@@ -126,10 +123,7 @@ class NetworkLandscape(Landscape):
                         "outputs and targets: give inputs and targets as one tuple and objective=…"
                     )
         refuse_training_mode(module)
-        self._model = FlatModule(module)
-        self._initial = self._model.vector.clone()
-        self.dimension = len(self._model.vector)
-        self.dtype, self.device = self._model.vector.dtype, self._model.vector.device
+        super().__init__(module)
         self._regularizer = regularizer
         self._first_layer: FirstLayer | None = None
         self._threaded = False
@@ -174,14 +168,8 @@ class NetworkLandscape(Landscape):
         return TensorData(inputs, targets, summed_loss(loss))
 
     def _use(self, data: Data, chunk: int) -> None:
-        self._data: Data = data
+        self._data = data
         self.samples, self.chunk = data.samples, chunk
-
-    def _like(self) -> Self:
-        """Return a landscape that shares all attributes with this one."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        return other
 
     def _over(self, data: Data) -> NetworkLandscape:
         """Return the same network on other data, sharing the module."""
@@ -193,221 +181,18 @@ class NetworkLandscape(Landscape):
         """Return the same network on some rows of the data, which are copied when needed."""
         return self._over(self._data.at(rows))
 
-    @property
-    def _pairs(self) -> TensorData:
-        if not isinstance(self._data, TensorData):
-            raise TypeError(
-                "this landscape is made of batches, not of inputs and targets in two tensors: use "
-                "landscape.average(point, function) with a function of (module, batch)"
-            )
-        return self._data
-
-    @property
-    def inputs(self) -> Tensor:
-        """The inputs of the module, [n, ...]."""
-        return self._pairs.inputs
-
-    @property
-    def targets(self) -> Tensor:
-        """The targets of the outputs, [n, ...]."""
-        return self._pairs.targets
-
-    @property
-    def weight(self) -> float:
-        """What the data counts: Σ_b w_b, by default the number of samples."""
-        return self._data.weight
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._find_first_layer()  # its rest belongs to this landscape's own module
 
+    def _of(self, model: FlatModule) -> Self:
+        other = super()._of(model)
+        other._find_first_layer()
+        return other
+
     def _find_first_layer(self) -> None:
         if self._first_layer is not None:
             self._first_layer = FirstLayer.of(self.module, self.inputs)
-
-    @property
-    def module(self) -> nn.Module:
-        """The landscape's copy of the module; its parameters are those last evaluated."""
-        return self._model.module
-
-    def with_buffers(self, buffers: Mapping[str, Tensor]) -> NetworkLandscape:
-        """Return the landscape of the same network with other buffers or frozen parameters.
-
-        This sets the running statistics of a checkpoint.
-
-        Raises:
-            ValueError: when the module has none of such a name, or one of another shape.
-        """
-        other = self._like()
-        other._model = self._model.with_buffers(buffers)
-        other._find_first_layer()
-        return other
-
-    def with_trainable(self, *patterns: str) -> NetworkLandscape:
-        """Return the landscape over the trainable parameters whose names match a shell pattern.
-
-        The others are frozen at the values that the module was given with.
-
-        Raises:
-            ValueError: when a pattern matches none of them.
-
-        >>> net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
-        >>> whole = NetworkLandscape(net, torch.ones(5, 3), torch.ones(5, 2), "mean_squared_error")
-        >>> whole.dimension, whole.with_trainable("2.*").dimension
-        (26, 10)
-        """
-        self._model.move_to(self._initial)
-        other = self._like()
-        other._model = self._model.with_trainable(patterns)
-        other._initial = other._model.vector.clone()
-        other.dimension = len(other._initial)
-        other._find_first_layer()
-        return other
-
-    def initial_point(self) -> Tensor:
-        """Return the initial parameters [d] of the module."""
-        return self._initial.clone()
-
-    def parameters_at(self, point: Tensor) -> dict[str, Tensor]:
-        """Return the trainable parameters by their names at `point` [d], as views of it.
-
-        The inverse of `point_of`: `module.load_state_dict(landscape.parameters_at(x),
-        strict=False)`.
-        """
-        self.check_points(point[None])
-        return self._model.parameters_at(point)
-
-    def point_of(self, state: Mapping[str, Tensor]) -> Tensor:
-        """Return the point [d] of a state dict of the module, read as `load_state_dict` reads it.
-
-        Raises:
-            ValueError: when the state dict does not fit (see `read_state`), or when frozen weights
-                or buffers, such as batch norm's running statistics, are not this landscape's: they
-                are no part of a point, so the value would be another network's
-                (`BatchNormLandscape` re-estimates the statistics and so takes any).
-        """
-        read = self.read_state(state)
-        self.check_frozen(read.frozen)
-        return read.trainable
-
-    def check_frozen(self, frozen: Mapping[str, Tensor]) -> None:
-        """Refuse frozen parameters and buffers that are not this landscape's; see `point_of`."""
-        differ = sorted(set(differing(frozen_of(self.module), frozen)) - self.reestimated)
-        if differ:
-            raise ValueError(
-                f"{differ[0]} is not a trainable parameter and differs from the landscape's: make "
-                "the landscape from a module that has these values, or, for batch norm's "
-                "statistics, re-estimate them at every point with BatchNormLandscape "
-                "(lowroad connect --reestimate-batch-norm)"
-            )
-
-    def read_state(self, state: Mapping[str, Tensor]) -> State:
-        """Return the point and the frozen tensors that a state dict of the module holds.
-
-        It may be any that `module.load_state_dict(state, strict=True)` takes; see
-        `state_dicts.read_state`.
-
-        Raises:
-            ValueError: when it does not fit the module.
-        """
-        return read_state(self.module, state)
-
-    def losses(self) -> Iterator[Tensor]:
-        """Yield the terms whose sum over `weight` is the value, where the module is.
-
-        Those of the chunks one after another, in float64, and that of the regularizer.
-        """
-        for batch in self._data.chunks(self.chunk):
-            yield self._data.summed(self.module, batch)
-        if (penalty := self.penalty()) is not None:
-            yield penalty
-
-    def penalty(self) -> Tensor | None:
-        """Return what the regularizer adds to the sum of the losses, where the module is."""
-        if self._regularizer is None:
-            return None
-        value = self._regularizer(self.module)
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise ValueError(f"expected the regularizer to return one number, a tensor, got {got}")
-        return value.reshape(()).double() * self.weight
-
-    def _penalty_value(self) -> float:
-        with torch.set_grad_enabled(self._differentiates):
-            penalty = self.penalty()
-        return 0.0 if penalty is None else float(penalty.detach())
-
-    def outputs_and_losses(self) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
-        """Yield each chunk's outputs and its summed loss as a function of them.
-
-        Raises:
-            TypeError: when the landscape has an objective instead of a loss of the outputs.
-        """
-        return self._data.outputs_and_losses(self.module, self.chunk)
-
-    def some(self, count: int) -> Any:
-        """Return up to `count` samples, evenly spaced in the data, as `response` takes them."""
-        return self._data.some(count)
-
-    def response(self, module: nn.Module, batch: Any) -> Tensor:
-        """Return what a module makes of samples: its outputs, or its objective's value [1]."""
-        wanted = torch.is_grad_enabled()
-        with torch.set_grad_enabled(wanted or self._differentiates):
-            found = self._data.response(module, batch)
-        return found if wanted else found.detach()
-
-    @torch.no_grad()
-    def respond(self, point: Tensor, one_chunk: bool = False) -> None:
-        """Let the module at `point` [d] work through the data, for what hooks record of it."""
-        self.move_to(point)
-        with torch.set_grad_enabled(self._differentiates):
-            for batch in self._data.chunks(self.chunk):
-                self._data.response(self.module, batch)
-                if one_chunk:
-                    return
-
-    @torch.no_grad()
-    def average(self, point: Tensor, function: Callable[[nn.Module, Any], Any]) -> float:
-        """Return Σ_b w_b f(module, batch_b) / Σ_b w_b at `point` [d].
-
-        Args:
-            point: where [d].
-            function: (module, batch) → the batch's mean of what is asked for, a number. A batch is
-                (inputs, targets) where the landscape has two tensors.
-
-        Raises:
-            ValueError: when it returns no number.
-
-        >>> net, x, y = nn.Linear(1, 1), torch.ones(4, 1), torch.tensor([[0.0], [0], [0], [8]])
-        >>> loss = NetworkLandscape(net, x, y, "mean_squared_error")
-        >>> loss.average(
-        ...     torch.tensor([1.0, 1.0]), lambda net, batch: (net(batch[0]) - batch[1]).abs().mean()
-        ... )
-        3.0
-        """
-        self.move_to(point)
-        total = weights = 0.0
-        for batch in self._data.chunks(self.chunk):
-            value = function(self.module, self._data.content(batch))
-            try:
-                number = float(value)
-            except (TypeError, ValueError, RuntimeError):
-                got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-                raise ValueError(f"expected a number for each batch, got {got}") from None
-            weight = self._data.weight_of(batch)
-            total, weights = total + weight * number, weights + weight
-        return total / weights
-
-    def batches(self) -> Iterator[Any]:
-        """Yield the data as it is evaluated: batches, or pairs of inputs and targets."""
-        return (self._data.content(batch) for batch in self._data.chunks(self.chunk))
-
-    @torch.no_grad()
-    def outputs(self, point: Tensor, inputs: Tensor | None = None) -> Tensor:
-        """Return the network's outputs at `point` [d], on the landscape's inputs or on others."""
-        self.move_to(point)
-        chunks = (self.inputs if inputs is None else inputs).split(self.chunk)
-        return torch.cat([self._model.module(chunk) for chunk in chunks])
 
     def values(self, points: Tensor) -> Tensor:
         """Return the mean losses [n] at `points` [n, d]."""
@@ -431,14 +216,6 @@ class NetworkLandscape(Landscape):
             sums[i], total = self._sums_and_gradients()
             gradients[i] = total.div_(self.weight)
         return sums / self.weight, gradients
-
-    def move_to(self, point: Tensor) -> None:
-        """Give the module the parameters `point` [d], and the statistics that follow from them."""
-        self.check_points(point[None])
-        self._move_to(point)
-
-    def _move_to(self, point: Tensor) -> None:
-        self._model.move_to(point)
 
     def _sums_and_gradients(self) -> tuple[Tensor, Tensor]:
         """Return the summed loss and its gradient [d] where the module is, as float64."""
