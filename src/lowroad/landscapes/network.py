@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lowroad.landscapes.batch_data import BatchData, Objective, Weight
-from lowroad.landscapes.chunk_threads import gains_from_threads, on_threads
+from lowroad.landscapes.chunk_threads import PointsOnThreads, gains_from_threads, on_threads
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
 from lowroad.landscapes.losses import Loss, summed_loss
@@ -146,7 +146,7 @@ class NetworkLandscape(ModuleLandscape):
         if targets is not None and regularizer is None and not self._differentiates:
             self._first_layer = FirstLayer.of(self.module, self.inputs)
             own_loss = isinstance(loss, str | nn.CrossEntropyLoss)  # others may not stand threads
-            self._threaded = own_loss and gains_from_threads(module, self.device)
+            self._threaded = own_loss and gains_from_threads(module, self.inputs)
         for point in (self._initial, perturbed(self._initial)):
             self.check_repeatable(point)
 
@@ -263,7 +263,8 @@ class NetworkLandscape(ModuleLandscape):
     ) -> Iterator[Landscape]:
         """Yield landscapes whose i-th point sees the i-th generator's shuffle.
 
-        The points of one batch are evaluated at once where that is faster, one by one elsewhere.
+        The points of one batch are evaluated at once, or on a thread each, where that is faster,
+        one by one elsewhere.
         """
         batches = [self._shuffled(g).split(self._checked_batch_size(size)) for g in generators]
         plain = isinstance(self._data, TensorData) and not self._differentiates
@@ -281,8 +282,16 @@ class NetworkLandscape(ModuleLandscape):
                 if self.targets is not self.inputs:
                     targets = self.targets.index_select(0, rows).unflatten(0, shape)
                 yield VectorizedLandscape(self._model, self._pairs.loss, inputs, targets)
+            elif self._threaded:
+                yield PointsOnThreads(self._model, [self._at(rows) for rows in chosen])
             else:
                 yield PointwiseLandscape([self._at(rows) for rows in chosen])
+
+    def evaluated_by(self, model: FlatModule) -> NetworkLandscape:
+        """Return the landscape that a thread of its own evaluates with its copy of the module."""
+        other = self._like()
+        other._model, other._threaded = model, False
+        return other
 
     def _shuffled(self, generator: torch.Generator) -> Tensor:
         order = torch.randperm(self._data.units, generator=generator, device=generator.device)

@@ -18,6 +18,8 @@ __all__ = ["FCP", "LSTM", "MODELS", "Autoencoder", "LeNet"]
 
 Activation = Literal["softplus", "relu"]
 
+PATCHED = 25  # images whose patches are held at once: they stay in cache
+
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"softplus": nn.Softplus, "relu": nn.ReLU}
 
 
@@ -161,10 +163,14 @@ class _ImageConvolution(torch.autograd.Function):
     def backward(ctx: Any, output_gradients: Tensor) -> tuple[None, Tensor, Tensor, None]:
         (images,) = ctx.saved_tensors
         height, width = ctx.shape[2:]
-        padded = nn.functional.pad(images, [ctx.padding] * 4)
-        patches = padded.unfold(2, height, 1).unfold(3, width, 1)  # [n, c, h', w', kh, kw]
-        rows = patches.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3)
-        by_weight = (output_gradients.flatten(2) @ rows.transpose(1, 2)).sum(0).view(ctx.shape)
+        products = []
+        own = output_gradients.flatten(2).split(PATCHED)
+        for part, by_output in zip(images.split(PATCHED), own, strict=True):
+            padded = nn.functional.pad(part, [ctx.padding] * 4)
+            patches = padded.unfold(2, height, 1).unfold(3, width, 1)  # [n, c, h', w', kh, kw]
+            rows = patches.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3)
+            products.append(by_output @ rows.transpose(1, 2))
+        by_weight = torch.cat(products).sum(0).view(ctx.shape)
         return None, by_weight, output_gradients.sum((0, 2, 3)), None
 
 
@@ -179,8 +185,35 @@ class AveragePool(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the means [..., h / 2, w / 2] of `images` [..., h, w] of even height and width."""
+        means: Tensor = _AveragePool.apply(images)
+        return means
+
+
+class _AveragePool(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(images: Tensor) -> Tensor:
         rows = images[..., ::2, :] + images[..., 1::2, :]
         return 0.25 * (rows[..., ::2] + rows[..., 1::2])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def jvp(ctx: Any, images: Tensor) -> Tensor:
+        """Forwards, for products with the Hessian: the means are linear."""
+        return _AveragePool.forward(images)
+
+    @staticmethod
+    def backward(ctx: Any, gradients: Tensor) -> Tensor:
+        *outer, height, width = gradients.shape
+        by_images = gradients.new_empty(*outer, 2 * height, 2 * width)
+        quarter = 0.25 * gradients
+        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            by_images[..., i::2, j::2] = quarter
+        return by_images
 
 
 class LSTM(nn.Module):
