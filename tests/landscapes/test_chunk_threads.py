@@ -13,13 +13,11 @@ from torch import Tensor, nn
 from lowroad import NetworkLandscape
 from lowroad.landscapes.chunk_threads import gains_from_threads
 
-CPU = torch.device("cpu")
-
 
 class Recurrent(nn.Module):
     """It notes the threads that call it, and fails where it is told to."""
 
-    def __init__(self, kind: type[nn.RNNBase]) -> None:
+    def __init__(self, kind: type[nn.RNNBase] = nn.LSTM) -> None:
         super().__init__()
         self.recurrent = kind(4, 6, batch_first=True)
         self.readout = nn.Linear(6, 3)
@@ -29,6 +27,18 @@ class Recurrent(nn.Module):
         if FAILURES and torch.equal(x[-1], FAILURES[0]):
             raise RuntimeError("this chunk fails")
         return self.readout(self.recurrent(x)[0][:, -1])
+
+
+class Convolution(nn.Module):
+    """It notes the threads that call it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        CALLS.append((threading.get_ident(), torch.get_num_threads()))
+        return self.convolution(x[:, None]).tanh().sum((2, 3))
 
 
 CALLS: list[tuple[int, int]] = []
@@ -44,14 +54,15 @@ def _threads_as_before() -> Iterator[None]:
     FAILURES.clear()
 
 
-def made(kind: type[nn.RNNBase] = nn.LSTM, samples: int = 23) -> NetworkLandscape:
+def made(kind: type[nn.Module] = nn.LSTM, samples: int = 23) -> NetworkLandscape:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         x, y = torch.randn(samples, 5, 4), torch.randint(3, (samples,))
-        return NetworkLandscape(Recurrent(kind), x, y, "cross_entropy", chunk=2)
+        module = Recurrent(kind) if issubclass(kind, nn.RNNBase) else kind()
+        return NetworkLandscape(module, x, y, "cross_entropy", chunk=2)
 
 
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN, Convolution])
 @pytest.mark.parametrize("threads", [2, 3, 64])
 def test_values_and_gradients_have_the_bits_of_one_thread(kind, threads):
     landscape = made(kind)
@@ -108,14 +119,40 @@ def test_autocast_and_inference_mode_hold_for_the_chunks():
     assert torch.equal(landscape.values(points), exact)
 
 
-def test_only_narrow_recurrent_networks_without_hooks_on_a_cpu_are_given_to_threads():
-    recurrent = Recurrent(nn.GRU)
-    assert gains_from_threads(recurrent, CPU)
-    assert not gains_from_threads(recurrent, torch.device("cuda"))
-    assert not gains_from_threads(nn.Sequential(nn.Linear(2, 2)), CPU)
-    assert not gains_from_threads(nn.Sequential(recurrent, nn.LSTM(4, 65)), CPU)
+def test_only_small_networks_without_hooks_on_a_cpu_are_given_to_threads():
+    recurrent, steps = Recurrent(nn.GRU), torch.ones(2, 5, 4)
+    assert gains_from_threads(recurrent, steps)
+    assert not gains_from_threads(recurrent, steps.to("meta"))
+    assert not gains_from_threads(nn.Sequential(nn.Linear(2, 2)), torch.ones(2, 2))
+    assert not gains_from_threads(nn.Sequential(recurrent, nn.LSTM(4, 65)), steps)
+    assert gains_from_threads(nn.Conv2d(3, 16, 3), torch.ones(2, 3, 32, 32))
+    assert not gains_from_threads(nn.Conv2d(3, 16, 3), torch.ones(2, 3, 32, 33))
+    assert not gains_from_threads(nn.Conv2d(3, 17, 3), torch.ones(2, 3, 8, 8))
+    assert not gains_from_threads(nn.Sequential(recurrent, nn.Conv2d(3, 17, 3)), steps)
     recurrent.readout.register_forward_hook(lambda *_: None)
-    assert not gains_from_threads(recurrent, CPU)
+    assert not gains_from_threads(recurrent, steps)
+
+
+@pytest.mark.parametrize("kind", [Recurrent, Convolution])
+def test_each_point_of_an_ensemble_has_a_thread_and_the_bits_of_one_alone(kind):
+    landscape = made(kind)
+    points = torch.stack([landscape.initial_point() * factor for factor in (1.0, 0.5, 0.2)])
+    generators = [torch.Generator().manual_seed(seed) for seed in range(3)]
+    torch.set_num_threads(1)
+    alone = [
+        [batch.value_and_gradient(x) for batch in landscape.minibatches(7, generator)]
+        for x, generator in zip(points, generators, strict=True)
+    ]
+    torch.set_num_threads(2)
+    CALLS.clear()
+    for seed, generator in enumerate(generators):
+        generator.manual_seed(seed)
+    for i, batch in enumerate(landscape.ensemble_minibatches(7, generators)):
+        values, gradients = batch.values_and_gradients(points)
+        assert values.tolist() == [each[i][0] for each in alone]
+        assert torch.equal(gradients, torch.stack([each[i][1] for each in alone]))
+    assert i == 3
+    assert threading.get_ident() not in {ident for ident, _ in CALLS}
 
 
 def test_losses_of_users_are_called_by_one_thread():

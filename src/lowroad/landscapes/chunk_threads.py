@@ -39,9 +39,8 @@ def gains_from_threads(module: nn.Module, inputs: Tensor) -> bool:
     channels = [max(m.in_channels, m.out_channels) for m in convolutions]
     narrow = max(widths, default=0) <= UNITS and max(channels, default=0) <= CHANNELS
     small = not channels or inputs[0].numel() <= PIXELS * convolutions[0].in_channels
-    return (
-        inputs.device.type == "cpu" and not hooked and bool(widths + channels) and narrow and small
-    )
+    plain = inputs.device.type == "cpu" and not hooked
+    return plain and bool(widths + channels) and narrow and small
 
 
 def on_threads(
