@@ -174,8 +174,8 @@ def test_finders_are_compared_on_pairs_that_all_have_connected():
     (figure,) = (each for each in FIGURES if each.name == "path finders")
     (shown,) = figure.build(View(results), Charts())
     assert [chart.title for chart in shown.charts] == [
-        "problem, training landscape: path height",
-        "problem, training landscape: evaluations",
+        "problem: path height",
+        "problem: evaluations",
     ]
     assert "fourier" in shown.charts[0].text
     assert "bent" in shown.charts[0].text

@@ -22,18 +22,16 @@ _LOWER = {
     "training_value": "{low} reaches a lower training {quantity} than {high}",
     "test_value": "{low} reaches a lower test {quantity} than {high}",
     "overfit": "the test {quantity} of {low} rises less after its minimum than that of {high}",
-    "barrier": "barriers between solutions of {low} are lower than between those of {high} on the "
-    "{split} landscape",
-    "between": "barriers between {first} and {second} are {low} than those within them on the "
-    "{split} landscape",
+    "barrier": "barriers between solutions of {low} are lower than between those of {high}{on}",
+    "between": "barriers between {first} and {second} are {low} than those within them{on}",
     "distance": "weight vectors of {low} are shorter than those of {high}, seen from their common "
     "origin",
     "sharpness": "solutions of {low} are flatter than those of {high}",
 }
 _YES = {
-    "connected": ("{first} and {second} are connected on the {split} landscape",
-                  "no path without a barrier was found between {first} and {second} on the {split} "
-                  "landscape within this budget"),
+    "connected": ("{first} and {second} are connected{on}",
+                  "no path without a barrier was found between {first} and {second}{on} "
+                  "within this budget"),
     "kernel": ("RBF kernel PCA separates {first} from {second}",
                "RBF kernel PCA does not separate {first} from {second}"),
 }  # fmt: skip
@@ -62,7 +60,7 @@ class Asked:
     def title(self, view: View) -> str:
         """The question's heading, with what a value of the problem is."""
         found, parts = self.answer, [QUESTIONS[self.answer.question].title]
-        if found.split:
+        if found.split and view.on(found.split):
             parts.append(f"{SPLIT_NAMES[found.split]} landscape")
         if found.kernel:
             parts.append("RBF kernel" if found.kernel == "rbf" else f"{found.kernel} kernel")
@@ -178,7 +176,7 @@ def _sentence(view: View, found: Answer) -> str | None:
         "first": labels[0],
         "second": labels[1],
         "quantity": view.results.facts[found.problem].quantity,
-        "split": SPLIT_NAMES.get(found.split, ""),
+        "on": view.on(found.split) if found.split else "",
     }
     if found.verdict in (Finding.YES, Finding.NO):
         return _YES[name][found.verdict is Finding.NO].format(**words) + _starts(found)

@@ -151,9 +151,7 @@ def _facts(view: View) -> list[tuple[str, str]]:
     splits = dict.fromkeys(split for problem in results.problems for split in view.splits(problem))
     behind = {split: text.paths_behind(view, split) for split in splits}
     if behind:
-        names = {
-            f"on the {text.SPLIT_NAMES[split]} landscape": what for split, what in behind.items()
-        }
+        names = {view.on(split).strip(): what for split, what in behind.items()}
         facts += [("Paths", text.by_value(names)), ("Path finder", text.budgets(view))]
     return facts
 

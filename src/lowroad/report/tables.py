@@ -138,7 +138,7 @@ def height_table(view: View, split: str) -> TableView | None:
         return [_count(heights), *(_height_text(x, facts) for x in (*quartiles, lines))]
 
     return _table(
-        f"Path heights on the {SPLIT_NAMES[split]} landscape",
+        f"Path heights{view.on(split)}",
         "Path heights: number of paths, minimum, quartiles and maximum, and the median height of "
         "the straight lines between the same ends.",
         ["Weights", "n", "Min.", "25%", "50%", "75%", "Max.", "Line"],
@@ -168,7 +168,7 @@ def barrier_table(view: View, split: str) -> TableView | None:
         ]
 
     return _table(
-        f"Barriers on the {SPLIT_NAMES[split]} landscape",
+        f"Barriers{view.on(split)}",
         "Barrier: how far a path rises above its higher end; median, minimum and maximum over the "
         "n paths within a set, and between two sets. Level: how many paths rise nowhere above it.",
         ["Weights", "n", "Median", "Min.", "Max.", "Level"],
@@ -187,7 +187,7 @@ def step_table(view: View, split: str) -> TableView | None:
         return [_height_text(median, facts) for median in medians]
 
     return _table(
-        f"Heights by steps on the {SPLIT_NAMES[split]} landscape",
+        f"Heights by steps{view.on(split)}",
         "Median over the paths of the lowest height so far: of the straight lines, by the last "
         "measured step within a quarter and within half of the steps (– where there is none), and "
         "at the end.",
@@ -210,7 +210,7 @@ def tree_table(view: View, split: str) -> TableView | None:
         return [*map(str, counts), *(_height_text(number, facts) for number in ends)]
 
     return _table(
-        f"Disconnectivity on the {SPLIT_NAMES[split]} landscape",
+        f"Disconnectivity{view.on(split)}",
         "The n minima that have a path, paths, and the parts that these hold together; the lowest "
         "minimum, and the first and the last level at which two parts join.",
         ["Weights", "n", "Paths", "Parts", "Min.", "First", "Last"],

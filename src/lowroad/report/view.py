@@ -21,6 +21,7 @@ from lowroad.analysis import (
 from lowroad.importing import import_object
 from lowroad.plotting.ridges import wants_log_axis
 from lowroad.plotting.style import SetStyle, set_styles
+from lowroad.report.text import SPLIT_NAMES
 from lowroad.report.views import LegendEntry, legend_of
 from lowroad.study.config import like_with_like
 from lowroad.study.labels import SetPair, WeightSet
@@ -129,6 +130,11 @@ class View:
         facts = self.results.facts[problem]
         unit = f" ({facts.unit})" if facts.unit else ""
         return f"{prefix}{facts.quantity}{unit}"
+
+    def on(self, split: str) -> str:
+        """Return "on the training landscape" after a space; "" where no problem has another."""
+        several = any(len(facts.splits) > 1 for facts in self.results.facts.values())
+        return f" on the {SPLIT_NAMES[split]} landscape" if several else ""
 
     def wants_log(self, problem: str, samples: Iterable[Any]) -> bool:
         """Whether an axis of values is logarithmic: they have a zero, and span much."""

@@ -13,7 +13,7 @@ from lowroad.plotting.style import SetStyle, three_figures
 from lowroad.report.charts import matrix_chart, ridge_chart
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import barrier_table
-from lowroad.report.text import SPLIT_NAMES, listing, paths_behind
+from lowroad.report.text import listing, paths_behind
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView, LegendEntry
 from lowroad.study.labels import SetPair
@@ -79,9 +79,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 title, both = f"{problem}: {first} and {second}", f"{first} and {second}"
                 group = both if matrices else ""
                 views.append(charts.add(chart, title, text, "No finite barrier.", group))
-        name = SPLIT_NAMES[split]
         caption = [
-            f"How far each path rises above its higher end on the {name} landscape: within each of "
+            f"How far each path rises above its higher end{view.on(split)}: within each of "
             "two sets, and between a solution of one and a solution of the other. Where the "
             "barriers between the sets are no higher than those within them, the two optimizers "
             "find solutions of one connected region, as far as these paths can tell.",
@@ -94,7 +93,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
             FigureView(
                 f"between-{split}",
                 "Paths",
-                f"Barriers between sets, {name} landscape",
+                f"Barriers between sets{view.on(split)}",
                 caption,
                 views,
                 [LegendEntry("median", "ink", "bar")],

@@ -12,7 +12,7 @@ from lowroad.plotting import disconnectivity_graphs
 from lowroad.report.charts import trees_chart
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import tree_table
-from lowroad.report.text import SPLIT_NAMES, counted, listing, paths_behind
+from lowroad.report.text import counted, listing, paths_behind
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView
 
@@ -57,9 +57,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                     alone.append(f"{without} of {kept} in {title}")
         if not views:
             continue
-        name = SPLIT_NAMES[split]
         caption = [
-            f"Each line begins at a kept solution, at its value on the {name} landscape, and two "
+            f"Each line begins at a kept solution, at its value{view.on(split)}, and two "
             "lines join at the lowest value below which no chain of measured paths connects them. "
             "The paths are those within a weight set, so the sets stand apart.",
             "The levels are upper bounds and belong to a budget: more steps or more pairs can only "
@@ -72,7 +71,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
             FigureView(
                 f"disconnectivity-{split}",
                 "Paths",
-                f"Disconnectivity graphs, {name} landscape",
+                f"Disconnectivity graphs{view.on(split)}",
                 caption,
                 views,
                 legend,

@@ -12,7 +12,7 @@ from lowroad.plotting import sample_rows
 from lowroad.plotting.style import set_styles, three_figures
 from lowroad.report.charts import ridge_chart
 from lowroad.report.figures.figure import Figure
-from lowroad.report.text import SPLIT_NAMES, listing
+from lowroad.report.text import listing
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView, LegendEntry
 
@@ -56,7 +56,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 medians = [f"{n} {three_figures(float(np.median(v)))}" for n, v in samples.items()]
                 text = f"Medians of the {_NUMBERS[key]} in {problem}: {listing(medians)}."
                 chart = ridge_chart(samples, _NUMBERS[key], set_styles(samples))
-                title = f"{problem}, {SPLIT_NAMES[split]} landscape: {_NUMBERS[key]}"
+                title = f"{problem}{view.on(split)}: {_NUMBERS[key]}"
                 views.append(charts.add(chart, title, text, "No finite number."))
     if not views:
         return []

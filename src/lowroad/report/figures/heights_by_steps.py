@@ -15,7 +15,7 @@ from lowroad.plotting.style import SetStyle, three_figures
 from lowroad.report.charts import MARK_SIZE, OUTLINE, layout, log_axis
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import step_table
-from lowroad.report.text import SPLIT_NAMES, listing, paths_behind
+from lowroad.report.text import listing, paths_behind
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView
 
@@ -60,9 +60,8 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 chart = _chart(view, problem, curves, view.styles)
                 views.append(charts.add(chart, title, text))
         if views:
-            name = SPLIT_NAMES[split]
             caption = [
-                f"How low each search had come by each of its steps on the {name} landscape, from "
+                f"How low each search had come by each of its steps{view.on(split)}, from "
                 "the straight line at step 0: paths thin, each set’s median thick.",
                 "Only heights on the full landscape count. Searches that step on mini-batches take "
                 "them at the start of every pass over the data and at the end; between these steps "
@@ -75,7 +74,7 @@ def build(view: View, charts: Charts) -> list[FigureView]:
                 FigureView(
                     f"steps-{split}",
                     "Paths",
-                    f"Path heights by steps, {name} landscape",
+                    f"Path heights by steps{view.on(split)}",
                     caption,
                     views,
                     legend,

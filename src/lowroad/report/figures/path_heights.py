@@ -13,7 +13,7 @@ from lowroad.plotting.style import shorter
 from lowroad.report.charts import ridge_chart
 from lowroad.report.figures.figure import Figure
 from lowroad.report.tables import height_table
-from lowroad.report.text import SPLIT_NAMES, listing, outcome_counts, paths_behind
+from lowroad.report.text import listing, outcome_counts, paths_behind
 from lowroad.report.view import View
 from lowroad.report.views import Charts, FigureView, LegendEntry, legend_of
 
@@ -69,8 +69,8 @@ def _build(view: View, charts: Charts, split: str) -> FigureView | None:
     if not views:
         return None
     caption = [
-        "The highest value on each path between two solutions of a set, on the "
-        f"{SPLIT_NAMES[split]} landscape: each mark is a path, the bar the median, the hollow "
+        "The highest value on each path between two solutions of a set"
+        f"{view.on(split)}: each mark is a path, the bar the median, the hollow "
         "triangle the median of the straight lines between the same ends; a histogram stands above "
         "the marks where there are eight or more.",
         "A height is an upper bound that belongs to the budget of the path finder, stated at the "
@@ -94,7 +94,7 @@ def _build(view: View, charts: Charts, split: str) -> FigureView | None:
         LegendEntry("median", "ink", "bar"),
     ]
     return FigureView(
-        f"path-heights-{split}", "Paths", f"Path heights on the {SPLIT_NAMES[split]} landscape",
+        f"path-heights-{split}", "Paths", f"Path heights{view.on(split)}",
         caption, views, legend if len(shown) <= 8 else legend[-2:], [f"path-heights-{split}"],
         height_table(view, split),
     )  # fmt: skip
