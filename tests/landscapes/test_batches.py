@@ -469,6 +469,14 @@ def test_batch_norm_is_estimated_from_the_batches():
     assert elsewhere.value(point) == pytest.approx(one.value(point), rel=1e-12)
 
 
+def test_a_last_batch_of_one_sample_has_no_statistics():
+    net = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)).double().eval()
+    for data in (DataLoader(Pairs(), batch_size=11), DataLoader(Pieces(), batch_size=11)):
+        landscape = BatchNormLandscape(NetworkLandscape(net, data, loss="cross_entropy"))
+        with pytest.raises(ValueError, match="expected batches of at least two samples"):
+            landscape.value(landscape.initial_point())
+
+
 def test_averages_and_problems():
     problem = network_problem(
         made,

@@ -51,7 +51,8 @@ def read_ends(
             raise ValueError(
                 f"{', '.join(names[:3])}{more}: not trainable, and different in {files[0]} and "
                 f"{file}, but a landscape holds one set of frozen parameters and buffers. Where "
-                "these are batch norm's statistics, use --reestimate-batch-norm"
+                "these are batch norm's statistics, use --reestimate-batch-norm; where they are "
+                "parameters, let them move: requires_grad, or a pattern of --trainable that fits"
             )
     return with_frozen(landscape, ends[0]), ends
 

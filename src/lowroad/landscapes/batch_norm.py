@@ -94,7 +94,15 @@ class BatchNormLandscape(NetworkLandscape):
         source = self if self._statistics is None else self._statistics
         for batch in source._data.chunks(source.chunk):
             with torch.set_grad_enabled(gradients or source._differentiates):
-                source._data.response(self.module, batch)
+                try:
+                    source._data.response(self.module, batch)
+                except ValueError as error:
+                    if "more than 1 value per channel" not in str(error):
+                        raise
+                    raise ValueError(
+                        "expected batches of at least two samples, since one has no variance to "
+                        "normalize by, got one of a single sample: choose another batch size"
+                    ) from error
             yield
 
     def _sums_and_gradients(self) -> tuple[Tensor, Tensor]:

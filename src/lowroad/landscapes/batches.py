@@ -166,7 +166,7 @@ def _fixed(loader: DataLoader[Any], sampler: Iterable[Any]) -> list[Any]:
         )
     warnings.warn(
         "the loader shuffles; a landscape reads all of its samples in their fixed order",
-        stacklevel=5,
+        stacklevel=6,  # the caller of NetworkLandscape
     )
     return drawn
 

@@ -60,9 +60,11 @@ class CurveSearch:
         # Adam moves this leaf in place; paths that are kept are copies of it
         self._leaf = path.coefficients.clone()
         self._adam: torch.optim.Adam | None = None
-        self._resumed = None if keeper is None else keeper.state
-        if self._resumed is not None:
-            self._go_on(self._resumed)
+        self._resumed: State | None = None  # what a state holds besides the search's own
+        if keeper is not None and keeper.state is not None:
+            self._go_on(keeper.state)
+            own = self._state()
+            self._resumed = {key: keeper.state[key] for key in keeper.state.keys() - own.keys()}
 
     def _go_on(self, state: State) -> None:
         """Take up a state that `_mark` has left."""
