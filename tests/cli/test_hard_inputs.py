@@ -15,6 +15,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from lowroad.optimizers.method import settings_of
+from lowroad.paths.registry import FINDERS, finder_settings
+from lowroad.study.config import StudyConfig
+from lowroad.study.setting_errors import _places
 from lowroad.study.store import Store
 
 from .conftest import TINY, call
@@ -33,6 +37,7 @@ def start(study: Path, *more: str, **options: object) -> subprocess.Popen[str]:
     )
 
 
+RUNS_ONLY = ("--set", "paths.within=false")
 LONG = ("--set", "optimizers.sgd.epochs=100000")
 
 
@@ -45,26 +50,28 @@ def wait_for(done: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_reader_that_goes_away_does_not_end_the_study(study: Path, workers: str) -> None:
-    run = start(study, "--workers", workers)
+    run = start(study, "--workers", workers, *RUNS_ONLY)
     assert run.stdout is not None
     assert run.stderr is not None
     assert run.stdout.readline().startswith("Study tiny")
     run.stdout.close()
     run.stderr.close()
     assert run.wait(100) == 0
-    assert len(Store(study.parent / "out").hashes()) == 12
+    assert len(Store(study.parent / "out").hashes()) == 4
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_terminal_does_not_end_the_study(study: Path) -> None:
     with open("/dev/full", "w") as full:
-        run = start(study, "--workers", "1", stdout=full, stderr=full)
+        run = start(study, "--workers", "1", *RUNS_ONLY, stdout=full, stderr=full)
         assert run.wait(100) == 0
-    assert len(Store(study.parent / "out").hashes()) == 12
+    assert len(Store(study.parent / "out").hashes()) == 4
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+SIGNALS = [(signal.SIGINT, "1"), (signal.SIGINT, "2"), (signal.SIGTERM, "2"), (signal.SIGHUP, "1")]
+
+
+@pytest.mark.parametrize(("kind", "workers"), SIGNALS)
 def test_a_signal_ends_a_run_soon_and_leaves_nothing(
     study: Path, kind: signal.Signals, workers: str
 ) -> None:
@@ -96,8 +103,8 @@ def test_a_run_under_nohup_goes_on(study: Path) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    run = start(study, "--workers", "1", preexec_fn=ignore)
-    wait_for(lambda: bool(Store(study.parent / "out").hashes()))
+    run = start(study, "--workers", "1", *RUNS_ONLY, preexec_fn=ignore)
+    wait_for(lambda: bool(list((study.parent / "out").glob("running/*.json"))))
     run.send_signal(signal.SIGHUP)
     assert run.wait(100) == 0
 
@@ -260,3 +267,76 @@ def test_a_folder_whose_study_file_is_none_is_no_study(
     result = call(command, tmp_path, *more)
     assert result.code == 2
     assert "no study here" in result.errors
+
+
+def known_keys() -> list[str]:
+    """Every setting that a study with "sgd" and "lbfgs" has, by its key."""
+    keys = {f"{table}.{name}" if table else name for table, name in _places(StudyConfig, "")}
+    for method in ("sgd", "lbfgs"):
+        keys |= {f"optimizers.{method}.{name}" for name in (*settings_of(method), "method")}
+    for finder in FINDERS:
+        keys |= {f"paths.{name}" for name in finder_settings(finder)}
+    keys |= {f"problems.net.{each}" for each in ("train.seeds", "train.optimizers", "version")}
+    keys |= {"paths.finders.b.finder", "optimizers.new.method", "checkpoints.a.files"}
+    return sorted(keys)
+
+
+ANY_VALUE = [
+    "0",
+    "1",
+    "2",
+    "-1",
+    "64",
+    "0.5",
+    "1e-3",
+    "1e30",
+    "1e-30",
+    "1e31",
+    "true",
+    "false",
+    "nan",
+    "inf",
+    "99999999",
+    "1979-05-27",
+    "word",
+    "é",
+    "''",
+    "[]",
+    "{}",
+    "{a=1}",
+    '"sgd"',
+    '"lbfgs"',
+    '"1/D"',
+    '"fourier"',
+    '"strong_wolfe"',
+    '"a.b:c"',
+    '"json:dumps"',
+    '"*.pt"',
+    '["sgd"]',
+    '["last"]',
+    '[["sgd","lbfgs"]]',
+    '[["sgd","sgd"]]',
+    "[1,[2]]",
+    "{grid=[1,2]}",
+    "{grid=[]}",
+    '{grid=[0.1,"x"]}',
+    '["train","test"]',
+]
+
+
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(known_keys()), st.sampled_from(ANY_VALUE)),
+        min_size=1, max_size=2,
+    )
+)  # fmt: skip
+def test_any_value_of_any_setting_is_planned_or_refused_in_lines(
+    study: Path, changes: list[tuple[str, str]]
+) -> None:
+    assignments = [part for key, value in changes for part in ("--set", f"{key}={value}")]
+    result = call("run", study, *assignments, "--dry-run", "--out", study.parent / "out")
+    assert result.code in (0, 2), result
+    assert "Traceback" not in result.errors
+    assert all(len(line) < 500 for line in result.errors.splitlines())
+    assert bool(result.errors) >= (result.code == 2)

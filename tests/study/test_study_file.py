@@ -63,6 +63,15 @@ def test_a_missing_file(tmp_path: Path) -> None:
         ('name = "a"\nseed = = 1\n', 2, "Invalid value"),
         ('name = "a"\nname = "b"\n', 2, "Cannot overwrite a value"),
         ('name = "a', None, "Unterminated string"),
+        ('a = "x"\nmethod = sgd # bare\n', 2, 'no value; text needs quotes: write method = "sgd"'),
+        ("a.b = torch.optim.Adam\n", 1, 'write a.b = "torch.optim.Adam"'),
+        ("within = False\n", 1, "False is no value: write within = false"),
+        ("\r\nalign = yes\r\n", 2, "yes is no value: write align = true"),
+        ("selections = [train]\n", 1, "Invalid value, in: selections = [train]"),
+        ("[train]\nseeds: 3\n", 2, "in: seeds: 3"),
+        ("[train]\nseeds = 3\n\n[train]\nkeep = 2\n", 4, "[train] is there twice"),
+        ("[a.b]\nx = 1\n[a.c]\n[a.b]\ny = 1\n", 4, "[a.b] is there twice: write the table's"),
+        ("p.q = { from = 'm:f' }\np.q.size = 3\n", 2, "p.q has been written whole above"),
         (b"\xff", None, "expected UTF-8 text"),
         ("a = " + "[" * 5000, None, "nested too deeply"),
     ],
@@ -74,6 +83,7 @@ def test_what_is_no_toml_is_named_with_its_line(
     (problem,) = problems(path)
     assert problem.startswith(f"{path}:{line}: " if line else f"{path}: ")
     assert message in problem
+    assert len(problem) < len(str(path)) + 200
 
 
 def test_each_problem_has_the_files_name(tmp_path: Path) -> None:
@@ -185,9 +195,9 @@ def toml(value: Any) -> str:
     return str(value).lower()
 
 
-def check_is_study_or_readable_error(path: Path) -> None:
+def check_is_study_or_readable_error(path: Path, *assignments: str) -> None:
     try:
-        config = read_study(path)
+        config = read_study(path, assignments)
     except StudyFileError as error:
         lines = error.problems
     else:
@@ -195,12 +205,12 @@ def check_is_study_or_readable_error(path: Path) -> None:
         return
     assert lines
     for line in lines:
-        assert line.startswith(str(path))
+        assert line.startswith((str(path), "--set "))
         assert line.isprintable(), line
         assert len(line) < 400
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(DOCUMENTS, st.booleans())
 def test_any_document_gives_a_study_or_readable_lines(
     tmp_path: Path, document: dict[str, Any], named: bool
@@ -209,6 +219,18 @@ def test_any_document_gives_a_study_or_readable_lines(
         document["name"] = "a"
     text = "".join(f"{toml(key)} = {toml(value)}\n" for key, value in document.items())
     check_is_study_or_readable_error(write(tmp_path, text.encode("utf-8", "surrogatepass")))
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(KEYS, min_size=1, max_size=4).map(".".join) | st.text(max_size=20),
+    st.sampled_from(["=", " = ", "", "=="]),
+    VALUES.map(toml) | st.text(max_size=20) | st.text('ab=[]{}".,\n1', max_size=20),
+)
+def test_any_assignment_gives_a_study_or_a_readable_line(
+    tmp_path: Path, key: str, equals: str, value: str
+) -> None:
+    check_is_study_or_readable_error(write(tmp_path, BASE), f"{key}{equals}{value}")
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lowroad.importing import ImportPathError, import_object
 from lowroad.landscapes import Landscape
-from lowroad.nearest import nearest
+from lowroad.nearest import closest, nearest
 from lowroad.optimizers.function import check_function, minimize_by_function
 from lowroad.optimizers.lbfgs import Tolerance, lbfgs
 from lowroad.optimizers.line_searches import (
@@ -205,14 +205,14 @@ def check_settings(method: Method, settings: Mapping[str, Any]) -> None:
     shown = method if isinstance(method, str) else getattr(method, "__qualname__", repr(method))
     known = settings_of(method, settings)
     if isinstance(found, str | type):
-        lines = list(_unknown(shown, settings, known))
+        lines = list(_unknown(shown, found, settings, known))
         wrong = {name: _wrong(name, value) for name, value in settings.items() if name in known}
         lines += [f"{n}: expected {w}, got {settings[n]!r:.60}" for n, w in wrong.items() if w]
         lines += _misfits(found, {name: settings[name] for name, w in wrong.items() if not w})
     else:
         lines = list(_missing(found, shown, settings))
         if not _takes_anything(found):
-            lines += _unknown(shown, settings, known)
+            lines += _unknown(shown, found, settings, known)
     if lines:
         raise ValueError("\n".join(lines))
 
@@ -257,10 +257,26 @@ def _takes_anything(function: Callable[..., Any]) -> bool:
     return inspect.Parameter.VAR_KEYWORD in kinds
 
 
-def _unknown(method: str, settings: Mapping[str, Any], known: Mapping[str, Any]) -> Iterable[str]:
+def _unknown(
+    method: str, found: Any, settings: Mapping[str, Any], known: Mapping[str, Any]
+) -> Iterable[str]:
     for name in settings:
         if name not in known:
-            yield f"{name}: {method} has no such setting{nearest(name, known)}"
+            yield f"{name}: {method} has no such setting{_instead(found, name, known)}"
+
+
+def _instead(found: Any, name: str, known: Mapping[str, Any]) -> str:
+    """What to write instead of a setting that an optimizer does not have."""
+    if isinstance(found, type):
+        options = list(inspect.signature(found).parameters)[1:]
+        meant = closest(name, options)
+        if meant is not None and (name in options or closest(name, known) is None):
+            return f"; write options = {{ {meant} = ... }}"
+    elif isinstance(found, str) and name == "options":
+        return "; write its settings beside the method"
+    elif found == "lbfgs" and closest(name, ["lr"]):
+        return "; leave it out, since the line search finds the length of every step"
+    return nearest(name, known)
 
 
 def _missing(

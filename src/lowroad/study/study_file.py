@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,13 +56,15 @@ def read_study(path: Path, assignments: Sequence[str] = ()) -> StudyConfig:
         StudyFileError: the file is missing, is no TOML, or holds wrong settings.
     """
     try:
-        raw = tomllib.loads(_content(path).decode("utf-8"))
+        text = _content(path).decode("utf-8")
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # Python 3.11 to 3.13 give the place only inside the message.
         message, _, place = str(error).rpartition(" (at ")
         line = place.removeprefix("line ").split(",")[0].rstrip(")")
         where = f"{path}:{line}" if line.isdigit() else str(path)
-        raise StudyFileError([f"{where}: {message or place.rstrip(')')}"]) from None
+        told = _mistake(message, text.split("\n")[int(line) - 1]) if line.isdigit() else str(error)
+        raise StudyFileError([f"{where}: {told}"]) from None
     except UnicodeDecodeError as error:
         raise StudyFileError([f"{path}: expected UTF-8 text; byte {error.start} is not"]) from None
     except RecursionError:
@@ -94,6 +98,21 @@ def overridden(config: StudyConfig, assignments: Sequence[str]) -> list[str]:
                     f"--set problems.{name}.{key}=... changes it"
                 )
     return lines
+
+
+def _mistake(message: str, line: str) -> str:
+    """What is wrong with a line that is no TOML, and what to write instead."""
+    name = ".".join(re.findall("'(.+?)'", message))
+    if message.startswith("Cannot declare"):
+        return f"[{shortened(name)}] is there twice: write the table's settings in one place"
+    if message.startswith("Cannot mutate"):
+        return f"{shortened(name)} has been written whole above: add the setting there"
+    bare = re.fullmatch(r"\s*([\w.-]+)\s*=\s*([A-Za-z][\w.:/-]*)\s*(#.*)?", line)
+    if bare is None:
+        return f"{message}, in: {shortened(line.strip())}"
+    word = {"True": "true", "yes": "true", "False": "false", "no": "false"}.get(bare[2])
+    right = shortened(f"{bare[1]} = {word or json.dumps(bare[2])}")
+    return f"{bare[2][:60]} is no value{'' if word else '; text needs quotes'}: write {right}"
 
 
 def _content(path: Path) -> bytes:
