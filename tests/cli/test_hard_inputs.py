@@ -99,6 +99,34 @@ def test_a_signal_ends_a_run_soon_and_leaves_nothing(
     assert list(running.iterdir()) == []
 
 
+@pytest.mark.parametrize("phase", ["planning", "report"])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_or_after_the_tasks_ends_the_command(
+    study: Path, phase: str, kind: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process: the signal comes while the study is planned, or its report written."""
+    if signal.getsignal(kind) is signal.SIG_IGN:
+        pytest.skip("ignored here")
+
+    def interrupted(*arguments: object) -> None:
+        os.kill(os.getpid(), kind)
+        time.sleep(10)
+
+    place = (
+        "lowroad.study.run.prepare_run" if phase == "planning" else "lowroad.report.write_report"
+    )
+    monkeypatch.setattr(place, interrupted)
+    before = signal.getsignal(kind)
+    begun = time.monotonic()
+    options = ("--workers", 1, *RUNS_ONLY, "--set", "train={seeds=1,keep=1}")
+    result = call("run", study, "--out", study.parent / "out", *options)
+    assert time.monotonic() - begun < 8
+    assert result.code == 128 + kind
+    assert result.errors == "Interrupted\n"
+    assert signal.getsignal(kind) == before
+    assert len(Store(study.parent / "out").hashes()) == (0 if phase == "planning" else 2)
+
+
 def test_a_run_under_nohup_goes_on(study: Path) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -72,7 +72,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a study, or go on with it, and write its report."""
-    with readable_errors():
+    with readable_errors(), signals_interrupt():
         from lowroad.study.study_file import StudyFileError, overridden, read_study
 
         config = read_study(study, assignments or [])
@@ -158,8 +158,7 @@ def _run(
         f"{part}, {by}"
     )
     try:
-        with signals_interrupt():
-            summary = _perform(prepared, workers, device)
+        summary = _perform(prepared, workers, device)
     except KeyboardInterrupt as interrupt:
         stored = len(prepared.schedule.done)
         fail(

@@ -16,6 +16,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,11 @@ class ProblemReference:
 
     def hash_inputs(self) -> dict[str, Any]:
         """What determines the problem."""
-        return {"from": self.path, "options": json.loads(self.options), "code": self.code}
+        return {"from": self.path, "options": self._options, "code": self.code}
+
+    @cached_property
+    def _options(self) -> dict[str, Any]:
+        return json.loads(self.options)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,9 @@ def told(labels: Mapping[str, str | int]) -> str:
     )
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def digest_of(inputs: Any) -> str:
     """SHA-256 of a value as canonical JSON."""
     return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()
@@ -108,4 +111,4 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": 1.0, "a": [1e-3]})
     '{"a":[0.001],"b":1.0}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)

@@ -36,12 +36,13 @@ def run_tasks(
     value, gradient = costs(plan, problem)
     steps = next(iter(budget.values()), 100)
     method = {"method": table.method, "code": plan.study.codes.get(table.method, "")}
+    shared = {**method, "settings": own}  # one of them for any number of seeds
     return [
         Task(
             measurement="training",
             problem=plan.study.problems[problem],
             labels={"source": optimizer, "seed": seed},
-            settings={**method, "settings": own},
+            settings=shared,
             budget=budget,
             study_seed=plan.study.config.seed,
             group=f"training {problem} {optimizer}",
