@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from lowroad.landscapes import FunctionLandscape, Landscape
 from lowroad.outcome import Outcome
 from lowroad.paths import StraightLine
 from lowroad.paths.finder import COUNTS
+from lowroad.paths.keeper import Keeper
 from paths.path_cases import FINDERS, LANDSCAPES
 
 finders = pytest.mark.parametrize("finder", [f for f, _ in FINDERS.values()], ids=list(FINDERS))
@@ -44,6 +46,39 @@ def test_numbers_that_no_memory_holds_are_refused(finder):
         for number in (10**9, 10**400):
             with pytest.raises(ValueError, match=f"expected {name} to be at most 100000"):
                 dataclasses.replace(finder, **{name: number})
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("share", [0.1, 0.75])
+@finders
+def test_an_interrupted_search_ends_in_the_same_bits(finder, share):
+    if not finder.resumable:
+        pytest.skip("has no steps to be interrupted at")
+    landscape = LANDSCAPES["Müller-Brown"]()
+    whole = finder.find(landscape, *landscape.ends)
+    keeper, step = Keeper(), 1 + int(share * whole.history.steps[-1])
+
+    def interrupt(at, height):
+        if at == step:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        finder.find(landscape, *landscape.ends, callback=interrupt, keeper=keeper)
+    file = io.BytesIO()
+    torch.save(keeper.state, file)
+    file.seek(0)
+    kept = Keeper(torch.load(file, weights_only=True))
+    assert step - 20 <= kept.state["step"] <= step
+    found = finder.find(landscape, *landscape.ends, keeper=kept)
+    assert torch.equal(found.path.coefficients, whole.path.coefficients)
+    assert np.array_equal(found.profile, whole.profile)
+    assert found.outcome is whole.outcome
+    assert vars(found.evaluations) == vars(whole.evaluations)
+    for mine, other in zip(vars(found.history).values(), vars(whole.history).values(), strict=True):
+        assert np.array_equal(mine, other)
 
 
 @landscapes

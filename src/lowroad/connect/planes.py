@@ -63,7 +63,7 @@ def plane(
     if len(files) not in (1, 3):
         raise ValueError(
             "expected one checkpoint, for a plane along two random directions, or three, for the "
-            f"plane through them; got {len(files)}"
+            f"plane through them, got {len(files)}; what lies between two, lowroad connect shows"
         )
     surface = BatchNormLandscape(network(landscape)) if reestimate_batch_norm else landscape
     landscape, ends = read_ends(files, landscape, free=reestimated(surface))

@@ -142,7 +142,7 @@ class CurveSearch:
         def after(progress: Progress) -> bool:
             nonlocal own
             snapshot = progress.snapshot()
-            known = snapshot is not None and snapshot["iteration"] == own["step"]
+            known = snapshot is not None and snapshot["iteration"] == own["step"] > 0
             if self.keeper is not None and known:
                 self.keeper.state = own | {"lbfgs": snapshot}
             self.step, self.path = progress.step, moved.last_path
