@@ -21,17 +21,17 @@ help:
 study: .venv/.installed
 	@$(BIN)/lowroad run $(STUDY)
 
-# pytest comes last, so that the last line is its summary.
+# pytest comes last, so that the last line is its summary; two processes of one thread each.
 test: .venv/.installed-for-tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --doctest-modules src
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -rf build dist
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
