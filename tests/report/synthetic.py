@@ -150,7 +150,7 @@ def _paths(
     steps: int,
     generator: Any,
 ) -> xr.Dataset:
-    keep = results.config.settings(problem).train.keep
+    keep = results.config.settings(problem).train.kept
     within = list(combinations(range(keep), 2))
     across = [(a, b) for a in range(keep) for b in range(keep)]
     rows = [
@@ -196,7 +196,7 @@ def _paths(
 
 
 def _kept(results: MadeResults, problem: str) -> list[tuple[str, int]]:
-    keep = results.config.settings(problem).train.keep
+    keep = results.config.settings(problem).train.kept
     return [(str(each), seed) for each in results.sets(problem) for seed in range(keep)]
 
 

@@ -153,12 +153,22 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
     assert tomllib.loads(text)["problems"]["q"]["train"] == {"seeds": 3, "keep": 2}
 
 
+def test_all_runs_are_kept_where_there_are_few() -> None:
+    base = tomllib.loads(BASE)
+    for seeds, kept in ((2, 2), (6, 6), (20, 6)):
+        config = parse_study({**base, "train": {"seeds": seeds}})
+        assert config.settings("p").train.kept == kept
+    name, table = "p", base["problems"]["p"]
+    problems = {**base["problems"], name: {**table, "train": {"seeds": 4}}}
+    assert parse_study({**base, "problems": problems}).settings(name).train.kept == 4
+
+
 def test_differences_name_each_changed_setting(tmp_path: Path) -> None:
     path = write(tmp_path, BASE)
     old = read_study(path)
     assert differences(old, old) == []
-    assert differences(old, read_study(path, ["optimizers.sgd.epochs=9", "train.keep=5"])) == [
-        "train.keep: 6 -> 5",
+    assert differences(old, read_study(path, ["optimizers.sgd.epochs=9", "train.seeds=12"])) == [
+        "train.seeds: 10 -> 12",
         "optimizers.sgd.epochs: 3 -> 9",
     ]
 

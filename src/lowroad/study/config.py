@@ -216,10 +216,10 @@ def _conflicts_of(config: StudyConfig, problem: str) -> Iterable[str]:
     def at(section: str, key: str) -> str:
         return f"{place if section in own else ''}{section}.{key}"
 
-    if train.keep > train.seeds:
+    if train.kept > train.seeds:
         yield (
             f"{at('train', 'keep')}: expected at most train.seeds = {train.seeds} (one cannot keep "
-            f"more runs than there are), got {train.keep}"
+            f"more runs than there are), got {train.kept}"
         )
     for name in settings.optimizers:
         if name in config.checkpoints:
@@ -248,9 +248,9 @@ def _conflicts_of(config: StudyConfig, problem: str) -> Iterable[str]:
             f"{at('planes', 'pairs')}: expected at most paths.pairs = {settings.paths.pairs} (a "
             f"plane goes through a path's peak), got {settings.planes.pairs}"
         )
-    if settings.sharpness.runs > train.keep:
+    if settings.sharpness.runs > train.kept:
         yield (
-            f"{at('sharpness', 'runs')}: expected at most train.keep = {train.keep}, got "
+            f"{at('sharpness', 'runs')}: expected at most train.keep = {train.kept}, got "
             f"{settings.sharpness.runs}"
         )
 

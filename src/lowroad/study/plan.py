@@ -39,7 +39,7 @@ class Plan:
         problem, source = stage
         order = self._by_value[stage] if representatives is None else representatives
         everything = source in self.study.config.checkpoints
-        keep = len(order) if everything else self.study.config.settings(problem).train.keep
+        keep = len(order) if everything else self.study.config.settings(problem).train.kept
         self._kept[stage] = order[:keep]
 
     def by_value(self, problem: str, source: str) -> list[int]:
@@ -60,7 +60,7 @@ class Plan:
             return len(self._kept[problem, source])
         if source in self.study.files:
             return len(self.study.files[source])
-        return self.study.config.settings(problem).train.keep
+        return self.study.config.settings(problem).train.kept
 
     def record(self, problem: str, source: str, seed: int) -> str:
         """The hash of a run."""

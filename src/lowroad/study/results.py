@@ -170,7 +170,7 @@ class StudyResults:
             if each.measurement in _RUNS
             and (each.problem.label, each.labels["source"]) == (problem, source)
         ]
-        keep = self.config.settings(problem).train.keep
+        keep = self.config.settings(problem).train.kept
         return seed in [each for _, each in sorted(own)[:keep]]
 
     def _with_starts(self, table: xr.Dataset, problem: str) -> xr.Dataset:

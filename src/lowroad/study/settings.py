@@ -116,15 +116,21 @@ class TrainSettings(Settings):
     `selections` are the points of a run that become weight sets: those of lowest "train" and "test"
     value (of the "validation" value instead of the test's, where the problem has such a landscape)
     and the "last" one. `optimizers` are those that a problem is trained with; all when not given.
+    Without `keep` six runs are kept, or all where there are fewer.
     """
 
     seeds: int = Field(default=10, ge=1, le=100_000)
-    keep: int = Field(default=6, ge=1, le=100_000)
+    keep: int | None = Field(default=None, ge=1, le=100_000)
     grid_seeds: int = Field(default=3, ge=1, le=100_000)
     selections: Annotated[
         tuple[Literal["train", "test", "last"], ...], Field(strict=False, min_length=1)
     ] = ("train", "test")
     optimizers: Annotated[tuple[Label, ...], Field(strict=False)] | None = None
+
+    @property
+    def kept(self) -> int:
+        """How many runs are kept."""
+        return min(6, self.seeds) if self.keep is None else self.keep
 
 
 class FinderSettings(MethodSettings):
