@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,12 @@ from mnist_stand_in import idx, make_arrays
 # The same examples in every run, and no deadline: shared machines are slow at times.
 settings.register_profile("lowroad", derandomize=True, deadline=None)
 settings.load_profile("lowroad")
+
+
+@pytest.fixture(autouse=True)
+def interrupts() -> None:
+    """Let an interrupt raise: a parent may have ignored it, and dask_jobqueue exits with 0."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +146,15 @@ def test_no_cluster_file_gives_a_traceback(
     taken = slurm.job.keys() - {"scheduler_options", "log_directory"}  # not here: makes a folder
     options = {name: slurm.job[name] for name in taken}
     SLURMJob("tcp://here:1", "a job", processes=1, **options).job_script()
+
+
+def test_an_interrupt_still_raises_once_slurm_is_at_hand() -> None:
+    code = (
+        "import signal, lowroad.execution.slurm\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )

@@ -151,6 +151,7 @@ def test_frozen_tensors_that_differ_in_the_last_bits_are_another_network():
         (torch.eye(3, 4).to_sparse_csr(), r"layer\.weight is sparse"),
         (torch.zeros(3, 4, device="meta"), r"layer\.weight is without numbers"),
         (torch.zeros(3, 4, dtype=torch.complex64), r"layer\.weight is complex"),
+        (torch.nested.nested_tensor([torch.ones(4)] * 3), "weight is nested"),
         (torch.quantize_per_tensor(torch.ones(3, 4), 0.1, 0, torch.qint8), "weight is quantized"),
         (3.0, r"While copying|expected torch\.Tensor"),
     ],

@@ -6,17 +6,23 @@ import itertools
 import logging
 import math
 import shutil
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import dask.config
-from dask_jobqueue.slurm import SLURMCluster, SLURMJob
 from distributed.core import Status
 
 from lowroad.execution.clusters import ClusterError, Slurm
 from lowroad.execution.events import one_line
+
+_on_interrupt = signal.getsignal(signal.SIGINT)
+from dask_jobqueue.slurm import SLURMCluster, SLURMJob  # noqa: E402
+
+# the import lets an interrupt end the process as if all had gone well
+signal.signal(signal.SIGINT, _on_interrupt)
 
 DEATHS_OF_A_PREEMPTIBLE_TASK = 20  # a queue may take workers away again and again
 SECONDS_TO_COME_BACK = 60  # for a job without workers: it may be replacing one that died

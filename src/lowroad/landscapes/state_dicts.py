@@ -101,6 +101,8 @@ def unusual(tensor: Tensor) -> str:
     """Return what keeps a tensor from being dense real numbers, "" where nothing does."""
     if tensor.is_meta:
         return "without numbers (on the meta device)"
+    if tensor.is_nested:
+        return "nested"
     if tensor.is_quantized:
         return "quantized"
     if tensor.layout != torch.strided:
