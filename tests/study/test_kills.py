@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lowroad.study.config import StudyConfig
@@ -26,6 +27,15 @@ from .conftest import HERE, Finished, digests, prepared
 def go_on(config: StudyConfig, directory: Path) -> None:
     summary = prepared(config, directory).execute(1, lambda progress, event: None)
     assert (summary.failed, summary.waiting) == ([], 0)
+
+
+def is_in_group(process: int, group: int) -> bool:
+    """Whether a living process belongs to a group."""
+    try:
+        dead = psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+        return not dead and os.getpgid(process) == group
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return False
 
 
 @pytest.mark.parametrize(
@@ -49,6 +59,7 @@ def test_killed_at_random_moments_the_records_are_the_same(
     store, resolved = Store(out), resolve_study(tiny, HERE)
     stored: dict[str, str] = {}
     written: dict[str, int] = {}
+    groups: list[int] = []
     for kill in range(kills):
         run = subprocess.Popen(
             [*command, "--workers", "2", "--shard", "1/1"],
@@ -56,6 +67,7 @@ def test_killed_at_random_moments_the_records_are_the_same(
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        groups.append(run.pid)
         more = draw.randint(0, 4)  # records, which it shall write before its end
         end = time.monotonic() + 60
         while run.poll() is None and not (
@@ -84,6 +96,10 @@ def test_killed_at_random_moments_the_records_are_the_same(
         times = {name: store.path(name).stat().st_mtime_ns for name in now}
         assert {name: times[name] for name in written} == written
         written = times
+    end = time.monotonic() + 60
+    while any(is_in_group(process, group) for group in groups for process in psutil.pids()):
+        assert time.monotonic() < end, "workers outlive their driver"
+        time.sleep(0.1)
     go_on(tiny, out)
     assert digests(out) == finished.digests
     assert list(store.running.iterdir()) == []
