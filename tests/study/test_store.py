@@ -16,7 +16,8 @@ import xarray as xr
 
 from lowroad.study import store as store_module
 from lowroad.study.files import host_name, write_atomically
-from lowroad.study.store import DamagedRecordError, Store, content_digest
+from lowroad.study.netcdf import content_digest
+from lowroad.study.store import DamagedRecordError, Store
 
 NAME = hashlib.sha256(b"a task").hexdigest()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import threading
@@ -19,6 +18,7 @@ from lowroad.connect.progress import SearchDisplay
 from lowroad.landscapes import Landscape
 from lowroad.paths import FoundPath, PathFinder
 from lowroad.paths.keeper import Keeper, State
+from lowroad.study.files import replacing
 
 PAUSE = 60.0  # seconds between two times that a search's state is kept, at least
 SHARE = 20  # times that writing it took: no more than a twentieth of the time is spent so
@@ -78,12 +78,8 @@ class Search:
         if keeper.state is None or keeper.state["step"] == 0:
             return
         began = time.monotonic()
-        temporary = self._file.with_suffix(".part")
-        try:
-            torch.save({"task": self._task, "state": keeper.state}, temporary)
-            os.replace(temporary, self._file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(self._file) as file:
+            torch.save({"task": self._task, "state": keeper.state}, file)
         self._last, self._took = time.monotonic(), time.monotonic() - began
 
     def _kept(self) -> State | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import struct
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from lowroad.study.files import replacing
 
 TYPES = {
     torch.float64: "F64",
@@ -60,17 +61,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Parts], metadata: Mapping[st
         place += tensor.bytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for tensor in tensors.values():
-                for part in tensor.parts:
-                    own = part.detach().to("cpu", tensor.dtype).contiguous()
-                    file.write(own.view(torch.uint8).reshape(-1).numpy().data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            for part in tensor.parts:
+                own = part.detach().to("cpu", tensor.dtype).contiguous()
+                file.write(own.view(torch.uint8).reshape(-1).numpy().data)
 
 
 def check_room(path: Path, needed: int) -> None:

@@ -14,12 +14,13 @@ from torch import Tensor
 from lowroad.optimizers import OptimizationResult
 from lowroad.problems import Problem
 from lowroad.study.config import StudyConfig
+from lowroad.study.netcdf import content_digest
 from lowroad.study.references import ProblemReference
 from lowroad.study.resolve import examine
 from lowroad.study.resolved import CheckpointFile, Study
 from lowroad.study.results import StudyResults, gather
 from lowroad.study.schedule import Schedule
-from lowroad.study.store import Outline, Record, Store, content_digest
+from lowroad.study.store import Outline, Record, Store
 from lowroad.study.study_file import parse_study
 from lowroad.study.tasks import Task, canonical_json, digest_of
 from lowroad.study.worker import perform, provenance, task_arithmetic

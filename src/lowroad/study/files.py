@@ -10,8 +10,9 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 LARGEST = 100_000_000  # bytes of a file of text
 
@@ -67,6 +68,17 @@ def read_regular(path: Path, largest: int = LARGEST) -> bytes:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at any moment it has its old content or its new one.
 
+    Raises:
+        OSError: it cannot be written; it names the file.
+    """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes the place of `path` once all is on the disk.
+
     The folder is made if it is missing. The temporary name says who writes, so that others can tell
     a leftover from a file being written.
 
@@ -78,7 +90,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.parent / f".{path.name}.{writer}.tmp"
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

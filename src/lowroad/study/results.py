@@ -17,11 +17,12 @@ from lowroad.study.files import read_regular
 from lowroad.study.labels import WeightSet
 from lowroad.study.measurements import MEASUREMENTS, Measurement
 from lowroad.study.measurements.measurement import point_name
+from lowroad.study.netcdf import PROVENANCE
 from lowroad.study.plan import Plan
 from lowroad.study.references import Facts
 from lowroad.study.resolved import Study, load_study
 from lowroad.study.schedule import Candidate, Schedule
-from lowroad.study.store import PROVENANCE, DamagedRecordError, Record, Store
+from lowroad.study.store import DamagedRecordError, Record, Store
 from lowroad.study.study_file import read_study
 from lowroad.study.tasks import Task
 

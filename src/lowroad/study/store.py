@@ -27,15 +27,13 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5netcdf
 import h5py
-import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -47,6 +45,15 @@ from lowroad.study.files import (
     scan,
     write_atomically,
 )
+from lowroad.study.netcdf import (
+    as_netcdf,
+    attributes_of,
+    content_digest,
+    digest_of_parts,
+    dimensions_of,
+    infinite,
+    variables_of,
+)
 
 FORMAT = 2
 FOOTER = re.compile(rb"\nlowroad record, format (\d+), sha256 ([0-9a-f]{64})\n\Z")
@@ -54,9 +61,6 @@ FOOTER_LENGTH = len(b"\nlowroad record, format 2, sha256 \n") + 64
 OTHER_FOLDERS = ("failures", "snapshots", "running")
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors of the file system that say: no room."""
-NETCDFS_OWN = frozenset({"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"})
-PROVENANCE = frozenset({"seconds", "elapsed", "created", "machine", "versions", "content_sha256"})
-"""Variables and attributes that may differ between two runs of the same task."""
 
 
 class DamagedRecordError(Exception):
@@ -102,7 +106,7 @@ class Record:
             for name, dimensions in self.dimensions.items()
             if name in self.arrays
         }
-        return Outline(self.attributes, sizes, _infinite(self.arrays, self.dimensions))
+        return Outline(self.attributes, sizes, infinite(self.arrays, self.dimensions))
 
 
 class Store:
@@ -140,7 +144,7 @@ class Store:
             OSError: the file cannot be written (no space, no permission); nothing is left of it.
         """
         dataset = dataset.assign_attrs(content_sha256=content_digest(dataset))
-        content = _as_netcdf(dataset)
+        content = as_netcdf(dataset)
         digest = hashlib.sha256(content).hexdigest()
         footer = f"\nlowroad record, format {FORMAT}, sha256 {digest}\n".encode()
         write_atomically(self.path(task_hash), content + footer)
@@ -155,14 +159,14 @@ class Store:
         """
         # Not through xarray, which takes 30 ms a file.
         with self._open(task_hash) as (file, attributes):
-            kept = {n: v for n, v in _variables(file).items() if n not in without}
+            kept = {n: v for n, v in variables_of(file).items() if n not in without}
             arrays = {name: variable[()] for name, variable in kept.items()}
-            dimensions = {name: _dimensions(variable) for name, variable in kept.items()}
+            dimensions = {name: dimensions_of(variable) for name, variable in kept.items()}
             if not without:
-                found = _digest(
+                found = digest_of_parts(
                     attributes,
                     {
-                        name: (dimensions[name], arrays[name], _attributes(variable))
+                        name: (dimensions[name], arrays[name], attributes_of(variable))
                         for name, variable in kept.items()
                     },
                 )
@@ -175,13 +179,13 @@ class Store:
     def read_outline(self, task_hash: str) -> Outline:
         """Read a record's attributes and its arrays' dimensions and shapes; raises as ``read``."""
         with self._open(task_hash) as (file, attributes):
-            variables = _variables(file)
-            dimensions = {name: _dimensions(variable) for name, variable in variables.items()}
+            variables = variables_of(file)
+            dimensions = {name: dimensions_of(variable) for name, variable in variables.items()}
             sizes = {
                 name: dict(zip(dimensions[name], variable.shape, strict=True))
                 for name, variable in variables.items()
             }
-            return Outline(attributes, sizes, _infinite(variables, dimensions))
+            return Outline(attributes, sizes, infinite(variables, dimensions))
 
     def read_attributes(self, task_hash: str) -> dict[str, Any]:
         """Read only a record's attributes; raises as ``read`` does."""
@@ -198,7 +202,7 @@ class Store:
                 raise
             raise DamagedRecordError(path, "it holds no netCDF file") from None
         with file:
-            attributes = _attributes(file)
+            attributes = attributes_of(file)
             task = str(attributes.get("task", ""))
             if hashlib.sha256(task.encode()).hexdigest() != task_hash:
                 raise DamagedRecordError(path, "it is the record of another task")
@@ -308,100 +312,3 @@ class Store:
                 remove_if_left_over(path)
         for path in self._listing():
             remove_if_left_over(path)
-
-
-def _as_netcdf(dataset: xr.Dataset) -> bytes:
-    """The bytes of a netCDF-4 file; equal data sets give equal bytes."""
-    # Not with `Dataset.to_netcdf`, which asks for locks of the scheduler when a worker calls it.
-    buffer = io.BytesIO()
-    with h5netcdf.File(buffer, "w") as file:
-        file.dimensions = {str(name): size for name, size in dataset.sizes.items()}
-        file.attrs.update(dataset.attrs)
-        for name, variable in dataset.variables.items():
-            written = file.create_variable(str(name), variable.dims, data=variable.values)
-            written.attrs.update(variable.attrs)
-    return buffer.getvalue()
-
-
-def _attributes(held: h5py.File | h5py.Dataset) -> dict[str, Any]:
-    """Attributes as plain Python values, without netCDF's own."""
-    return {
-        name: _plain(value)
-        for name, value in held.attrs.items()
-        if name[0] != "_" and name not in NETCDFS_OWN
-    }
-
-
-def _variables(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """The variables by name, without data sets that merely stand for a netCDF dimension."""
-    return {
-        name: each
-        for name, each in file.items()
-        if not bytes(each.attrs.get("NAME", b"")).startswith(b"This is a netCDF dimension but not")
-    }
-
-
-def _infinite(
-    arrays: Mapping[str, Any], dimensions: Mapping[str, tuple[str, ...]]
-) -> tuple[str, ...]:
-    checked = (
-        name
-        for name in arrays
-        if dimensions[name] == (name,) or (name.endswith("_point") and name != "last_point")
-    )
-    return tuple(
-        name
-        for name in checked
-        if arrays[name].dtype.kind not in "fiu" or not np.isfinite(arrays[name][()]).all()
-    )
-
-
-def _dimensions(variable: h5py.Dataset) -> tuple[str, ...]:
-    """Names of a netCDF variable's dimensions."""
-    if "DIMENSION_LIST" not in variable.attrs:
-        return (variable.name.rpartition("/")[2],) if variable.ndim else ()
-    file = variable.file
-    return tuple(
-        file[reference[0]].name.rpartition("/")[2] for reference in variable.attrs["DIMENSION_LIST"]
-    )
-
-
-def content_digest(dataset: xr.Dataset) -> str:
-    """SHA-256 over names, dimensions, types, bytes and attributes, without provenance.
-
-    Two records of the same task have equal digests, whenever and wherever they were computed.
-    """
-    variables = {
-        str(name): (tuple(map(str, each.dims)), each.values, each.attrs)
-        for name, each in dataset.variables.items()
-    }
-    return _digest(dataset.attrs, variables)
-
-
-def _digest(
-    attributes: Mapping[Any, Any],
-    variables: Mapping[str, tuple[tuple[str, ...], NDArray[Any], Mapping[Any, Any]]],
-) -> str:
-    digest = hashlib.sha256()
-
-    def add(*parts: Any) -> None:
-        digest.update(repr(parts).encode())
-
-    add(sorted((key, _plain(value)) for key, value in attributes.items() if _lasting(key)))
-    for name in sorted(filter(_lasting, variables)):
-        dimensions, array, own = variables[name]
-        values = np.ascontiguousarray(array)
-        add(name, dimensions, values.shape, values.dtype.str)
-        add(sorted((key, _plain(value)) for key, value in own.items()))
-        digest.update(values.tobytes())
-    return digest.hexdigest()
-
-
-def _lasting(name: Any) -> bool:
-    return name not in PROVENANCE
-
-
-def _plain(value: Any) -> Any:
-    """An attribute as Python values: netCDF holds numbers as arrays of one."""
-    plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-    return plain[0] if isinstance(plain, list) and len(plain) == 1 else plain
