@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -207,11 +208,12 @@ def test_units_change_the_saddle_by_rounding_alone(make):
 class NoisyGradients(FunctionLandscape):
     """Gradients with normal noise, as those of a calculation that is not fully converged."""
 
-    noise = 0.0
+    noise, seed = 0.0, 0
 
     def values_and_gradients(self, points):
         values, gradients = super().values_and_gradients(points)
-        generator = torch.Generator().manual_seed(hash(points.numpy().tobytes()) % 2**62)
+        digest = hashlib.sha256(points.numpy().tobytes() + bytes([self.seed])).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7]))
         noise = torch.randn(gradients.shape, generator=generator, dtype=torch.float64)
         return values, gradients + self.noise * noise
 
@@ -224,16 +226,18 @@ def test_noise_of_the_gradients_does_not_hide_the_saddle(make, share):
     start, end = surface.ends
     found = ElasticBandFinder().find(surface, start, end)
     slope = (found.height - found.profile.min()) / float((end - start).norm())
-    noisy = NoisyGradients(surface.function, 2)
-    noisy.noise = share * slope
-    saddle = refine_saddle(noisy, found)
-    assert saddle.outcome is Outcome.CONVERGED_ROUNDING
-    assert saddle.negative == 1
-    rise = surface.lowest_height - float(found.profile.min())
-    assert saddle.value == pytest.approx(surface.lowest_height, abs=share * rise)
     exact = refine_saddle(surface, found)
     largest = max(abs(curvature) for curvature in exact.curvatures)
-    assert saddle.curvatures == pytest.approx(exact.curvatures, abs=0.02 * largest)
+    rise = surface.lowest_height - float(found.profile.min())
+    noisy = NoisyGradients(surface.function, 2)
+    noisy.noise = share * slope
+    for noisy.seed in range(20):
+        saddle = refine_saddle(noisy, found)
+        assert saddle.outcome is Outcome.CONVERGED_ROUNDING
+        assert saddle.negative == 1
+        assert saddle.value == pytest.approx(surface.lowest_height, abs=share * rise)
+        assert saddle.curvatures == pytest.approx(exact.curvatures, abs=0.02 * largest)
+        assert saddle.evaluations.gradients < 200  # the noise's size may be seen late
 
 
 def test_few_gradients_are_needed_near_a_saddle():

@@ -19,6 +19,7 @@ ALL = 60  # dimensions up to which all curvatures are taken; Hessian products of
 MOST_PRODUCTS = 300  # of all processes
 LEAST, MOST = 1e-4, 1e-2  # lengths of differences, as fractions of the ends' distance
 NOISE_STEP = 1e-7  # of the second difference that shows noise, as a fraction of that distance
+NOISE_EVERY = 4  # steps: in few dimensions a single difference can be small by chance
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def refine_saddle(
 
     Gradients are differenced over 1e-4 of the ends' distance D, and over more, up to 1e-2 of it,
     where they are noisy, as those of quantum-chemical calculators are: (σ D / range of the path's
-    values)^⅓ for a noise σ of a component, which is measured once by a second difference.
+    values)^⅓ for a noise σ of a component, which second differences at every fourth step show.
 
     Args:
         landscape: the landscape that the path lies on.
@@ -106,15 +107,18 @@ def refine_saddle(
     slope = float(found.profile.max() - found.profile.min()) / distance
     tolerance = 1e-8 * slope if tolerance is None else tolerance
     rounding = 4 * torch.finfo(x.dtype).eps * float(x.abs().max())
-    noise = _noise(counted, x, gradient, mode, max(NOISE_STEP * distance, rounding))
-    wanted = (noise / slope) ** (1 / 3) if slope > 0 else 0.0
-    difference = distance * min(max(wanted, LEAST), MOST)
-    lowest = 2 * noise * len(x) ** 0.5  # what noise leaves of a gradient's norm
+    squares: list[float] = []  # estimates of the noise's variance
+    noise, difference = 0.0, LEAST * distance
     stepper = ProjectedLbfgs(0.05 * distance)
     outcome = Outcome.BUDGET_SPENT
     for step in range(steps + 1):
         size = float(gradient.norm())
-        if size <= max(tolerance, lowest):
+        if step % NOISE_EVERY == 0:
+            squares.append(_noise(counted, x, gradient, mode, max(NOISE_STEP * distance, rounding)))
+            noise = (sum(squares) / len(squares)) ** 0.5
+            wanted = (noise / slope) ** (1 / 3) if slope > 0 else 0.0
+            difference = distance * min(max(wanted, LEAST), MOST)
+        if size <= max(tolerance, 2 * noise * len(x) ** 0.5):  # what noise leaves of the norm
             converged = size <= tolerance
             outcome = Outcome.CONVERGED_GRADIENT if converged else Outcome.CONVERGED_ROUNDING
             break
@@ -153,15 +157,15 @@ def refine_saddle(
 
 
 def _noise(landscape: Landscape, x: Tensor, gradient: Tensor, along: Tensor, step: float) -> float:
-    """Return the standard deviation of the noise of a component of the gradient.
+    """Return an estimate of the variance of the noise of a component of the gradient.
 
     From the second difference over so small a step that only noise is left of it, whose variance
     is 6 times the noise's. Source: Moré & Wild 2011.
     """
     _, sides = landscape.values_and_gradients(torch.stack([x + step * along, x - step * along]))
     second = (sides[0] - 2 * gradient + sides[1]).double()
-    noise = float(second.norm()) / (6 * len(x)) ** 0.5
-    return noise if math.isfinite(noise) else 0.0
+    square = float(second.norm()) ** 2 / (6 * len(x))
+    return square if math.isfinite(square) else 0.0
 
 
 def _blurred(curvatures: Sequence[float], noise: float, dimension: int, step: float) -> float:
