@@ -300,6 +300,11 @@ def test_torch_lbfgs_never_raises_the_loss(search, unit):
         (lambda x: -x.sum(1), 1.0, F64),
         (lambda x: -x.sum(1), 1.0, F32),
         (lambda x: 5.0 - 3.0 * x.sum(1), 1e4, F64),
+        (lambda x: -(x**2).sum(1), 1.0, F64),
+        (lambda x: -(x**2).sum(1), 1.0, F32),
+        (lambda x: x.sum(1) - (x**3).sum(1), 1.0, F64),
+        (lambda x: -(x**4).sum(1), 1.0, F64),
+        (lambda x: -(x.abs() ** 1.5).sum(1), 1.0, F64),
     ],
 )
 def test_a_value_without_a_lower_bound_diverges(search, function, start, dtype):
@@ -311,11 +316,12 @@ def test_a_value_without_a_lower_bound_diverges(search, function, start, dtype):
 
 
 @every_search
-def test_a_concave_parabola_is_never_without_a_lower_point(search):
-    found = lbfgs(
-        FunctionLandscape(lambda x: -(x**2).sum(1), 1), torch.ones(1, dtype=F64), line_search=search
-    )
-    assert found.outcome in {Outcome.DIVERGED, Outcome.BUDGET_SPENT}
+def test_a_saddle_without_a_lower_bound_diverges(search):
+    saddle = FunctionLandscape(lambda x: x[:, 0] ** 2 - x[:, 1] ** 2, 2)
+    found = lbfgs(saddle, torch.tensor([1.0, 1e-3], dtype=F64), line_search=search)
+    assert found.outcome is Outcome.DIVERGED
+    assert found.value < -1e30
+    assert found.evaluations.values + found.evaluations.gradients < 200
 
 
 @every_search

@@ -25,7 +25,8 @@ class CurvatureMemory:
         size: m.
 
     Attributes:
-        stride: |s| of the last step where the gradient hardly changed along it, else 0.
+        stride: |s| of the last step where the gradient hardly changed along it, or the curvature
+            was negative, else 0.
 
     Raises:
         ValueError: when m is not a whole number of at least 1.

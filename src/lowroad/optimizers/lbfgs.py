@@ -47,6 +47,10 @@ _OWN_WORDS = {
 class Tolerance:
     """When the iteration counts as converged; zero never stops it early.
 
+    The tolerance of the gradient is absolute, in the landscape's units: the gradient at the start
+    says how far away the start is, not which gradient is small. Multiply it when values or lengths
+    are measured in other units. Without it the iteration ends at the rounding of the values.
+
     Attributes:
         gradient: max_j |∂L/∂x_j| at or below this.
         step: max_j |Δx_j| at or below this.

@@ -72,7 +72,8 @@ class Iterate:
         length, straight = _norm(gradient), _norm(change) / max(_norm(gradient), TINY)
         if straight <= ROUNDING * torch.finfo(gradient.dtype).eps:
             self.memory.clear()
-        self.memory.stride = _norm(moved) if straight <= STRAIGHT else 0.0
+        flat = straight <= STRAIGHT or float(moved @ change) < 0.0
+        self.memory.stride = _norm(moved) if flat else 0.0
         if value < self.value:
             self.ties, self.smallest, self.idle = 0, length, 0
         else:
@@ -176,7 +177,7 @@ def _steepest_descent(objective: Objective, at: Iterate) -> tuple[Tensor, float]
     """Return −g and its natural first step.
 
     It is no longer than max(1, |x|): on a steep landscape −g would lead far away. Where the last
-    step met no curvature, it is four times that step instead.
+    step met no curvature, or negative curvature, it is four times that step instead.
     """
     length = max(_norm(at.gradient), TINY)
     if at.memory.stride > 0.0:
