@@ -158,7 +158,7 @@ def descend(objective: Objective, at: Iterate, line_search: LineSearch) -> Desce
     direction, first = _steepest_descent(objective, at)
     for _ in range(TRIES):
         function, step, rounding = _search(objective, at, line_search, direction, first)
-        if spare is not None and not step.value < spare.best.value:
+        if spare is not None and not function.best.value < spare.best.value:
             return Descent(objective.line_function(spare.direction, at.value), spare.best, None)
         if step.alpha != 0.0:
             return Descent(function, step, None)
