@@ -339,6 +339,17 @@ def test_a_loss_without_a_minimum_has_not_diverged(search):
 
 
 @every_search
+@pytest.mark.parametrize("dtype", [F64, F32])
+def test_a_minimum_at_infinity_is_approached_by_finite_points(search, dtype):
+    landscape = FunctionLandscape(lambda x: (1 / (1 + x**2)).sum(1), 2, dtype=dtype)
+    start = torch.tensor([0.7, 0.3], dtype=dtype)
+    found = lbfgs(landscape, start, line_search=search, tolerance=Tolerance(0, 0, 0))
+    assert found.outcome is not Outcome.DIVERGED
+    assert bool(torch.isfinite(found.point).all())
+    assert landscape.value(found.point) == found.value < 1e-9
+
+
+@every_search
 def test_numbers_at_the_limit_of_float32(search):
     # the curvature pair overflows: it is dropped
     steep = FunctionLandscape(lambda x: (0.05 * x * x).sum(1), 1, dtype=F32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from torch import Tensor
 from lowroad.optimizers.numerical import NUMERICAL_ERRORS
 
 ROUNDING = 8  # values that differ by this many units of the type's precision differ by rounding
+TINY = 1e-300  # keeps a division by a vanishing length finite
 TIES = 3  # trials that differ from φ(0) only by rounding after which a search is given up
 
 
@@ -37,7 +39,7 @@ class Trial:
 
 
 class LineFunction:
-    """φ(α) = L(x + α p), infinite where L is not finite; it remembers its trials.
+    """φ(α) = L(x + α p), infinite where L or x + α p is not finite; it remembers its trials.
 
     After three trials in a row that differ from φ(0) only by rounding, none of any trial being
     lower, φ counts as infinite and is not evaluated any more: there is nothing to be found.
@@ -69,11 +71,13 @@ class LineFunction:
         self.trials: dict[float, float] = {}
         self.rounding = ROUNDING * torch.finfo(direction.dtype).eps * abs(start)
         self._ties = 0
+        longest, most = float(direction.abs().max()), torch.finfo(direction.dtype).max
+        self._farthest = min(most / 4 / max(longest, TINY), sys.float_info.max)
 
     def value(self, alpha: float) -> float:
         """Return φ(α), or infinity where it is not a number."""
         alpha = float(alpha)
-        if self._ties >= TIES or not math.isfinite(alpha):
+        if self._ties >= TIES or not abs(alpha) <= self._farthest:
             return math.inf
         try:
             value = self._value(alpha)
@@ -84,7 +88,7 @@ class LineFunction:
     def value_and_slope(self, alpha: float) -> Trial:
         """Return φ(α) and φ'(α), or infinity and NaN where either is not finite."""
         alpha = float(alpha)
-        if self._ties >= TIES or not math.isfinite(alpha):
+        if self._ties >= TIES or not abs(alpha) <= self._farthest:
             return Trial(alpha, math.inf, math.nan)
         trial, _ = self._tried(alpha)
         if not (math.isfinite(trial.value) and math.isfinite(trial.slope)):

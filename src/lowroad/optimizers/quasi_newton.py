@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lowroad.optimizers.curvature import CurvatureMemory
-from lowroad.optimizers.line_search import ROUNDING, LineFunction, LineSearch, Step
+from lowroad.optimizers.line_search import ROUNDING, TINY, LineFunction, LineSearch, Step
 from lowroad.optimizers.numerical import NUMERICAL_ERRORS, diverged
 from lowroad.optimizers.rounding import Rounding
 from lowroad.outcome import Outcome
@@ -20,7 +20,6 @@ STRAIGHT = 1e-3  # the share of the gradient whose change is no curvature
 STRIDES = 4.0  # the next step's length over the last one's where there is no curvature
 IDLE = 2  # memories of steps without a lower value or a smaller gradient after which it ends
 FEW_PAIRS = 1e-3  # decrease along −g over noise at which a memory that is not whole will do
-TINY = 1e-300  # keeps a division by a vanishing length finite
 
 
 class Objective(Protocol):
