@@ -200,18 +200,33 @@ def tar() -> bytes:
     return buffer.getvalue()
 
 
+DAMAGED = r"a\.npy: the header of the \.npy file is damaged; save the vector again by numpy\.save$"
 HUGE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000000,), }\n"
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (npy(HUGE, bytes(64)), "not a .npy file of numbers, or damaged"),
-        (npy(HUGE.replace(b"0000,", b"0" * 60 + b",")), "not a .npy file of numbers"),
-        (npy(b"{'descr': '<f8', 'fortran_order'"), "not a .npy file of numbers"),
-        (npy(b"[" * 20_000), "not a .npy file of numbers"),
-        (npy(b"{'descr': '|O', 'fortran_order': False, 'shape': (8,), }\n"), "not a .npy file"),
-        (b"\x93NUMPY\x09\x00", "not a .npy file of numbers"),
+        (npy(HUGE, bytes(64)), "its header tells of more than 1e15 bytes of numbers, and 64 are"),
+        (npy(HUGE.replace(b"0000,", b"0" * 60 + b","), bytes(64)), "more than 1e15 bytes"),
+        (npy(HUGE.replace(b"10000000000000000", b"9"), bytes(64)), "72 bytes of numbers, and 64"),
+        (npy(HUGE.replace(b"10000000000000000", b"-9"), bytes(64)), DAMAGED),
+        (npy(HUGE.replace(b"<f8", b"<f9"), bytes(64)), DAMAGED),
+        (npy(HUGE.replace(b"shape", b"shade"), bytes(64)), DAMAGED),
+        (npy(HUGE.replace(b"10000000000000000", b"__import__('os')"), bytes(64)), DAMAGED),
+        (npy(HUGE.replace(b"10000000000000000,", b"9" * 5000), bytes(64)), DAMAGED),
+        (npy(b"{'descr': '<f8', 'fortran_order'"), DAMAGED),
+        (npy(b"[" * 9_000), DAMAGED),
+        (npy(b"[" * 20_000), DAMAGED),
+        (npy(b""), DAMAGED),
+        (npy(HUGE.replace(b"<f8", b"|O")), "holds Python objects, which are not read"),
+        (b"\x93NUMPY\x09\x00" + npy(HUGE)[8:], DAMAGED),
+        (b"\x93NUMPY", DAMAGED),
+        (npy(HUGE.replace(b"10000000000000000", b"0")), r"shape \[34\], got \[0\]"),
+        (
+            npy(HUGE.replace(b"10000000000000000", b"8").replace(b"<f8", b"<i8"), bytes(64)),
+            r"shape \[34\], got \[8\]",
+        ),
         (archive(**{"a.npy": b"", "b.npy": b""}), "an .npz archive of 2 arrays"),
         (archive(**{"x/data.pkl": bytes(10**6)}), "got a packed one"),
         (archive(), "cannot be read as tensors"),

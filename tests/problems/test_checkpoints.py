@@ -99,7 +99,7 @@ def test_an_energys_point(tmp_path):
         ("a.pt", b"\x80 and no pickle", "a.pt: cannot be read as tensors"),
         ("a.safetensors", b"\1\0\0\0\0\0\0\0{ and no header", "a damaged .safetensors file"),
         ("a.safetensors", b"\xff\0\0\0\0\0\0\0{}", "file is cut short"),
-        ("a.npy", b"\x93NUMPY and no array", "a.npy: not a .npy file of numbers"),
+        ("a.npy", b"\x93NUMPY and no array", "a.npy: the header of the .npy file is damaged"),
         ("a.h5", b"", "a.h5: the file is empty; expected a .npy vector, a file of torch.save"),
         ("a.npy", torch.zeros(8, dtype=torch.int64), "floating-point numbers, got one that is tor"),
         ("a.npy", torch.zeros(8, dtype=torch.complex64), "numbers, got one that is complex"),

@@ -362,6 +362,11 @@ keep = 5
         ('problems.net.from="{module}:needs"', "problems.net.size: missing"),
         ('optimizers.sgd.method="sdg"', 'optimizers.sgd.method: .*did you mean "sgd"'),
         ('optimizers.sgd.method="torch.nn.Linear"', "optimizers.sgd.method: expected a class with"),
+        ('optimizers.sgd.method="os.path.join"', "optimizers.sgd.method: .* function of a library"),
+        (
+            'optimizers.sparse={{method="torch.optim.SparseAdam"}}',
+            "optimizers.sparse.method: SparseAdam failed in its first step",
+        ),
         ("optimizers.sgd.epoch=3", 'optimizers.sgd.epoch: .*did you mean "epochs"'),
         ('paths.finder="furier"', 'paths.finder: .*did you mean "fourier"'),
         ("paths.steps=0", "paths.steps: expected steps >= 1"),

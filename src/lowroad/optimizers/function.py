@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import inspect
 import io
 import math
+import sys
+import sysconfig
 from collections.abc import Callable, Mapping
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +34,7 @@ from lowroad.optimizers.torch_parameters import GlobalRandom
 from lowroad.outcome import Outcome
 
 SNAPSHOT = ("state", "record", "evaluations", "generator", "global_random")
+GIVEN = ("problem", "start", "generator", "report")
 NOT_RESUMABLE = "the function reports no state to go on from: an interrupted run begins anew"
 
 
@@ -40,16 +45,36 @@ class Stopped(Exception):
 def check_function(function: Any, name: str) -> None:
     """Refuse a training function that cannot be called as one.
 
+    One of an installed package shows that it is one by the names of its parameters.
+
     Raises:
         ValueError: when it does not take (problem, start, generator, report).
     """
+    expected = "method: expected a function (problem, start, generator, report, **options), got"
     try:
-        inspect.signature(function).bind_partial(None, None, None, None)
+        signature = inspect.signature(function)
+        signature.bind_partial(None, None, None, None)
     except (TypeError, ValueError) as error:
+        raise ValueError(f"{expected} {name}: {error}") from error
+    named = zip(signature.parameters, GIVEN, strict=False)
+    if not any(own == given for own, given in named) and _is_installed(function):
+        shown = ", ".join(str(each) for each in signature.parameters.values())[:80]
         raise ValueError(
-            f"method: expected a function (problem, start, generator, report, **options), got "
-            f"{name}: {error}"
-        ) from error
+            f"{expected} {name}({shown}): a function of a library that is no optimizer; write one "
+            "of your own that calls it"
+        )
+
+
+def _is_installed(function: Any) -> bool:
+    """Whether a function belongs to Python or to an installed package."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    module = getattr(function, "__module__", None) or ""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return module in sys.builtin_module_names
+    places = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    return any(Path(file).is_relative_to(place) for place in places)
 
 
 def minimize_by_function(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from lowroad.importing import ImportPathError, import_object
 from lowroad.landscapes import Landscape
 from lowroad.nearest import closest, nearest
-from lowroad.optimizers.function import check_function, minimize_by_function
+from lowroad.optimizers.function import GIVEN, check_function, minimize_by_function
 from lowroad.optimizers.lbfgs import Tolerance, lbfgs
 from lowroad.optimizers.line_searches import (
     default_line_search,
@@ -24,8 +25,16 @@ from lowroad.optimizers.line_searches import (
 from lowroad.optimizers.result import Callback, OptimizationResult
 from lowroad.optimizers.sgd import sgd
 from lowroad.optimizers.torch_class import minimize_by_class
-from lowroad.optimizers.torch_parameters import Recipe, optimizer_class, scheduler_class
+from lowroad.optimizers.torch_parameters import (
+    GlobalRandom,
+    Recipe,
+    end_epoch,
+    optimizer_class,
+    scheduler_class,
+    tried_step,
+)
 
+TRIED_EPOCHS = 1000  # of a scheduler, before a run
 Method = str | type | Callable[..., Any]
 
 _EPOCHS: dict[str, Any] = {"epochs": 80, "batch_size": 64, "patience": None}
@@ -49,7 +58,6 @@ LBFGS: dict[str, Any] = {
 TORCH_CLASS: dict[str, Any] = {"options": {}, **_EPOCHS, **_SCHEDULER}
 _BUILT_IN = {"sgd": SGD, "lbfgs": LBFGS}
 _IN_TORCH = {"learning_rate": "lr", "momentum": "momentum", "weight_decay": "weight_decay"}
-_GIVEN = ("problem", "start", "generator", "report", "resume")
 
 
 class TrainingProblem(Protocol):
@@ -217,6 +225,27 @@ def check_settings(method: Method, settings: Mapping[str, Any]) -> None:
         raise ValueError("\n".join(lines))
 
 
+def check_first_step(
+    method: Method, settings: Mapping[str, Any], landscape: Landscape, start: Tensor
+) -> None:
+    """Refuse a torch class that cannot take a first step on a part of the data.
+
+    Raises:
+        ValueError: with what it raised.
+
+    >>> from lowroad.landscapes import FunctionLandscape
+    >>> bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=2)
+    >>> check_first_step("torch.optim.SparseAdam", {}, bowl, torch.ones(2).double())
+    Traceback (most recent call last):
+    ValueError: method: SparseAdam failed in its first step; expected an optimizer whose ...
+    """
+    found = _found(method)
+    if isinstance(found, type):
+        recipe = Recipe(found, settings.get("options", {}), None, {})
+        random = GlobalRandom.seeded(landscape.device, torch.Generator())
+        tried_step(recipe, landscape, start, random)
+
+
 def _found(method: Method) -> str | type | Callable[..., Any]:
     """Return a built-in optimizer's name, a torch class, or a function."""
     if isinstance(method, str) and method in _BUILT_IN:
@@ -230,16 +259,19 @@ def _found(method: Method) -> str | type | Callable[..., Any]:
     elif isinstance(method, str):
         registered = {each.name: each for each in entry_points(group="lowroad.optimizers")}
         if method not in registered:
-            hint = nearest(method, [*_BUILT_IN, *registered])
+            hint = nearest(method, [*_BUILT_IN, *registered]).removesuffix("?")
             raise ValueError(
-                f'method: there is no optimizer "{method}"{hint} Others are named by an import '
+                f'method: there is no optimizer "{method}"{hint}; others are named by an import '
                 'path such as "torch.optim.Adam" or "module:function"'
             )
         found = registered[method].load()
     if isinstance(found, type):
         return optimizer_class(method if isinstance(method, str) and "." in method else found)
     if not callable(found):
-        raise ValueError(f"method: expected an optimizer class or a function, got {found!r:.80}")
+        raise ValueError(
+            f"method: expected an optimizer class or a function, got {method!r:.80}, "
+            f"which is {type(found).__name__}"
+        )
     check_function(found, method if isinstance(method, str) else repr(found))
     return found
 
@@ -249,7 +281,8 @@ def _own_parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = list(inspect.signature(function).parameters.items())
     own = [each for k, each in enumerate(parameters) if k >= 4 or each[1].kind is named[1]]
-    return {name: each for name, each in own if each.kind in named and name not in _GIVEN}
+    given = (*GIVEN, "resume")
+    return {name: each for name, each in own if each.kind in named and name not in given}
 
 
 def _takes_anything(function: Callable[..., Any]) -> bool:
@@ -342,14 +375,26 @@ def _misfits(found: str | type, settings: Mapping[str, Any]) -> list[str]:
         unknown = _unknown_options(found, options)
         if unknown:
             return unknown
+    recipe = Recipe(found, options, scheduler, scheduler_options)
     try:
-        with torch.random.fork_rng(devices=[]):
-            Recipe(found, options, scheduler, scheduler_options).make(
-                [nn.Parameter(torch.zeros(2, 2))]
-            )
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the scheduler steps without the optimizer
+            _, stepped = recipe.make([nn.Parameter(torch.zeros(2, 2))])
+            steps = settings.get("epochs", TORCH_CLASS["epochs"]) if scheduler else 0
+            for step in range(min(steps, TRIED_EPOCHS)):
+                _step_scheduler(stepped, step)
     except ValueError as error:
         return [" ".join(str(error).split())]
     return []
+
+
+def _step_scheduler(scheduler: Any, step: int) -> None:
+    try:
+        end_epoch(scheduler, 1.0)
+    except Exception as error:
+        raise ValueError(
+            f"scheduler_options: {type(scheduler).__name__} fails after epoch {step + 1}: {error}"
+        ) from error
 
 
 def _misfitting_search(settings: Mapping[str, Any]) -> list[str]:

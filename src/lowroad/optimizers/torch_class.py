@@ -27,6 +27,7 @@ from lowroad.optimizers.torch_parameters import (
     NotFinite,
     Recipe,
     Stepper,
+    end_epoch,
     optimizer_class,
     scheduler_class,
     tried_out,
@@ -192,7 +193,7 @@ class _Run:
         self.epoch += 1
         self._last_validation = self._note(self.stepper.point())
         if math.isfinite(self.record.values[-1]):
-            self.stepper.end_epoch(self.record.values[-1])
+            end_epoch(self.stepper.scheduler, self.record.values[-1])
 
     def _note(self, point: Tensor) -> float | None:
         value = self.counted.value(point)

@@ -210,13 +210,6 @@ class Stepper:
             closure()
         self.optimizer.step(*([closure] if self._takes_closure else []))
 
-    def end_epoch(self, value: float) -> None:
-        """Let the scheduler step; `value` is for one that follows the value."""
-        if isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            self.scheduler.step(value)
-        elif self.scheduler is not None:
-            self.scheduler.step()
-
     def state(self) -> dict[str, Any]:
         """Return a copy of everything."""
         scheduler = None if self.scheduler is None else self.scheduler.state_dict()
@@ -237,6 +230,14 @@ class Stepper:
             self.scheduler.load_state_dict(copy.deepcopy(state["scheduler"]))
 
 
+def end_epoch(scheduler: Any, value: float) -> None:
+    """Let a scheduler step, or None; `value` is for one that follows the value."""
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        scheduler.step(value)
+    elif scheduler is not None:
+        scheduler.step()
+
+
 def tried_out(
     recipe: Recipe, landscape: Landscape, start: Tensor, random: GlobalRandom
 ) -> tuple[bool, bool]:
@@ -253,11 +254,20 @@ def tried_out(
     """
     while isinstance(landscape, CountingLandscape):
         landscape = landscape.landscape
-    batch, states = landscape.first(PROBE_SAMPLES), random.states
-    failure: Exception | None = None
+    gradient_first = tried_step(recipe, landscape, start, random)
+    return gradient_first, _resumes(recipe, landscape, start, gradient_first, random.states)
+
+
+def tried_step(recipe: Recipe, landscape: Landscape, start: Tensor, random: GlobalRandom) -> bool:
+    """Return whether an optimizer needs the gradient before its first step.
+
+    Raises:
+        ValueError: when it cannot take a first step.
+    """
+    batch, failure = landscape.first(PROBE_SAMPLES), None
     for gradient_first in (False, True):
         try:
-            with GlobalRandom(landscape.device, states):
+            with GlobalRandom(landscape.device, random.states):
                 stepper = Stepper(recipe, landscape, start, gradient_first)
                 stepper.step(batch, whatever=True)
         except ValueError as error:
@@ -268,7 +278,7 @@ def tried_out(
             failure = failure or error
         else:
             if stepper.called:
-                return gradient_first, _resumes(recipe, landscape, start, gradient_first, states)
+                return gradient_first
     raise ValueError(
         f"method: {recipe.optimizer.__name__} failed in its first step; expected an optimizer "
         f"whose step(closure) works with dense gradients of {landscape.dtype}: {failure}"
@@ -285,7 +295,7 @@ def _resumes(
         with random:
             one, other = (Stepper(recipe, landscape, start, gradient_first) for _ in range(2))
             one.step(batch, whatever=True)
-            one.end_epoch(1.0)
+            end_epoch(one.scheduler, 1.0)
         buffer = io.BytesIO()
         torch.save([one.state(), random.states], buffer)
         state, states = torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
@@ -295,7 +305,7 @@ def _resumes(
             with random:
                 for _ in range(2):
                     each.step(batch, whatever=True)
-                    each.end_epoch(1.0)
+                    end_epoch(each.scheduler, 1.0)
             ends.append([each.point(), *random.states])
     except Exception:  # whatever an optimizer does with a state that it cannot save or load
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 import warnings
@@ -19,6 +20,7 @@ from torch import Tensor
 
 KINDS = "a .npy vector, a file of torch.save, a .safetensors file or the index of a sharded one"
 IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
+AGAIN = "copy the file again, or save the weights again"
 INDEX_AT_MOST = 2**26  # bytes
 
 
@@ -44,12 +46,12 @@ def read_content(path: Path) -> Any:
     if not head:
         raise ValueError(f"{path}: the file is empty; expected {KINDS}")
     if head.startswith(b"\x93NUMPY"):
-        return _numpy(path)
+        return _numpy(path, size)
     if head.startswith(b"PK"):
         return _zipped(path)
     if head[8:9] == b"{":
         if struct.unpack("<Q", head[:8])[0] > size - 8:
-            raise ValueError(f"{path}: the .safetensors file is cut short")
+            raise ValueError(f"{path}: the .safetensors file is cut short; {AGAIN}")
         return _safetensors(path)
     if head.lstrip().startswith(b"{"):
         return _sharded(path, size)
@@ -73,23 +75,48 @@ def _in_folder(path: Path) -> Path:
     return found[0]
 
 
-def _numpy(path: Path) -> NDArray[Any]:
+def _numpy(path: Path, size: int) -> NDArray[Any]:
+    again = "save the vector again by numpy.save"
+    header = np.lib.format
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            first = header.read_magic(file) == (1, 0)
+            read = header.read_array_header_1_0 if first else header.read_array_header_2_0
+            shape, _, dtype = read(file)
+            held = size - file.tell()
+            needed = math.prod(shape) * dtype.itemsize
+            damaged = any(n < 0 for n in shape)
     except OSError:
         raise
-    except Exception as error:
+    except Exception:  # whatever NumPy's parser makes of damaged bytes
+        damaged = True
+    if damaged:
+        raise ValueError(f"{path}: the header of the .npy file is damaged; {again}")
+    if dtype.hasobject:
         raise ValueError(
-            f"{path}: not a .npy file of numbers, or damaged ({_line(error)})"
-        ) from None
+            f"{path}: the .npy file holds Python objects, which are not read, since that can run "
+            "code; save a vector of numbers by numpy.save"
+        )
+    if needed > held:
+        raise ValueError(
+            f"{path}: the .npy file is cut short or damaged: its header tells of "
+            f"{_of(needed)} bytes of numbers, and {held} are there; {again}"
+        )
+    if needed == 0:
+        return np.zeros(shape, dtype)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _of(count: int) -> str:
+    return str(count) if count < 10**15 else "more than 1e15"
 
 
 def _zipped(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, EOFError) as error:
-        raise ValueError(f"{path}: cut short or damaged ({_line(error)})") from None
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, EOFError):
+        raise ValueError(f"{path}: cut short or damaged; {AGAIN}") from None
     names = [entry.filename for entry in entries]
     if names and all(name.endswith(".npy") for name in names):
         raise ValueError(
@@ -117,7 +144,7 @@ def _pickled(path: Path, mapped: bool) -> Any:
         if not classes:
             raise ValueError(
                 f"{path}: cannot be read as tensors; cut short, damaged, or not a file of "
-                f"torch.save ({_line(error)})"
+                f"torch.save; {AGAIN}"
             ) from None
         try:
             classes = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
@@ -140,7 +167,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         raise
     except Exception as error:
         if isinstance(error, SafetensorError) or "dtype" in str(error):
-            raise ValueError(f"{path}: a damaged .safetensors file ({_line(error)})") from None
+            raise ValueError(f"{path}: a damaged .safetensors file; {AGAIN}") from None
         raise
 
 
@@ -151,10 +178,10 @@ def _sharded(path: Path, size: int) -> dict[str, Any]:
     try:
         places = json.loads(path.read_bytes())["weight_map"]
         shards = {name: Path(shard) for name, shard in places.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError(
-            f"{path}: expected the index of a sharded checkpoint, "
-            f'{{"weight_map": {{name: file}}}} ({_line(error)})'
+            f"{path}: expected the index of a sharded checkpoint, JSON with "
+            '{"weight_map": {name: file}}'
         ) from None
     tensors: dict[str, Any] = {}
     files = sorted(set(shards.values()))
@@ -168,11 +195,6 @@ def _sharded(path: Path, size: int) -> dict[str, Any]:
                 raise ValueError(f"{path}: {shard} lacks {name[:100]!r}, which the index names")
             tensors[name] = content[name]
     return tensors
-
-
-def _line(error: BaseException) -> str:
-    """Return the first line of an error, without its end where it is long."""
-    return ((str(error).strip().splitlines() or [repr(error)])[0])[:160]
 
 
 def printable(message: str, most: int = 800) -> str:

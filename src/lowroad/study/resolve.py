@@ -93,7 +93,7 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
     if found:
         raise StudyFileError(list(dict.fromkeys(found)))
     study = Study(config, folder, problems, facts, codes, files)
-    found = list(dict.fromkeys(_misfits(study)))
+    found = list(dict.fromkeys([*_misfits(study), *_failing(study, known)]))
     if found:
         raise StudyFileError(found)
     return study
@@ -331,6 +331,27 @@ def _misfits(study: Study) -> Iterable[str]:
                     f"optimizers.{optimizer}.batch_size: expected at most "
                     f"{facts.samples['train']}, the training samples of {name}, got {size}"
                 )
+
+
+def _failing(study: Study, known: Study | None) -> Iterable[str]:
+    """Optimizers that are new here and cannot take a first step."""
+    import torch
+
+    from lowroad.optimizers.method import check_first_step
+
+    for name, reference in study.problems.items():
+        same = known is not None and known.problems.get(name) == reference
+        before = known.config.settings(name).optimizers if same and known is not None else {}
+        for optimizer, table in study.config.optimizers_of(name).items():
+            if before.get(optimizer) == table or table.method in ("sgd", "lbfgs"):
+                continue
+            problem = make_problem(reference, study.folder)
+            start = problem.start(torch.Generator().manual_seed(study.config.seed))
+            for each in combinations(table.own):
+                try:
+                    check_first_step(table.method, each, problem.train, start)
+                except ValueError as error:
+                    yield f"optimizers.{optimizer}.{_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:
