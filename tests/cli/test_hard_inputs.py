@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from lowroad.optimizers.method import settings_of
 from lowroad.paths.registry import FINDERS, finder_settings
 from lowroad.study.config import StudyConfig
+from lowroad.study.heartbeat import alive
 from lowroad.study.setting_errors import _places
 from lowroad.study.store import Store
+from lowroad.study.verify import verify
 
 from .conftest import TINY, call
 
@@ -68,23 +70,31 @@ def test_a_full_terminal_does_not_end_the_study(study: Path) -> None:
     assert len(Store(study.parent / "out").hashes()) == 4
 
 
-SIGNALS = [(signal.SIGINT, "1"), (signal.SIGINT, "2"), (signal.SIGTERM, "2"), (signal.SIGHUP, "1")]
+LONG_PATHS = ("--set", "paths.steps=1000000")
+SIGNALS = [
+    (signal.SIGINT, "1", LONG),
+    (signal.SIGINT, "2", LONG_PATHS),
+    (signal.SIGTERM, "2", LONG),
+    (signal.SIGTERM, "1", LONG_PATHS),
+    (signal.SIGHUP, "1", LONG),
+]
 
 
-@pytest.mark.parametrize(("kind", "workers"), SIGNALS)
+@pytest.mark.parametrize(("kind", "workers", "long"), SIGNALS)
 def test_a_signal_ends_a_run_soon_and_leaves_nothing(
-    study: Path, kind: signal.Signals, workers: str
+    study: Path, kind: signal.Signals, workers: str, long: tuple[str, ...]
 ) -> None:
     if signal.getsignal(kind) is signal.SIG_IGN:
         pytest.skip("ignored here, and so by what is started here")
-    run = start(study, "--workers", workers, *LONG)
-    running = Store(study.parent / "out").running
+    run = start(study, "--workers", workers, *long)
+    store, runs = Store(study.parent / "out"), 4 if long is LONG_PATHS else 0
+    running = store.running
 
     def told() -> bool:
-        """Whether the heartbeat names a task, which the status then shows."""
-        return any(path.read_bytes() not in (b"{}", b"") for path in running.glob("*.json"))
+        """Whether the heartbeat names a task under way, which the status then shows."""
+        return bool(alive(store).seconds.keys() - store.hashes())
 
-    wait_for(told)
+    wait_for(lambda: len(store.hashes()) == runs and told())
     under_way = f"1 run under way with {workers} task"
     wait_for(lambda: under_way in call("status", study.parent / "out").out)
     begun = time.monotonic()
@@ -97,6 +107,8 @@ def test_a_signal_ends_a_run_soon_and_leaves_nothing(
     assert "Traceback" not in errors
     assert "leaked" not in errors
     assert list(running.iterdir()) == []
+    found = verify(store.directory)
+    assert (found.records, found.damaged) == (runs, [])
 
 
 @pytest.mark.parametrize("phase", ["planning", "report"])

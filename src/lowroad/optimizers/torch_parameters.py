@@ -264,7 +264,8 @@ def tried_step(recipe: Recipe, landscape: Landscape, start: Tensor, random: Glob
     Raises:
         ValueError: when it cannot take a first step.
     """
-    batch, failure = landscape.first(PROBE_SAMPLES), None
+    batch = landscape.first(PROBE_SAMPLES)
+    failure: Exception | None = None
     for gradient_first in (False, True):
         try:
             with GlobalRandom(landscape.device, random.states):
