@@ -65,6 +65,22 @@ def test_positions_and_heights_in_a_bowl():
     assert plane["value"].dims == ("v", "u")
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1, 1e9])
+def test_two_points_and_a_direction_make_a_square_around_their_line(scale):
+    # x = (1 + v, 1 + u, 2), whatever the direction's length and its part along the line are
+    points = {"A": tensor(1, 1, 2), "B": tensor(1, 5, 2)}
+    plane = plane_through(
+        bowl(3), points, direction=scale * tensor(7, 3, 0), resolution=5, margin=0.25
+    )
+    np.testing.assert_allclose(plane["position"], [[0, 0], [4, 0]], atol=1e-12)
+    np.testing.assert_allclose(plane["point_value"], [6, 30], rtol=1e-15)
+    u, v = plane["u"].values, plane["v"].values
+    np.testing.assert_allclose(u, [-1, 0.5, 2, 3.5, 5], rtol=1e-12)
+    np.testing.assert_allclose(v, [-3, -1.5, 0, 1.5, 3], atol=1e-12)
+    own = (1 + v[:, None]) ** 2 + (1 + u) ** 2 + 4
+    np.testing.assert_allclose(plane["value"], own, rtol=1e-12)
+
+
 def test_the_grid_leads_back_to_points():
     landscape = SeparableValley(6)
     start, end = landscape.ends
@@ -182,8 +198,20 @@ def test_points_on_one_line_are_refused(dtype):
 def test_bad_input_is_refused():
     landscape = bowl(3)
     start, end, corner = torch.eye(3).double()
-    with pytest.raises(ValueError, match="goes through three points, got 2"):
+    with pytest.raises(ValueError, match="along a direction, got 2 points:"):
         plane_through(landscape, {"a": start, "b": end})
+    for direction, message in (
+        (torch.zeros(3), "the direction has no length"),
+        (end - start, "lie on one line and span no plane"),
+        (corner * np.nan, "finite direction"),
+        (corner[:2], r"direction of shape \[3\], got \[2\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plane_through(landscape, {"a": start, "b": end}, direction=direction)
+    with pytest.raises(ValueError, match="the two points are the same"):
+        plane_through(landscape, {"a": start, "b": start}, direction=corner)
+    with pytest.raises(ValueError, match="got 3 points and a direction"):
+        plane_through(landscape, named(start, end, corner), direction=corner)
     with pytest.raises(ValueError, match=r"expected points of shape \[n, 3\]"):
         plane_through(landscape, named(start[:2], end[:2], corner[:2]))
     with pytest.raises(TypeError, match=r"torch\.float32"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -30,7 +33,7 @@ def files(tmp_path):
     return [tmp_path / f"{seed}.pt" for seed in range(3)]
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_plane_is_written_and_holds_the_values(files, tmp_path, count):
     out = tmp_path / "out"
     table = plane(files[:count], landscape(), out, resolution=5)
@@ -48,6 +51,55 @@ def test_a_plane_is_written_and_holds_the_values(files, tmp_path, count):
     assert float(stored["value"][4, 0]) == pytest.approx(loss.value(corner), rel=1e-5)
     assert (out / "plane.png").stat().st_size > 5000
     assert b"surface" in (out / "plane.html").read_bytes()
+
+
+def test_the_random_direction_between_two_is_filter_normalized_and_orthogonal(files, tmp_path):
+    table = plane(files[:2], landscape(), tmp_path / "out", resolution=3, seed=4)
+    assert table["point"].values.tolist() == ["0.pt", "1.pt"]
+    a, b = (landscape().point_of(torch.load(f, weights_only=True)).double() for f in files[:2])
+    line = (b - a) / (b - a).norm()
+    first, second = torch.from_numpy(table["directions"].values)
+    torch.testing.assert_close(first, line, atol=1e-12, rtol=0)
+    assert float(first @ second) == pytest.approx(0, abs=1e-12)
+    # what was drawn is second + s · line, s such that biases do not move; its rows have the norms
+    # of a's, up to one factor
+    biases = [slice(15, 20), slice(30, 32)]
+    s = -second[15] / line[15]
+    drawn = second + s * line
+    for bias in biases:
+        torch.testing.assert_close(drawn[bias], torch.zeros_like(drawn[bias]), atol=1e-7, rtol=0)
+    rows = [drawn[:15].reshape(5, 3).norm(dim=1), drawn[20:30].reshape(2, 5).norm(dim=1)]
+    own = [a[:15].reshape(5, 3).norm(dim=1), a[20:30].reshape(2, 5).norm(dim=1)]
+    factor = torch.cat(rows) / torch.cat(own)
+    torch.testing.assert_close(factor, factor[0].expand(7), rtol=1e-5, atol=0)
+    assert table["value"].dims == ("v", "u")
+    assert float(table["v"].mean()) == pytest.approx(0, abs=1e-12)
+
+
+def test_of_a_file_that_holds_several_one_is_chosen(files, tmp_path, monkeypatch):
+    """For `plane` and `sharpness` as for `connect`: the key, what moves, and what was taken."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "several_landscape.py").write_text(inspect.getsource(landscape).replace(
+        "def landscape", "import torch\nfrom torch import nn\n"
+        "from lowroad.landscapes import NetworkLandscape\n\ndef landscape"
+    ))  # fmt: skip
+    states = [torch.load(file, weights_only=True) for file in files]
+    ema = {f"module.{name}": tensor for name, tensor in states[1].items()}
+    torch.save({"state_dict": states[0], "state_dict_ema": ema}, "both.pt")
+    runner = CliRunner()
+    loss = landscape()
+    for command, more in (("plane", ["--resolution", "3"]), ("sharpness", [])):
+        asked = [command, "both.pt", "--landscape", "several_landscape:landscape", *more]
+        for chosen, state in (([], states[0]), (["--key", "state_dict_ema"], states[1])):
+            result = runner.invoke(app, [*asked, *chosen, "--trainable", "2.*"])
+            assert result.exit_code == 0, result.output
+            assert f"{loss.value(loss.point_of(state)):.6g}" in result.output
+            if chosen:
+                assert re.search("state_dict_ema.*module\\.", result.output)
+        result = runner.invoke(app, [*asked, "--trainable", "3.*"])
+        assert result.exit_code == 2, result.output
+    table = xr.load_dataset("lowroad-plane/plane.nc")
+    assert table.sizes["component"] == 12  # the last layer's
 
 
 def test_an_interrupted_plane_is_gone_on_with(files, tmp_path):
@@ -87,7 +139,8 @@ def test_the_command(files, tmp_path, monkeypatch):
     assert "point: -146.7" in result.output
     assert (tmp_path / "lowroad-plane" / "plane.html").exists()
     for more, message in (
-        (["a.npy"], "one checkpoint, for a plane along two random directions, or three"),
+        (["a.npy"], "the two points are the same: give one"),
+        (["a.npy"] * 3, "two, for their line and a random direction, or three"),
         (["--normalize", "filter"], "MullerBrown has none"),
         (["--extent", "inf"], "finite extent above 0"),
     ):

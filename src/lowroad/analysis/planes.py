@@ -1,4 +1,4 @@
-"""The plane through three points of a landscape, and the projections of paths on it."""
+"""The plane through two or three points of a landscape, and the projections of paths on it."""
 
 from __future__ import annotations
 
@@ -113,6 +113,7 @@ def plane_through(
     paths: Mapping[str, FoundPath] | None = None,
     *,
     projections: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None,
+    direction: Tensor | None = None,
     resolution: int = 41,
     margin: float = 0.2,
     known: NDArray[np.float64] | None = None,
@@ -121,10 +122,10 @@ def plane_through(
     """Values on the plane through three points, and paths projected on it.
 
     The plane is x(u, v) = a + u e_1 + v e_2 with `plane_axes`; the grid holds the three points and
-    the paths' projections with a margin around them. A path's point x is projected to
-    u = (x − a) · e_1, v = (x − a) · e_2, and its distance |x − x(u, v)| says how far it is from
-    what the plane shows.
-    The values are those of `plane_values`.
+    the paths' projections with a margin around them. Two points and a direction d make a plane as
+    a, b and a + d do, on a square grid with the line from a to b in its middle. A path's point x is
+    projected to u = (x − a) · e_1, v = (x − a) · e_2, and its distance |x − x(u, v)| says how far
+    it is from what the plane shows. The values are those of `plane_values`.
 
     Args:
         landscape: L.
@@ -132,6 +133,8 @@ def plane_through(
             path between them, say.
         paths: found paths by their names, all on the same grid of t.
         projections: results of `project_path` for the same three points, in place of paths.
+        direction: with two points, d [d] that the plane contains besides their line, such as one
+            of `random_directions`; only the part of it that is orthogonal to the line counts.
         resolution: values of u and of v on the grid.
         margin: how far the grid goes beyond what it holds, as a fraction of its larger side.
         known: see `plane_values`.
@@ -145,9 +148,10 @@ def plane_through(
         `component` and `directions` over (`axis`, `component`) lead from the plane back to points.
 
     Raises:
-        ValueError: for any other number of points than three, points on one line (see
-            `plane_axes`), points or paths that do not fit the landscape, paths on different grids,
-            fewer than two values per side, or a negative margin.
+        ValueError: for any other number of points than three, or two with a direction, points on
+            one line (see `plane_axes`), a direction along the line or of no length, points or
+            paths that do not fit the landscape, paths on different grids, fewer than two values
+            per side, or a negative margin.
         TypeError: when points are of another type than the landscape's.
 
     Source: Garipov et al. 2018, Fig. 1.
@@ -161,8 +165,11 @@ def plane_through(
     >>> plane["position"].sel(point="c", axis="u").item()  # halfway between a and b
     0.707106...
     """
-    if len(points) != 3:
-        raise ValueError(f"a plane goes through three points, got {len(points)}: {list(points)}")
+    if len(points) != (3 if direction is None else 2):
+        raise ValueError(
+            "a plane goes through three points, or through two and along a direction, got "
+            f"{len(points)} points{'' if direction is None else ' and a direction'}: {list(points)}"
+        )
     check_grid(resolution, margin)
     paths = paths or {}
     for point in points.values():
@@ -170,13 +177,18 @@ def plane_through(
     for name, found in paths.items():
         _check_path(name, found, landscape, next(iter(paths.values())))
     corners = torch.stack(list(points.values()))
-    origin, axes = corners[0].double(), plane_axes(*corners)
+    origin = corners[0].double()
+    along = None if direction is None else direction.to(origin)
+    axes = plane_axes(*corners) if along is None else _axes_along(corners, along)
 
     position = (corners.double() - origin) @ axes.T
     projected = {name: _projected(f.path, f.t, origin, axes) for name, f in paths.items()}
     for name, (own, away) in (projections or {}).items():
         projected[name] = torch.from_numpy(own), torch.from_numpy(away)
     shown = torch.cat([position, *(places for places, _ in projected.values())])
+    if direction is not None:
+        middle, half = position.mean(0), position.mean(0).flip(0)  # (l/2, 0) and (0, l/2)
+        shown = torch.cat([shown, torch.stack([middle + half, middle - half])])
     u, v = grid_around(shown, resolution, margin)
     restricted = landscape.restrict(AffineSubspace(corners[0], axes.to(corners)))
     values = plane_values(landscape, corners[0], axes, u, v, known, callback)
@@ -206,6 +218,22 @@ def plane_through(
             straight=("path", [is_straight(found.path) for found in paths.values()]),
         )
     return table
+
+
+def _axes_along(ends: Tensor, direction: Tensor) -> Tensor:
+    """Return the orthonormal axes of the plane that holds two points [2, d] and a direction."""
+    if direction.shape != ends[0].shape or not bool(torch.isfinite(direction).all()):
+        raise ValueError(
+            f"expected a finite direction of shape {list(ends[0].shape)}, got "
+            f"{list(direction.shape)} with {int((~torch.isfinite(direction)).sum())} components "
+            "that are not finite"
+        )
+    if not bool((ends[0] != ends[1]).any()):
+        raise ValueError("the two points are the same: give one, for a plane around it")
+    size, length = float((ends[1] - ends[0]).double().norm()), float(direction.norm())
+    if not length:
+        raise ValueError("the direction has no length")
+    return plane_axes(ends[0].double(), ends[1].double(), ends[0] + direction * (size / length))
 
 
 def check_grid(resolution: int, margin: float) -> None:

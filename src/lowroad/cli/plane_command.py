@@ -13,12 +13,19 @@ from lowroad.cli.messages import WRONG_USAGE, fail, readable_errors
 
 def plane(
     files: Annotated[
-        list[Path], typer.Argument(metavar="A [B C]", help="One checkpoint or three.")
+        list[Path], typer.Argument(metavar="A [B [C]]", help="One to three checkpoints.")
     ],
     landscape: Annotated[
         str,
         typer.Option(metavar="MODULE:FUNCTION", help="A function that returns the landscape."),
     ],
+    key: Annotated[
+        str | None, typer.Option(help="Where the weights are in the files: state_dict_ema.")
+    ] = None,
+    trainable: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help='Only these parameters: "head.*". Repeatable.'),
+    ] = None,
     normalize: Annotated[
         str | None,
         typer.Option(
@@ -29,7 +36,7 @@ def plane(
         float, typer.Option(help="How far a plane through one checkpoint goes, in directions.")
     ] = 1.0,
     margin: Annotated[
-        float, typer.Option(help="Around three checkpoints, as a fraction of the larger side.")
+        float, typer.Option(help="Around several checkpoints, as a fraction of the larger side.")
     ] = 0.2,
     resolution: Annotated[int, typer.Option(min=2, max=1000, help="Values on each side.")] = 25,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path(
@@ -43,7 +50,9 @@ def plane(
         ),
     ] = False,
 ) -> None:
-    """Show the landscape on a plane through one checkpoint, or through three.
+    """Show the landscape on a plane through one, two or three checkpoints.
+
+    Random directions make up what is missing: two for one checkpoint, one for two.
 
     Interrupted, the same command goes on where it was.
     """
@@ -54,7 +63,8 @@ def plane(
         from lowroad.connect import load_landscape
         from lowroad.connect.planes import plane as evaluate
 
-        with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
             bar = progress.add_task("rows", total=resolution)
 
             def show(done: int, total: int) -> None:
@@ -73,6 +83,9 @@ def plane(
                     resolution=resolution,
                     seed=seed,
                     reestimate_batch_norm=reestimate_batch_norm,
+                    key=key,
+                    patterns=trainable or (),
+                    console=console,
                     callback=show,
                 )
             except (ValueError, TypeError) as error:

@@ -16,6 +16,13 @@ def sharpness(
         str,
         typer.Option(metavar="MODULE:FUNCTION", help="A function that returns the landscape."),
     ],
+    key: Annotated[
+        str | None, typer.Option(help="Where the weights are in the file: state_dict_ema.")
+    ] = None,
+    trainable: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help='Only these parameters: "head.*". Repeatable.'),
+    ] = None,
     matrix: Annotated[
         str, typer.Option(metavar="hessian|gauss_newton", help="The curvature that is measured.")
     ] = "hessian",
@@ -35,6 +42,8 @@ def sharpness(
 ) -> None:
     """Measure how sharp the loss is at a checkpoint: largest eigenvalues, trace, rise by ascent."""
     with readable_errors():
+        from rich.console import Console
+
         from lowroad.connect import load_landscape
         from lowroad.connect.curvature import checkpoint_sharpness
 
@@ -50,6 +59,9 @@ def sharpness(
                 samples=samples,
                 density=density,
                 seed=seed,
+                key=key,
+                patterns=trainable or (),
+                console=Console(stderr=True),
             )
         except (ValueError, TypeError) as error:
             fail(str(error), WRONG_USAGE)

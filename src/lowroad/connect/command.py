@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
-from lowroad.connect.ends import network, read_ends, reestimated, with_frozen
+from lowroad.connect.ends import (
+    network,
+    read_ends,
+    reestimated,
+    say_taken,
+    short_names,
+    trainable,
+    with_frozen,
+)
 from lowroad.connect.memory import check_memory
 from lowroad.connect.named import check_metrics
 from lowroad.connect.progress import SearchDisplay
@@ -102,9 +110,7 @@ def connect(
     chosen = Options() if options is None else options
     console = Console(quiet=True) if console is None else console
     setup = _Setup.of(files, landscape, finder, directory, chosen)
-    for file, end in zip(setup.files, setup.ends, strict=True):
-        if end.taken:
-            console.print(f"{file}: {end.taken}", markup=False, highlight=False)
+    say_taken(setup.files, setup.ends, console)
     records = []
     with _made(directory), SearchDisplay(setup.searches, console) as display:
         for i, j in setup.pairs:
@@ -146,8 +152,7 @@ class _Setup:
         if options.save_path is not None and len(files) > 2:
             raise ValueError(f"--save-path: expected two checkpoints, got {len(files)}")
         given = {"train": landscape} | ({} if options.test is None else {"test": options.test})
-        if options.trainable:
-            given = {k: network(v).with_trainable(*options.trainable) for k, v in given.items()}
+        given = {name: trainable(each, options.trainable) for name, each in given.items()}
         free: frozenset[str] = reestimated(given["train"])
         if options.reestimate_batch_norm:
             free = reestimated(BatchNormLandscape(network(given["train"])))
@@ -193,15 +198,9 @@ class _Setup:
     def pairs(self) -> list[tuple[int, int]]:
         return list(itertools.combinations(range(len(self.files)), 2))
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
-        """The files' names, with as much of their folders as tells them apart."""
-        parts = max(len(file.parts) for file in self.files)
-        for length in range(1, parts + 1):
-            names = ["/".join(file.parts[-length:]) for file in self.files]
-            if len(set(names)) == len(names):
-                return names
-        return [f"{number}: {file}" for number, file in enumerate(self.files, 1)]
+        return short_names(self.files)
 
     @cached_property
     def digests(self) -> list[str]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from lowroad.analysis import ascent_sharpness, sharpness, spectral_density
-from lowroad.connect.ends import network, read_ends, reestimated
+from lowroad.connect.ends import network, read_ends, reestimated, say_taken, trainable
 from lowroad.landscapes import Landscape
 from lowroad.plotting.spectra import spectrum_figure
 from lowroad.study.files import write_atomically
@@ -30,6 +32,9 @@ def checkpoint_sharpness(
     samples: int | None = None,
     density: bool = False,
     seed: int = 0,
+    key: str | None = None,
+    patterns: Sequence[str] = (),
+    console: Console | None = None,
 ) -> dict[str, Any]:
     """Measure a checkpoint's sharpness and write `sharpness.json`, with a density `spectrum.png`.
 
@@ -44,6 +49,9 @@ def checkpoint_sharpness(
         samples: how many samples of the data, the first ones; all when not given.
         density: whether the spectral density is estimated and drawn.
         seed: of all random vectors.
+        key: where the weights are in a file that holds several; see `read_checkpoint`.
+        patterns: shell patterns of the names of the parameters that count; all when empty.
+        console: where it is said what was taken of the file.
 
     Returns:
         What `sharpness.json` holds.
@@ -52,8 +60,9 @@ def checkpoint_sharpness(
         ValueError: when the file does not fit or a setting is out of range.
         OSError: when a file cannot be read or written.
     """
-    own = network(landscape)
-    landscape, [end] = read_ends([file], own, free=reestimated(own))
+    own = network(trainable(landscape, patterns))
+    landscape, [end] = read_ends([file], own, key, reestimated(own))
+    say_taken([file], [end], console or Console(quiet=True))
     loss = network(landscape)
     if samples is not None:
         if samples < 1:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from lowroad.landscapes import Landscape, NetworkLandscape
 from lowroad.landscapes.state_dicts import differing, frozen_of
 from lowroad.problems.checkpoints import Checkpoint, read_checkpoint
@@ -57,6 +59,15 @@ def read_ends(
     return with_frozen(landscape, ends[0]), ends
 
 
+def trainable(landscape: Landscape, patterns: Sequence[str]) -> Landscape:
+    """Return the landscape over the parameters that fit shell patterns; all when there are none.
+
+    Raises:
+        ValueError: when it is not a network's, or a pattern fits no parameter.
+    """
+    return network(landscape).with_trainable(*patterns) if patterns else landscape
+
+
 def with_frozen(landscape: Landscape, checkpoint: Checkpoint) -> Landscape:
     """Return the landscape with a checkpoint's frozen parameters and buffers."""
     if not isinstance(landscape, NetworkLandscape):
@@ -69,3 +80,19 @@ def with_frozen(landscape: Landscape, checkpoint: Checkpoint) -> Landscape:
 def reestimated(landscape: Landscape) -> frozenset[str]:
     """Return the names of the buffers that depend on the point."""
     return landscape.reestimated if isinstance(landscape, NetworkLandscape) else frozenset()
+
+
+def say_taken(files: Sequence[Path], ends: Sequence[Checkpoint], console: Console) -> None:
+    """Say what was taken of files that hold more than the weights."""
+    for file, end in zip(files, ends, strict=True):
+        if end.taken:
+            console.print(f"{file}: {end.taken}", markup=False, highlight=False)
+
+
+def short_names(files: Sequence[Path]) -> list[str]:
+    """Return the files' names, with as much of their folders as tells them apart."""
+    for length in range(1, max(len(file.parts) for file in files) + 1):
+        names = ["/".join(file.parts[-length:]) for file in files]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{number}: {file}" for number, file in enumerate(files, 1)]

@@ -1,4 +1,4 @@
-"""Values on a plane through one checkpoint, or through three."""
+"""Values on a plane through one, two or three checkpoints."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
+from rich.console import Console
 
-from lowroad.analysis import plane_through, random_plane
-from lowroad.connect.ends import network, read_ends, reestimated
+from lowroad.analysis import plane_through, random_directions, random_plane
+from lowroad.connect.ends import (
+    network,
+    read_ends,
+    reestimated,
+    say_taken,
+    short_names,
+    trainable,
+)
 from lowroad.connect.plane_page import write_plane_page
 from lowroad.landscapes import BatchNormLandscape, Landscape, NetworkLandscape
 from lowroad.plotting import plane_figure
@@ -34,6 +42,9 @@ def plane(
     resolution: int = 25,
     seed: int = 0,
     reestimate_batch_norm: bool = False,
+    key: str | None = None,
+    patterns: Sequence[str] = (),
+    console: Console | None = None,
     callback: RowsDone | None = None,
 ) -> xr.Dataset:
     """Evaluate the plane through checkpoints and write it: `plane.nc`, `.png` and `.html`.
@@ -42,32 +53,38 @@ def plane(
     other settings or checkpoints begins anew.
 
     Args:
-        files: one checkpoint, for a plane along two random directions, or three, for the plane
-            through them.
+        files: one checkpoint, for a plane along two random directions; two, for the plane through
+            the line between them along a random direction; or three, for the plane through them.
         landscape: whose values are taken.
         directory: where the results go.
-        normalize: of random directions, see `lowroad.analysis.random_directions`; "filter" for a
-            network when not given, "none" elsewhere.
+        normalize: of random directions (at the first checkpoint), see
+            `lowroad.analysis.random_directions`; "filter" for a network when not given, "none"
+            elsewhere.
         extent: see `random_plane`.
         margin: see `plane_through`.
         resolution: values along each side.
         seed: of the random directions.
         reestimate_batch_norm: whether batch norm's statistics are estimated anew at every point.
+        key: where the weights are in files that hold several; see `read_checkpoint`.
+        patterns: shell patterns of the names of the parameters that move; all when empty.
+        console: where it is said what was taken of the files.
         callback: see `RowsDone`.
 
     Raises:
-        ValueError: when the files are not one or three, do not fit the landscape, or a setting is
+        ValueError: when the files are not one to three, do not fit the landscape, or a setting is
             out of range.
         OSError: when a file cannot be read or written.
     """
-    if len(files) not in (1, 3):
+    if len(files) not in (1, 2, 3):
         raise ValueError(
-            "expected one checkpoint, for a plane along two random directions, or three, for the "
-            f"plane through them, got {len(files)}; what lies between two, lowroad connect shows"
+            "expected one checkpoint, for a plane along two random directions, two, for their line "
+            f"and a random direction, or three, for the plane through them, got {len(files)}"
         )
+    landscape = trainable(landscape, patterns)
     surface = BatchNormLandscape(network(landscape)) if reestimate_batch_norm else landscape
-    landscape, ends = read_ends(files, landscape, free=reestimated(surface))
+    landscape, ends = read_ends(files, landscape, key, reestimated(surface))
     surface = BatchNormLandscape(network(landscape)) if reestimate_batch_norm else landscape
+    say_taken(files, ends, console or Console(quiet=True))
     points = [end.point for end in ends]
     if normalize is None:
         normalize = "filter" if isinstance(surface, NetworkLandscape) else "none"
@@ -100,19 +117,23 @@ def plane(
             callback=done,
         )
     else:
-        names = [file.stem for file in files]
-        if len(set(names)) < 3:
-            names = [str(file) for file in files]
+        direction = None
+        if len(points) == 2:
+            generator = torch.Generator().manual_seed(seed)
+            [direction] = random_directions(
+                surface, points[0], 1, normalize=normalize, generator=generator,  # type: ignore[arg-type]
+            )  # fmt: skip
         table = plane_through(
             surface,
-            dict(zip(names, points, strict=True)),
+            dict(zip(short_names(files), points, strict=True)),
+            direction=direction,
             resolution=resolution,
             margin=margin,
             known=known,
             callback=done,
         )
     facts = [("Checkpoints", ", ".join(map(str, files))), ("Resolution", f"{resolution}²")]
-    facts += [("Directions", normalize), ("Seed", str(seed))] if len(files) == 1 else []
+    facts += [("Directions", normalize), ("Seed", str(seed))] if len(files) < 3 else []
     _write(table, directory, facts)
     return table
 
