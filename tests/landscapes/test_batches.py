@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import random
 import weakref
 from collections import OrderedDict, UserDict, namedtuple
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,9 +21,11 @@ from torch.utils.data import (
     IterableDataset,
     RandomSampler,
     SequentialSampler,
+    Subset,
     SubsetRandomSampler,
     TensorDataset,
     WeightedRandomSampler,
+    default_collate,
 )
 
 from lowroad.analysis import CurvatureProduct
@@ -514,6 +518,93 @@ def test_copies_and_files():
 class Augmented(Pairs):
     def __getitem__(self, i):
         return X[i] + 0.01 * torch.randn(4), Y[i]
+
+
+class Drawing(Pairs):
+    """Draws a number to read a sample, and changes the sample where it is 1 in `odds`."""
+
+    def __init__(self, draw, odds=1e-9):
+        self.draws = [draw]  # as torchvision's Compose holds its transforms
+        self.odds = odds
+
+    def __getitem__(self, i):
+        return X[i] + (self.draws[0](i) < self.odds), Y[i]
+
+
+class Own:
+    """A transform with a generator of its own."""
+
+    def __init__(self, generator):
+        self.generator = generator
+
+    def __call__(self, i):
+        if isinstance(self.generator, torch.Generator):
+            return float(torch.rand((), generator=self.generator))
+        return self.generator.random()
+
+
+def draw_in_collation(samples):
+    random.random()
+    return default_collate(samples)
+
+
+def by_torch(i):
+    return float(torch.rand(()))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        Drawing(by_torch),
+        Drawing(lambda i: np.random.rand()),  # noqa: NPY002
+        Drawing(lambda i: random.random()),
+        Drawing(Own(np.random.default_rng(0))),
+        Drawing(Own(random.Random(0))),
+        Drawing(Own(torch.Generator())),
+        DataLoader(Drawing(by_torch), batch_size=4, shuffle=True),
+        DataLoader(Drawing(by_torch), batch_size=4, num_workers=1),
+        DataLoader(Subset(Drawing(by_torch), range(5)), batch_size=4),
+        DataLoader(Pairs(), collate_fn=draw_in_collation),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the loader shuffles")
+def test_rare_augmentation_is_known_by_the_numbers_that_it_draws(data):
+    with pytest.raises(ValueError, match="random numbers are drawn to read the samples"):
+        NetworkLandscape(made(), data, objective=of_pair)
+
+
+def seeded_by_the_sample(i):
+    return float(torch.rand((), generator=torch.Generator().manual_seed(i)))
+
+
+def seeding_all(i):
+    random.seed(i)
+    np.random.seed(i)  # noqa: NPY002
+    return random.random() + np.random.rand()  # noqa: NPY002
+
+
+class Wrapped:
+    """Batches of a loader, which draws a seed for its workers in every pass."""
+
+    def __iter__(self):
+        yield from DataLoader(Pairs(), batch_size=4)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        Drawing(seeded_by_the_sample),
+        Drawing(seeding_all),
+        DataLoader(Drawing(seeded_by_the_sample), 4, shuffle=True, generator=torch.Generator()),
+        DataLoader(Pairs(), sampler=RandomSampler(Pairs(), generator=torch.Generator())),
+        Wrapped(),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the loader shuffles")
+def test_numbers_that_are_the_same_in_every_pass_are_not_augmentation(data):
+    landscape = NetworkLandscape(made(), data, objective=of_pair)
+    expected, _ = plain(made(), X, Y)
+    assert landscape.value(landscape.initial_point()) == pytest.approx(expected, rel=1e-12)
 
 
 class Remembering:

@@ -23,6 +23,7 @@ from lowroad.landscapes.batches import (
 )
 from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, weight_of
 from lowroad.landscapes.network_data import refuse_misfit
+from lowroad.landscapes.random_states import random_states
 from lowroad.landscapes.repeatable import differ, equal, refuse_no_mean
 from lowroad.seeds import derived_seed
 
@@ -76,7 +77,7 @@ class BatchData:
 
     def _refuse_changing(self) -> None:
         for some in self._probes():
-            first, second = ([leaves(batch) for batch in some] for _ in range(2))
+            (first, drawn), (second, again) = (_read_and_drawn(some) for _ in range(2))
             if not first:
                 if isinstance(some, Stream):
                     raise TypeError(ONCE.format("data that has no batches or"))
@@ -85,7 +86,9 @@ class BatchData:
                 raise TypeError(ONCE.format(f"{len(first)} batches and then {len(second)}, data"))
             for one, other in zip(first, second, strict=True):
                 if len(one) != len(other) or not all(map(_same, one, other)):
-                    raise ValueError(AUGMENTED)
+                    raise ValueError(AUGMENTED.format("two passes over the data gave different"))
+            if drawn != again:
+                raise ValueError(AUGMENTED.format("random numbers are drawn to read the"))
 
     def _probes(self) -> Iterator[Batches | Stream]:
         """Yield small parts of the data: its first, middle and last samples or batches."""
@@ -364,6 +367,19 @@ def _own_loss(module: nn.Module, content: Any) -> Tensor:
 def named(output: Any, name: str) -> Any:
     """Return what a module returned by a name, as an entry or as an attribute; None without it."""
     return output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
+
+
+def _read_and_drawn(some: Batches | Stream) -> tuple[list[list[Any]], list[bytes]]:
+    """Return what batches consist of, and how far random generators have gone when they are read.
+
+    Two passes leave the same states where nothing is drawn, or where each sample seeds the
+    generators for itself. A transform that changes a sample once in a thousand times draws every
+    time. PyTorch's generator is left out for streams, since loaders within them draw from it.
+    """
+    content = [leaves(batch) for batch in some]
+    if isinstance(some, Stream):
+        return content, random_states(some.source, torchs=False)
+    return content, random_states(some.read, torchs=True)
 
 
 def _same(first: Any, second: Any) -> bool:

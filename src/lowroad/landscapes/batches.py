@@ -21,8 +21,8 @@ ONCE = (
     "of batches, a Dataset or a DataLoader"
 )
 AUGMENTED = (
-    "two passes over the data gave different samples, so the value at a point depends on more than "
-    "the point: give the data without random augmentation, or a list of augmented batches made once"
+    "{} samples, so the value at a point depends on more than the point: give the data without "
+    "random augmentation, or a list of augmented batches made once"
 )
 
 
