@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, mannwhitneyu, wilcoxon
+from scipy.stats import binomtest, mannwhitneyu, norm, wilcoxon
 
 from lowroad.analysis import (
     KERNELS,
@@ -20,6 +20,9 @@ from lowroad.analysis import (
     kernel_pca,
     rise_after_minimum,
 )
+from lowroad.analysis.comparisons import Interval
+from lowroad.analysis.questions import runs_that_decide
+from lowroad.analysis.questions_measured import Measured
 
 AB = [("a", "b")]
 
@@ -226,6 +229,27 @@ def test_six_runs_against_six_of_six_optimizers_can_just_decide():
     assert {answer.reason for answer in answers} == {"too few for the test to decide"}
     assert one(five, "training_value").verdict is Finding.FIRST_LOWER  # a single pair
     assert one(five, "training_value").runs_needed == 4
+
+
+@pytest.mark.parametrize("shift", [0.5, 0.6, 0.7])
+def test_how_many_runs_would_decide(shift):
+    """Against Noether 1987 with a power of one half: n = (2/3) 1.96² / δ² in each sample."""
+    low = norm.ppf((np.arange(16) + 0.5) / 16)
+    samples = ProblemSamples(sets=sets(low, low + shift))
+    answer = one(samples, "training_value")
+    assert answer.verdict is Finding.UNDECIDED
+    noether = 2 / 3 * 1.96**2 / answer.interval.estimate**2
+    assert answer.runs_needed == pytest.approx(noether, rel=0.25)
+    assert answer.reason.endswith(
+        f"about {answer.runs_needed} in each set would decide it, if the effect stayed"
+    )
+
+
+def test_no_number_of_runs_decides_what_lies_at_the_threshold():
+    at = Measured("area", Interval(0.9, 0.8, 1.0), 0.01, "", (9, 9), (9, 9), region=(0.9, 2.0))
+    assert runs_that_decide(at, lambda each: each.interval.low > 0.9) is None
+    unknown = replace(at, interval=Interval(0.9, np.nan, np.nan))
+    assert runs_that_decide(unknown, lambda each: True) is None
 
 
 def test_the_correction_is_over_the_pairs_of_one_question():

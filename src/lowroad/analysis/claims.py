@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lowroad.analysis.comparisons import Interval, smallest_p_value
-from lowroad.analysis.questions import MEDIUM_DELTA, QUESTIONS, SIGNIFICANCE, Finding
+from lowroad.analysis.questions import (
+    MEDIUM_DELTA,
+    QUESTIONS,
+    SIGNIFICANCE,
+    Finding,
+    runs_that_decide,
+)
 from lowroad.analysis.questions_measured import Measured
 from lowroad.analysis.questions_samples import Asked, ProblemSamples
 
@@ -131,6 +138,9 @@ class Evidence:
         p_value: Of the test, NaN where there is none; not corrected.
         sizes: Sizes of the samples.
         verdict: Whether the claim's answer holds.
+        runs_needed: Where that is open, about how many runs (or paths) in each set would decide
+            it, if the effect stayed as measured (`runs_that_decide`); None where it is decided, or
+            where they are too many or cannot be told.
     """
 
     problem: str
@@ -141,6 +151,7 @@ class Evidence:
     p_value: float
     sizes: tuple[int, ...]
     verdict: Verdict
+    runs_needed: int | None
 
 
 @dataclass(frozen=True)
@@ -241,11 +252,18 @@ def _evidence(
         undecided = answer is None or (points[0] == points[1] and answer is not expected)
         if undecided or (verdict is Verdict.FAILS and not each.refutable):
             verdict = Verdict.OPEN
+        needed = None
+        if answer is None and points[0] != points[1]:
+            needed = runs_that_decide(found, partial(_is_answer, asked=each.finding))
         evidence.append(
             Evidence(problem, text, expected, found.statistic, found.interval, found.p_value,
-                     found.sizes, verdict)
+                     found.sizes, verdict, needed)
         )  # fmt: skip
     return evidence
+
+
+def _is_answer(found: Measured, asked: Finding) -> bool:
+    return _agrees(found, asked) is not None
 
 
 def _agrees(found: Measured, asked: Finding) -> bool | None:

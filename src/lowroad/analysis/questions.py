@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from itertools import count
 from operator import attrgetter
 from zlib import crc32
 
 import numpy as np
+import scipy  # its submodules are imported when they are used
 
 from lowroad.analysis import questions_measured as of
 from lowroad.analysis.comparisons import Interval, holm, smallest_p_value
@@ -22,6 +25,7 @@ __all__ = ["MEDIUM_DELTA", "QUESTIONS", "SIGNIFICANCE", "Answer", "Finding", "Qu
 _SETS = ("first", "second")
 SIGNIFICANCE = 0.05
 MEDIUM_DELTA = 0.33
+MOST_RUNS = 1000  # to which the number that would decide is sought
 
 
 class Finding(Enum):
@@ -84,8 +88,9 @@ class Answer:
         medians: Their medians.
         verdict: What follows.
         reason: Why it is undecided; empty where it is not.
-        runs_needed: The least number of runs (or paths) per set with which the test could give
-            p < 0.05 after the correction.
+        runs_needed: Where it is undecided, about how many runs (or paths) in each set would decide
+            it, if the effect stayed as measured (`runs_that_decide`), None for more than a
+            thousand; else the least number with which the test could decide.
     """
 
     question: str
@@ -104,7 +109,7 @@ class Answer:
     medians: tuple[float, ...]
     verdict: Finding
     reason: str
-    runs_needed: int
+    runs_needed: int | None
 
 
 _RANKS = (
@@ -303,10 +308,14 @@ def _answers(
     for (pair, each), p_value in zip(found.items(), corrected, strict=True):
         smallest = min(1.0, number * smallest_p_value(*each.tested))
         samples = len(each.tested)
-        needed = next(
+        least = next(
             n for n in count(1) if number * smallest_p_value(*[n] * samples) < SIGNIFICANCE
         )
         verdict, reason = _verdict(each, float(p_value), smallest)
+        needed: int | None = least
+        if verdict is Finding.UNDECIDED and smallest < SIGNIFICANCE:
+            needed = runs_that_decide(each, partial(_is_decided, number=number))
+            reason += needed_words(needed)
         answers.append(
             Answer(
                 question.name, problem, *pair, split, kernel, each.statistic, each.interval,
@@ -315,6 +324,53 @@ def _answers(
             )
         )  # fmt: skip
     return answers
+
+
+def _is_decided(found: Measured, number: int) -> bool:
+    p_values = (min(1.0, number * p) for p in (found.p_value, smallest_p_value(*found.tested)))
+    return _verdict(found, *p_values)[0] is not Finding.UNDECIDED
+
+
+def runs_that_decide(found: Measured, decided: Callable[[Measured], bool]) -> int | None:
+    """Return about how many runs (or paths) in each sample would decide what is undecided.
+
+    The number n at which `decided` would say so if the estimate stayed as it is, while the
+    interval's ends drew nearer to it by the factor √(m / n), where m is the harmonic mean of the
+    samples' sizes, and the test's normal deviate grew by √(n / m). Such a study decides in about
+    half of all cases, since the estimate does not stay.
+
+    Returns:
+        The number; None where it is above `MOST_RUNS`, or nothing is known of the samples.
+
+    >>> found = Measured("δ", Interval(0.2, -0.1, 0.5), 0.2, "U", (20, 20), (20, 20))
+    >>> runs_that_decide(found, lambda each: each.interval.low > 0)
+    46
+    """
+    known = found.interval.low, found.interval.high, found.interval.estimate
+    if not min(found.tested) or not np.isfinite(known).all():
+        return None
+    size = len(found.tested) / sum(1 / n for n in found.tested)
+    deviate = scipy.stats.norm.isf(found.p_value / 2)
+
+    def would(n: int) -> bool:
+        shrunk = (size / n) ** 0.5
+        low, high, estimate = known
+        ends = (estimate + shrunk * (end - estimate) for end in (low, high))
+        scaled = replace(
+            found, interval=Interval(estimate, *ends), tested=(n,) * len(found.tested),
+            p_value=2 * float(scipy.stats.norm.sf(deviate / shrunk)), sizes=(n,) * len(found.sizes),
+        )  # fmt: skip
+        return decided(scaled)
+
+    numbers = range(int(size) + 1, MOST_RUNS + 1)
+    place = bisect_left(numbers, True, key=would)
+    return numbers[place] if place < len(numbers) else None
+
+
+def needed_words(runs: int | None) -> str:
+    """Words for `runs_that_decide`, to follow a reason."""
+    many = f"more than {MOST_RUNS:,}" if runs is None else f"about {runs}"
+    return f"; {many} in each set would decide it, if the effect stayed"
 
 
 def _verdict(found: Measured, p_value: float, smallest_p: float) -> tuple[Finding, str]:

@@ -292,14 +292,15 @@ def _claim_view(claim: ClaimResult) -> ClaimView:
             three_figures(item.p_value),
             " + ".join(map(str, item.sizes)),
             "yes" if item.expected else "no",
-            item.verdict.value,
+            item.verdict.value + (f": about {item.runs_needed}" if item.runs_needed else ""),
         ]
         for item in claim.evidence
     ]
     table = TableView(
         f"Comparisons behind claim {claim.number}",
         f"Judged by: {claim.rule}. In brackets the 95% interval; p of the rank test, not "
-        "corrected for the number of comparisons.",
+        "corrected for the number of comparisons. Where runs are too few: about how many in each "
+        "set would decide, if the effect stayed.",
         ["Problem", "Comparison", "Measured", "p", "n", says, "Verdict"],
         [Group("", rows)],
     )
