@@ -296,11 +296,14 @@ def _claim_view(claim: ClaimResult) -> ClaimView:
         ]
         for item in claim.evidence
     ]
+    needed = (
+        " Where runs are too few: about how many in each set would decide, if the effect stayed."
+    )
+    needed = needed if any(item.runs_needed for item in claim.evidence) else ""
     table = TableView(
         f"Comparisons behind claim {claim.number}",
         f"Judged by: {claim.rule}. In brackets the 95% interval; p of the rank test, not "
-        "corrected for the number of comparisons. Where runs are too few: about how many in each "
-        "set would decide, if the effect stayed.",
+        f"corrected for the number of comparisons.{needed}",
         ["Problem", "Comparison", "Measured", "p", "n", says, "Verdict"],
         [Group("", rows)],
     )
