@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from lowroad.analysis import merge_tree
 from lowroad.cli import app
 from lowroad.connect import Options, connect, load_metrics, parse_finder
+from lowroad.connect.named import check_metrics
 from lowroad.connect.records import above_mean
 from lowroad.landscapes import MullerBrown, NetworkLandscape
 from lowroad.paths import StringFinder
@@ -317,3 +318,12 @@ def test_refusals_before_any_search(folder, monkeypatch, arguments, message):
 def test_one_checkpoint_is_not_enough(folder):
     assert run("a.pt").exit_code == 2
     assert "expected at least two checkpoints, got 1" in run("a.pt").output
+
+
+def test_a_metric_of_lowroad_s_own_fails_without_a_traceback():
+    batches = [(torch.randn(4, 3), torch.ones(4), torch.zeros(4).long())]
+    loss = NetworkLandscape(nn.Linear(3, 2), batches, objective=lambda m, b: m(b[0]).mean())
+    metrics = load_metrics(["accuracy"])
+    with pytest.raises(ValueError, match=r"accuracy failed on the train data.*module:func") as told:
+        check_metrics(metrics, {"train": loss}, loss.initial_point())
+    assert "Traceback" not in str(told.value)

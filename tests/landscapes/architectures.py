@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 class BasicBlock(nn.Module):
@@ -102,6 +103,43 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.cells(x)[0][:, -1])
+
+
+class Packed(nn.Module):
+    """A classifier of sequences of different lengths, 0 after their end."""
+
+    def __init__(self, kind: type[nn.RNNBase] = nn.GRU) -> None:
+        super().__init__()
+        self.words = nn.Embedding(9, 5, padding_idx=0)
+        self.cells = kind(5, 6, bidirectional=True, batch_first=True)
+        self.head, self.mean = nn.Linear(12, 4), nn.Linear(12, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        lengths = (x != 0).sum(1).clamp_min(1)
+        packed = pack_padded_sequence(
+            self.words(x), lengths, batch_first=True, enforce_sorted=False
+        )
+        steps, last = self.cells(packed)
+        last = last[0] if isinstance(last, tuple) else last
+        steps, _ = pad_packed_sequence(steps, batch_first=True)
+        return self.head(torch.cat([last[-2], last[-1]], 1)) + self.mean(steps.sum(1))
+
+
+class Written(nn.Module):
+    """What two layers make is written into one tensor, of which one entry stays 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 4), nn.Linear(3, 4)
+        self.head, self.last = nn.Linear(12, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = x.new_zeros(len(x), 3, 4)
+        both[:, 0] = torch.tanh(self.first(x))
+        both[:, 2].copy_(torch.tanh(self.second(x)))
+        scaled = torch.ones_like(both)
+        scaled[:, 1:] *= torch.tanh(self.last(both[:, 2]))[:, None]
+        return self.head((both * scaled).flatten(1))
 
 
 class Separable(nn.Module):

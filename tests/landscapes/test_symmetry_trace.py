@@ -11,11 +11,13 @@ from torch import nn
 from landscapes.architectures import (
     Attentive,
     Gated,
+    Packed,
     Recurrent,
     ResNet,
     Separable,
     Transformer,
     UShaped,
+    Written,
 )
 from lowroad.landscapes import (
     BatchNormLandscape,
@@ -39,6 +41,9 @@ ARCHITECTURES = {
     "an LSTM": (lambda: Recurrent(nn.LSTM), SERIES, [6, 6]),
     "a plain recurrent network": (lambda: Recurrent(nn.RNN), SERIES, [6, 6]),
     "both directions": (lambda: Recurrent(bidirectional=True), SERIES, [6, 6]),
+    "a GRU of packed sequences": (Packed, WORDS, [5, 6]),
+    "an LSTM of packed sequences": (lambda: Packed(nn.LSTM), WORDS, [5, 6]),
+    "writing into tensors": (Written, NUMBERS, [4]),
     "separable convolutions": (Separable, torch.randn(12, 1, 4, 4), [2, 2, 4]),
     "a concatenation": (UShaped, torch.randn(12, 2, 8), [4, 6]),
     "gates and weight norm": (Gated, WORDS, [5, 6]),

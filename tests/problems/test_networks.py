@@ -163,7 +163,7 @@ def test_refusals(arguments, error, message):
 
 def test_error_needs_class_numbers():
     inputs, _ = data(20, 0)
-    with pytest.raises(ValueError, match=r"'error' on train data: .*class numbers as targets"):
+    with pytest.raises(ValueError, match=r"'error' on train data: .*\(inputs, class numbers\)"):
         network_problem(
             network, (inputs, torch.zeros(20, 3)), loss="mean_squared_error", metrics=["error"]
         )

@@ -72,17 +72,17 @@ def check_metrics(
     """
     for name, metric in metrics.items():
         for split, landscape in landscapes.items():
-            if metric in METRICS.values() and not isinstance(landscape, NetworkLandscape):
+            known = metric in METRICS.values()
+            if known and not isinstance(landscape, NetworkLandscape):
                 raise ValueError(
                     f"the metric {name} needs a NetworkLandscape, got {type(landscape).__name__}"
                 )
             try:
                 value: Any = metric(landscape, point)
             except Exception as error:
-                raise ValueError(
-                    f"the metric {name} failed on the {split} data: {error!r}"
-                    f"{_own_traceback(error)}"
-                ) from None
+                advice = "; give package.module:function, a function of (landscape, point)"
+                said = f"{error}{advice}" if known else f"{error!r}{_own_traceback(error)}"
+                raise ValueError(f"the metric {name} failed on the {split} data: {said}") from None
             if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
                 value = value.item()
             try:

@@ -2,67 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, fx
 
 from lowroad.landscapes.axis_factors import Label, fix, join, new_axis, part_of, viewed
-
-
-class Call:
-    """One operation of the traced network."""
-
-    def __init__(self, node: fx.Node, labels: Mapping[fx.Node, Any]) -> None:
-        self.node, self._labels = node, labels
-        schema = node.target._schema  # type: ignore[union-attr]
-        self.given = dict(zip((a.name for a in schema.arguments), node.args, strict=False))
-        self.given |= node.kwargs
-        self.defaults = {a.name: a.default_value for a in schema.arguments}
-
-    def get(self, name: str) -> Any:
-        """Return an argument that is not a tensor."""
-        return self.given.get(name, self.defaults.get(name))
-
-    def label(self, name: str) -> Label | None:
-        """Return the axes of a tensor argument, None where it is not given."""
-        given = self.given.get(name)
-        return self._labels[given] if isinstance(given, fx.Node) else None
-
-    def label_of(self, node: fx.Node) -> Label:
-        """Return the axes of a tensor."""
-        label: Label = self._labels[node]
-        return label
-
-    def labels(self, name: str) -> list[Label]:
-        """Return the axes of the tensors in a list."""
-        return [self._labels[node] for node in self.given[name]]
-
-    def shape_of(self, name: str) -> list[int]:
-        """Return the shape of a tensor argument."""
-        return list(value_of(self.given[name]).shape)
-
-    def tensors(self) -> list[Label]:
-        """Return the axes of all tensor arguments."""
-        return [
-            self._labels[n] for n in self.node.all_input_nodes if isinstance(value_of(n), Tensor)
-        ]
-
-    @property
-    def shapes(self) -> list[list[int]]:
-        """The shapes of all that comes out."""
-        value = value_of(self.node)
-        return [list(v.shape) for v in (value if isinstance(value, (tuple, list)) else (value,))]
-
-    def dim(self, label: Label, name: str = "dim") -> int:
-        """Return the number of an axis, counted from the front."""
-        return int(self.get(name) or 0) % max(len(label), 1)
-
-
-def value_of(node: fx.Node) -> Any:
-    """Return what came out of an operation when it was traced."""
-    return node.meta["val"]
+from lowroad.landscapes.traced_call import Call, value_of
 
 
 def _elementwise(call: Call) -> Label:
@@ -158,7 +104,7 @@ def _same(call: Call) -> Label:
 
 
 def _filled(call: Call) -> Label:
-    return [[] for _ in call.shapes[0]]
+    return [new_axis(n) if call.written else [] for n in call.shapes[0]]
 
 
 def _view(call: Call) -> Label:
@@ -319,6 +265,21 @@ def _index(call: Call) -> Label:
     return [*label[:d], *inner, *label[d + 1 :]]
 
 
+def _index_select(call: Call) -> Label:
+    label = list(call.tensors()[0])
+    d = call.dim(label)
+    fix(label[d])
+    label[d] = new_axis(call.shapes[0][d], fixed=True)
+    return label
+
+
+def _pack(call: Call) -> list[Label]:
+    label = call.tensors()[0]  # padded sequences [n, t, …], or [t, n, …]
+    fix(*label[:2])
+    (steps, *_), (times,) = call.shapes
+    return [[new_axis(steps, fixed=True), *label[2:]], [new_axis(times, fixed=True)]]
+
+
 def opaque(call: Call) -> Any:
     """Fix all axes of an operation that is not known."""
     for label in call.tensors():
@@ -349,7 +310,7 @@ _RULES: dict[str, _Rule] = {
             "_softmax _log_softmax _safe_softmax clone contiguous detach alias _to_copy lift "
             "lift_fresh lift_fresh_copy",
         ),
-        (_elementwise, "_prelu_kernel lerp where masked_fill bernoulli"),
+        (_elementwise, "_prelu_kernel copy lerp where masked_fill bernoulli"),
         (
             _filled,
             "zeros ones full empty new_zeros new_ones new_full new_empty zeros_like ones_like "
@@ -377,6 +338,9 @@ _RULES: dict[str, _Rule] = {
         (_padding, "constant_pad_nd"),
         (_embedding, "embedding"),
         (_index, "index"),
+        (_index_select, "index_select"),
+        (_pack, "_pack_padded_sequence"),
+        (opaque, "nll_loss_forward nll_loss2d_forward"),
     )
     for name in names.split()
 }

@@ -17,7 +17,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from lowroad.landscapes.axis_factors import Label, fix, new_axis
 from lowroad.landscapes.math_kernels import math_kernels
-from lowroad.landscapes.symmetry_rules import Call, opaque, rule_of, value_of
+from lowroad.landscapes.symmetry_rules import opaque, rule_of
+from lowroad.landscapes.traced_call import Call, value_of, written
 
 
 class SymmetryTrace:
@@ -51,7 +52,7 @@ class SymmetryTrace:
         self.opaque: set[str] = set()
         self.axes: dict[str, Label] = {}
         self.names: dict[fx.Node, str] = {}
-        given = iter(names)
+        given, self._written = iter(names), written(self.graph.graph)
         for node in self.graph.graph.nodes:
             if node.op == "placeholder":
                 self.names[node] = name = next(given)
@@ -72,7 +73,7 @@ class SymmetryTrace:
                 self.labels[node] = self._result(node)
 
     def _result(self, node: fx.Node) -> Any:
-        rule, call = rule_of(node.target), Call(node, self.labels)
+        rule, call = rule_of(node.target), Call(node, self.labels, node in self._written)
         if rule is not None:
             return rule(call)
         given = [value_of(used) for used in node.all_input_nodes]

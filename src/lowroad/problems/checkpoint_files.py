@@ -156,7 +156,7 @@ def _pickled(path: Path, mapped: bool) -> Any:
             "code. Where you trust the file, save its weights alone: content = torch.load("
             f"{path.name!r}, weights_only=False) and then torch.save(content.state_dict(), "
             "'weights.pt') for a model or torch.save(content['state_dict'], 'weights.pt') for a "
-            "table"
+            "table, by the key under which it has them"
         ) from None
 
 

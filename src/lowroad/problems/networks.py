@@ -197,8 +197,11 @@ def _right(module: nn.Module, batch: Any) -> tuple[int, int]:
     """Return how many samples of a batch the module gets right, and how many count."""
     outputs, targets = _classified(module, batch)
     if not isinstance(targets, Tensor) or targets.is_floating_point():
-        got = f"targets of {targets.dtype}" if isinstance(targets, Tensor) else "no targets"
-        raise ValueError(f"an error rate needs class numbers as targets, got {got}")
+        got = f"targets of {targets.dtype}" if isinstance(targets, Tensor) else "other batches"
+        raise ValueError(
+            "an error rate needs batches (inputs, class numbers), or dictionaries with such labels "
+            f"for a module that returns logits, got {got}"
+        )
     shape = outputs.shape if isinstance(outputs, Tensor) else ()
     if len(shape) < 2 or (shape[0], *shape[2:]) != tuple(targets.shape):
         raise ValueError(
