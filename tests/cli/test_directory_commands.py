@@ -122,6 +122,18 @@ def test_verify_tells_how_to_mend_a_study_file(done: Path, tmp_path: Path) -> No
     assert call("verify", directory).code == 0
 
 
+def test_a_damaged_list_of_problems_is_named(done: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(done, tmp_path / "copy"))
+    (directory / "problems.json").write_text("{}")
+    for command in (["status"], ["report"], ["export", "--csv", str(tmp_path / "csv")]):
+        result = call(command[0], directory, *command[1:])
+        assert result.code == 2
+        assert result.errors == (
+            f"{directory / 'problems.json'}: damaged; `lowroad run` of the study writes it anew\n"
+        )
+    assert "problems.json: damaged" in call("verify", directory).errors
+
+
 def test_status_names_snapshots_that_can_be_deleted(done: Path, tmp_path: Path) -> None:
     directory = Path(shutil.copytree(done, tmp_path / "copy"))
     path = directory / "snapshots" / f"{'0' * 64}.pt"

@@ -22,6 +22,7 @@ from lowroad.study.run import RunSummary
 from lowroad.study.snapshot import SnapshotFile
 from lowroad.study.status import status
 from lowroad.study.store import DamagedRecordError, Store
+from lowroad.study.study_file import StudyFileError
 from lowroad.study.verify import verify
 from lowroad.study.worker import perform
 
@@ -119,6 +120,8 @@ PLACES = (
     "failures",
     "snapshots",
     "running",
+    "report.html",
+    "answers.json",
 )
 
 
@@ -157,6 +160,56 @@ def test_whatever_stands_in_a_files_place_is_moved_before_the_first_task(
     assert run.execute(1, lambda progress, event: None).failed == []
     assert digests(copy) == finished.digests
     assert verify(copy).damaged == []
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a link to itself", "a file"])
+def test_a_quarantine_that_is_none(tiny: StudyConfig, copy: Path, kind: str) -> None:
+    store, name = Store(copy), a_record(copy, "path")
+    KINDS.get(kind, Path.touch)(copy / "quarantine")
+    store.path(name).write_bytes(b"damaged")
+    assert go_on(tiny, copy).performed == 1
+    assert sorted(os.listdir(copy / "quarantine")) == sorted([f"{name}.nc", "quarantine"])
+    assert verify(copy).damaged == []
+
+
+def listed(**changes: Any) -> Callable[[bytes], bytes]:
+    return lambda content: json.dumps({**json.loads(content), **changes}).encode()
+
+
+LISTS: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "text": lambda content: b"x",
+    "no utf-8": lambda content: b"\xff\xfe",
+    "a number": lambda content: b"9" * 5000,
+    "nothing": lambda content: b"null",
+    "deep": lambda content: b"[" * 100_000,
+    "cut short": lambda content: content[: len(content) // 2],
+    "another number": lambda content: content.replace(b'"dimension": ', b'"dimension": 1'),
+    "another name": lambda content: content.replace(b'"net"', b'"nut"'),
+    "no problems": listed(problems={}, facts={}, sha256=None),
+    "a list": listed(problems=[], sha256=None),
+    "unknown facts": listed(facts={"net": {"a": 1}}, sha256=None),
+    "a folder": listed(folder=3, sha256=None),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_list_of_problems_of_any_content(
+    tiny: StudyConfig, finished: Finished, copy: Path, kind: str
+) -> None:
+    path = copy / "problems.json"
+    whole = json.loads(path.read_bytes())
+    path.write_bytes(LISTS[kind](path.read_bytes()))
+    told = f"{path}: damaged; `lowroad run` of the study writes it anew"
+    with pytest.raises(StudyFileError) as caught:
+        load_results(copy)
+    assert caught.value.problems == (told,)
+    assert verify(copy).study_file == (told,)
+    assert prepared(tiny, copy).tasks == []
+    found = verify(copy)
+    assert (found.study_file, found.damaged) == ((), [])
+    assert json.loads(path.read_bytes())["problems"] == whole["problems"]
+    assert digests(copy) == finished.digests
 
 
 def rewrite(store: Store, name: str, change: Callable[[xr.Dataset], xr.Dataset]) -> None:

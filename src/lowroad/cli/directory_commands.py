@@ -46,7 +46,7 @@ def verify(directory: Directory) -> None:
         advice = []
         if found.study_file:
             advice.append(
-                "The study file cannot be used; `lowroad run` with the file that the study was run "
+                "The study cannot be read; `lowroad run` with the file that the study was run "
                 f"from, and --out {directory}, writes it anew"
             )
         if found.damaged:
@@ -199,7 +199,7 @@ def write_the_report(directory: Path, out: Path, style: str = "screen") -> None:
 def bring_the_report_up_to_date(directory: Path) -> None:
     """Write the report, unless nothing that it is made from has changed since it was written."""
     page = directory / "report.html"
-    if page.exists() and page.stat().st_mtime_ns >= _last_change(directory):
+    if page.is_file() and page.stat().st_mtime_ns >= _last_change(directory):
         typer.echo(f"Report: {page} (nothing has changed since it was written)")
     else:
         write_the_report(directory, directory)

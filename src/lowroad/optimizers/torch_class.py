@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lowroad.landscapes import CountingLandscape, Evaluations, Landscape
+from lowroad.optimizers.numerical import diverged
 from lowroad.optimizers.result import (
     Callback,
     OptimizationResult,
@@ -201,7 +202,7 @@ class _Run:
 
     def outcome(self, patience: int | None) -> Outcome | None:
         """Return why the run ends now, if it does."""
-        if not math.isfinite(self.record.values[-1]):
+        if diverged(self.record.values[-1]):
             return Outcome.DIVERGED
         if patience is not None and self.record.idle(self.validation is not None) >= patience:
             return Outcome.CONVERGED_VALUE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -121,7 +122,7 @@ class Study:
             "codes": self.codes,
             "files": {name: [asdict(f) for f in each] for name, each in self.files.items()},
         }
-        return json.dumps(content, indent=1).encode()
+        return json.dumps({**content, "sha256": _digest(content)}, indent=1).encode()
 
 
 def load_study(config: StudyConfig, content: bytes) -> Study:
@@ -132,6 +133,10 @@ def load_study(config: StudyConfig, content: bytes) -> Study:
     """
     try:
         raw = json.loads(content)
+        if raw.pop("sha256", None) not in (None, _digest(raw)):  # older ones have none
+            raise ValueError("changed after it was written")
+        if not config.problems.keys() == raw["problems"].keys() == raw["facts"].keys():
+            raise ValueError("of other problems than the study's")
         return Study(
             config,
             None if raw["folder"] is None else Path(raw["folder"]),
@@ -141,7 +146,11 @@ def load_study(config: StudyConfig, content: bytes) -> Study:
             {n: tuple(CheckpointFile(**f) for f in each) for n, each in raw["files"].items()},
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"not a list of a study's problems: {error!r}") from None
+        raise ValueError("not a list of a study's problems") from error
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 def combinations(settings: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from lowroad.study.references import Facts
 from lowroad.study.resolved import Study, load_study
 from lowroad.study.schedule import Candidate, Schedule
 from lowroad.study.store import DamagedRecordError, Record, Store
-from lowroad.study.study_file import read_study
+from lowroad.study.study_file import StudyFileError, read_study
 from lowroad.study.tasks import Task
 
 _RUNS = ("training", "checkpoint")
@@ -253,14 +253,18 @@ def read_resolved(directory: Path) -> tuple[Store, Study]:
 
     Raises:
         FileNotFoundError: there is no study in the directory.
-        StudyFileError: its study file has been changed into something else.
-        ValueError: the list of its problems is not what was written.
+        StudyFileError: its study file, or the list of its problems, is not what was written.
     """
     store = Store(directory)
     for path in (store.study_file, store.problems_file):
         if not path.is_file():
             raise FileNotFoundError(f"{directory}: no study here ({path} is missing)")
-    return store, load_study(read_study(store.study_file), read_regular(store.problems_file))
+    config = read_study(store.study_file)
+    try:
+        return store, load_study(config, read_regular(store.problems_file))
+    except ValueError:
+        told = f"{store.problems_file}: damaged; `lowroad run` of the study writes it anew"
+        raise StudyFileError([told]) from None
 
 
 def load_results(directory: Path) -> StudyResults:
@@ -268,8 +272,7 @@ def load_results(directory: Path) -> StudyResults:
 
     Raises:
         FileNotFoundError: there is no study in the directory.
-        StudyFileError: its study file has been changed into something else.
-        ValueError: the list of its problems is not what was written.
+        StudyFileError: its study file, or the list of its problems, is not what was written.
     """
     store, study = read_resolved(directory)
     schedule = Schedule(study, store)

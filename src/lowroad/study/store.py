@@ -59,6 +59,7 @@ FORMAT = 2
 FOOTER = re.compile(rb"\nlowroad record, format (\d+), sha256 ([0-9a-f]{64})\n\Z")
 FOOTER_LENGTH = len(b"\nlowroad record, format 2, sha256 \n") + 64
 OTHER_FOLDERS = ("failures", "snapshots", "running")
+OF_THE_REPORT = ("report.html", "answers.json", "claims.json")
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors of the file system that say: no room."""
 
@@ -261,6 +262,10 @@ class Store:
 
     def _set_aside(self, path: Path) -> Path:
         folder = self.directory / "quarantine"
+        if os.path.lexists(folder) and not folder.is_dir():
+            os.replace(folder, moved := self.directory / "not the quarantine")
+            folder.mkdir()
+            os.replace(moved, folder / "quarantine")
         folder.mkdir(exist_ok=True)
         target, number = folder / path.name, 1
         while os.path.lexists(target):
@@ -277,6 +282,7 @@ class Store:
         """
         folders = [self.records, *(self.directory / name for name in OTHER_FOLDERS)]
         files = [self.study_file, self.problems_file, self.index_file]
+        files += [self.directory / name for name in OF_THE_REPORT]
         found = [path for path in folders if os.path.lexists(path) and not path.is_dir()]
         within = list(scan(self.records))
         found += [p for p in within if re.fullmatch("[0-9a-f]{2}", p.name) and not p.is_dir()]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lowroad.study.content import origins_of, read_sound
 from lowroad.study.store import DamagedRecordError, Store
-from lowroad.study.study_file import StudyFileError, read_study
+from lowroad.study.study_file import StudyFileError
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Verification:
     Attributes:
         records, snapshots: how many are sound.
         damaged: a line for each that is not.
-        study_file: what is wrong with the study file.
+        study_file: what is wrong with the study file and the list of the study's problems.
     """
 
     records: int
@@ -65,12 +65,16 @@ def verify(directory: Path) -> Verification:
             damaged.append(
                 f"{path}: damaged snapshot, or of another version: its run would begin anew"
             )
-    return Verification(len(digests), snapshots, damaged, _problems(store.study_file))
+    return Verification(len(digests), snapshots, damaged, _problems(directory))
 
 
-def _problems(study_file: Path) -> tuple[str, ...]:
+def _problems(directory: Path) -> tuple[str, ...]:
+    from lowroad.study.results import read_resolved
+
     try:
-        read_study(study_file)
+        read_resolved(directory)
     except StudyFileError as error:
         return error.problems
+    except OSError as error:
+        return (str(error),)
     return ()
