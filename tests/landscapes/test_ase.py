@@ -222,6 +222,18 @@ def test_a_second_structure_of_another_landscape_is_refused(change):
         AseLandscape(atoms).point(other)
 
 
+def test_what_is_no_structure_is_refused():
+    atoms = slab()
+    landscape = AseLandscape(atoms)
+    for given in ("slab.xyz", atoms.positions, None):
+        with pytest.raises(TypeError, match=r"expected an ase.Atoms, got (str|ndarray|NoneType)"):
+            landscape.point(given)
+    atoms = atoms.copy()
+    atoms.positions[0, 0] = np.nan
+    with pytest.raises(ValueError, match="expected finite positions"):
+        landscape.point(atoms)
+
+
 def test_parameters_of_the_second_calculator_and_the_order_of_atoms():
     pair = Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 1.2]], calculator=LJ(sigma=1.0))
     other = pair.copy()

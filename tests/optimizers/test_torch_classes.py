@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from itertools import count
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 from lowroad.landscapes import CountingLandscape, Evaluations, FunctionLandscape
 from lowroad.optimizers.torch_class import NOT_RESUMABLE, minimize_by_class
+from lowroad.outcome import Outcome
 from optimizers.optimizer_cases import (
     CLASSES,
     SAMPLES,
@@ -309,3 +311,21 @@ def test_an_optimizer_of_matrices_refuses_a_vector():
             generator=seeded(),
             batch_size=None,
         )
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("name", ["Adam", "SGD", "RMSprop"])
+def test_a_value_without_a_lower_bound_diverges(name, unit):
+    falling = FunctionLandscape(lambda x: -unit * x.exp().sum(1), dimension=1)
+    found = minimize_by_class(
+        falling,
+        torch.zeros(1, dtype=torch.float64),
+        f"torch.optim.{name}",
+        generator=seeded(),
+        options={"lr": 0.5 / unit if name == "SGD" else 0.5},
+        epochs=300,
+        batch_size="full",
+    )
+    assert found.outcome is Outcome.DIVERGED
+    assert -math.inf < found.value < 0
+    assert falling.value(found.point) == found.value

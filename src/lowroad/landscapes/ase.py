@@ -88,7 +88,15 @@ class AseLandscape(ForeignLandscape):
         Raises:
             ValueError: when the structure has other species, cell, periodicity, charges, magnetic
                 moments, fixed positions, energies of constraints, or calculator; all are named.
+                When a position is not finite.
+            TypeError: when it is no `Atoms`.
         """
+        import ase
+
+        if not isinstance(atoms, ase.Atoms):
+            raise TypeError(f"expected an ase.Atoms, got {type(atoms).__name__}")
+        if not np.isfinite(atoms.positions).all():
+            raise ValueError("expected finite positions, got some that are not")
         wrong = list(self._differences(atoms))
         if wrong:
             raise ValueError("; ".join(wrong))
