@@ -25,7 +25,7 @@ def import_object(path: str) -> Any:
     module_name, colon, attribute = path.partition(":")
     if not colon:
         module_name, _, attribute = path.rpartition(".")
-    if not module_name or not attribute:
+    if not module_name or not attribute or module_name.startswith("."):
         raise ImportPathError(
             f'expected an import path such as "module:function" or "package.Class", got "{path}"'
         )

@@ -217,6 +217,10 @@ HARD_SETTINGS = [
     f"train.seeds={DIGITS}",
     f"optimizers.sgd.epochs={DIGITS}",
     f"analysis.gamma={'9' * 400}",
+    "seed=0x" + "f" * 5000,
+    "optimizers.sgd.epochs=0o" + "7" * 9000,
+    "paths.points=0b1" + "0" * 20_000,
+    "train.seeds=[[0x" + "f" * 5000 + "]]",
     "analysis.gamma=1e308",
     "optimizers.sgd.learning_rate=1e300",
     "optimizers.sgd.learning_rate=1e-320",
@@ -253,6 +257,16 @@ def test_a_hard_setting_is_refused_in_a_line_before_anything_is_done(
         assert all(len(line) < 300 for line in result.errors.splitlines())
         assert "\x1b" not in result.errors
     assert not out.exists()
+
+
+def test_many_mistakes_are_told_in_few_lines(study: Path) -> None:
+    study.write_text("".join(f"k{number} = 1\n" for number in range(20_000)) + TINY)
+    result = call("run", study, "--out", study.parent / "out")
+    assert result.code == 2
+    lines = result.errors.splitlines()
+    assert len(lines) == 51
+    assert lines[0].startswith(f"{study}: k0: no such setting")
+    assert lines[-1] == f"{study}: and 19950 more"
 
 
 @pytest.mark.parametrize(

@@ -261,6 +261,8 @@ def test_an_import_path_says_what_is_wrong(tmp_path, monkeypatch):
     for path, message in (
         ("function", 'expected an import path such as "module:function"'),
         ("a:", "expected an import path"),
+        ("..a", "expected an import path"),
+        (".a:b", "expected an import path"),
         ("math:pie", 'the module "math" has no "pie"; did you mean "pi"'),
         ("no_such_module:f", 'no module "no_such_module".*a file no_such_module.py beside the'),
         ("needing_module:f", "No module named 'not_installed_anywhere'"),

@@ -11,12 +11,18 @@ from pydantic import BaseModel, ValidationError
 
 from lowroad.nearest import nearest
 
+MOST_LINES = 50
+
 
 def setting_errors(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line for each problem, with the nearest known name of `model` for a slip."""
     details = error.errors(include_url=False)
-    lines = [line for detail in details for line in _describe(detail, model)]
-    return list(dict.fromkeys(lines))
+    lines: dict[str, None] = {}
+    for number, detail in enumerate(details):
+        if len(lines) >= MOST_LINES:
+            return [*lines, f"and {len(details) - number} more"]
+        lines |= dict.fromkeys(_describe(detail, model))
+    return list(lines)
 
 
 def _describe(detail: Any, model: type[BaseModel]) -> Iterable[str]:

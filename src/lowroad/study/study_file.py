@@ -16,6 +16,7 @@ from lowroad.study.config import StudyConfig
 from lowroad.study.setting_errors import printable, setting_errors, shortened, shown
 
 DEEPEST = 20  # parts of a key
+LONGEST = 10_000  # bits of a whole number
 LARGEST = 10_000_000  # bytes of a study file
 
 
@@ -77,6 +78,8 @@ def read_study(path: Path, assignments: Sequence[str] = ()) -> StudyConfig:
         raise StudyFileError([f"{path}: cannot be read: {error.strerror}"]) from None
     for assignment in assignments:
         _assign(raw, assignment)
+    if _has_long_number(raw):
+        raise StudyFileError([f"{path}: a number has too many digits"])
     try:
         return parse_study(raw)
     except StudyFileError as error:
@@ -113,6 +116,20 @@ def _mistake(message: str, line: str) -> str:
     word = {"True": "true", "yes": "true", "False": "false", "no": "false"}.get(bare[2])
     right = shortened(f"{bare[1]} = {word or json.dumps(bare[2])}")
     return f"{bare[2][:60]} is no value{'' if word else '; text needs quotes'}: write {right}"
+
+
+def _has_long_number(raw: Any) -> bool:
+    """Whether there is a number that Python does not write out, such as a long hexadecimal one."""
+    waiting = [raw]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, int) and value.bit_length() > LONGEST:
+            return True
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def _content(path: Path) -> bytes:
