@@ -191,3 +191,38 @@ def test_lines_over_several_chunks_handed_on_and_reused(monkeypatch):
     assert value == pytest.approx(wanted, rel=1e-12)
     torch.testing.assert_close(late(), gradient)
     torch.testing.assert_close(slope, a @ gradient)
+
+
+@pytest.mark.parametrize("last", [nn.Sigmoid(), nn.Tanh(), nn.ReLU(), nn.Identity()])
+def test_values_that_overwrite_outputs_are_those_of_gradients_to_the_bit(last):
+    """Squared errors overwrite the outputs, not the data, the products or a user's outputs."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(700, 6, generator=generator)
+    targets = torch.rand(700, 9, generator=generator)
+    kept = inputs.clone(), targets.clone()
+    module = nn.Sequential(nn.Linear(6, 5), last, nn.Linear(5, 9), copy.deepcopy(last))
+    landscape = NetworkLandscape(module, inputs, targets, "mean_squared_error")
+    point = torch.randn(landscape.dimension, generator=generator)
+    line = landscape.restrict(AffineSubspace(point, torch.ones_like(point)[None]))
+    for alpha in (0.5, -0.3, 0.5):
+        at = torch.tensor([alpha])
+        value = float(line.values(at[None])[0])
+        assert value == line.value_and_slope(at)[0]
+        z = module_at(module, point + alpha)(inputs.double()).detach()
+        assert value == pytest.approx(float((z - targets).square().mean()), rel=1e-5)
+    assert torch.equal(inputs, kept[0])
+    assert torch.equal(targets, kept[1])
+    seen: list[torch.Tensor] = []
+    module[3].register_forward_hook(lambda layer, given, output: seen.append(output))
+    hooked = NetworkLandscape(module, inputs, targets, "mean_squared_error")
+    line = hooked.restrict(AffineSubspace(point, torch.ones_like(point)[None]))
+    seen.clear()
+    value = float(line.values(torch.tensor([[0.5]]))[0])
+    expected = (torch.cat(seen).detach() - targets).square().mean()
+    assert value == pytest.approx(float(expected), rel=1e-5)
+
+
+def module_at(module, point):
+    moved = copy.deepcopy(module).double()
+    nn.utils.vector_to_parameters(point.double(), moved.parameters())
+    return moved

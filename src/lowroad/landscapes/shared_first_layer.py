@@ -22,7 +22,7 @@ from lowroad.landscapes.landscape import (
     Weights,
     weighted_rows,
 )
-from lowroad.landscapes.losses import Loss, cross_entropies, cross_entropy
+from lowroad.landscapes.losses import Loss, cross_entropies, cross_entropy, mean_squared_error
 from lowroad.landscapes.sparse_samples import SparseSamples
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.vectorized import dense_outputs, is_dense
@@ -34,6 +34,7 @@ LEAST_SAMPLES = 500  # of a chunk: with fewer, products are slow
 FLOATS_AT_MOST = 30_000_000  # in one chunk's outputs of all points: more points go in groups
 SAMPLES_AT_MOST = 10_000  # of a chunk: with more, nothing is faster
 FLOATS_AT_ONCE = 3_000_000  # that a chunk holds: measured best on paths
+IN_PLACE = {nn.Sigmoid: torch.sigmoid_, nn.Tanh: torch.tanh_, nn.ReLU: torch.relu_}
 
 
 @dataclass(frozen=True)
@@ -327,19 +328,24 @@ class _Rest:
 
     Points are evaluated one by one, or at once with features before samples where that is faster
     (measured: for chains of narrow linear layers down to half the time, three quarters for a single
-    point; with the wide outputs of an autoencoder it is slower).
+    point; with the wide outputs of an autoencoder it is slower). Values of chains of linear layers
+    overwrite what they do not need again: wide outputs and their errors are the same memory.
     """
 
     def __init__(self, first: FirstLayer, model: FlatModule, loss: Loss) -> None:
         self._first, self._model, self._loss = first, model, loss
-        self._together = loss is cross_entropy and is_dense(first.rest)
+        self._dense = is_dense(first.rest)
+        self._together = loss is cross_entropy and self._dense
 
     def sums(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
-        """Return the losses [n] at `parameters` [n, r], summed over samples."""
+        """Return the losses [n] at `parameters` [n, r], summed over samples.
+
+        The `outputs` may be overwritten; there must be no gradient to compute.
+        """
         if self._together:
             return self._at_once(outputs, parameters, targets)
-        sums = [self._one(z, own, targets) for z, own in zip(outputs, parameters, strict=True)]
-        return torch.stack(sums)
+        one = self._one_in_place if self._dense else self._one
+        return torch.stack([one(z, p, targets) for z, p in zip(outputs, parameters, strict=True)])
 
     def sums_and_output_gradients(
         self, outputs: Tensor, parameters: Tensor, targets: Tensor
@@ -369,6 +375,15 @@ class _Rest:
     def _one(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
         self._model.vector[self._first.size :] = parameters
         return self._loss(self._first.rest(outputs.T), targets)
+
+    def _one_in_place(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
+        self._model.vector[self._first.size :] = parameters
+        x = outputs.T
+        for layer in self._first.rest.children():
+            x = IN_PLACE.get(type(layer), layer)(x)
+        if self._loss is mean_squared_error:
+            return mean_squared_error(x, targets, overwrite=True)
+        return self._loss(x, targets)
 
     def _at_once(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
         last = dense_outputs(self._first.rest, parameters, outputs)
