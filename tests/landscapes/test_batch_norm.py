@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 
 import pytest
 import torch
@@ -193,6 +194,39 @@ def test_refusals():
             landscape.minibatches(size, torch.Generator())
     with pytest.raises(ValueError, match="at least one sample, got 0"):
         list(landscape.minibatches(0, torch.Generator()))
+
+
+@pytest.mark.parametrize(("samples", "chunk"), [(5, 4), (251, 250), (1, 3), (3, 1)])
+def test_one_image_of_many_pixels_has_a_variance(samples, chunk):
+    torch.manual_seed(2)
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Tanh(), nn.Flatten(), nn.Linear(18, 3)
+    )
+    net = net.double().eval()
+    inputs, labels = torch.randn(samples, 1, 5, 5).double(), torch.arange(samples) % 3
+    landscape = BatchNormLandscape(
+        NetworkLandscape(net, inputs, labels, "cross_entropy", chunk=chunk)
+    )
+    own = copy.deepcopy(net)
+    update_bn(inputs.split(chunk), own)
+    expected = nn.functional.cross_entropy(own.eval()(inputs), labels).item()
+    point = landscape.initial_point()
+    value, gradient = landscape.value_and_gradient(point)
+    assert value == pytest.approx(expected, rel=1e-12)
+    step = 1e-6 * torch.eye(len(point)).double()[3]
+    slope = (landscape.value(point + step) - landscape.value(point - step)) / 2e-6
+    assert gradient[3].item() == pytest.approx(slope, rel=1e-5, abs=1e-9)
+    for batch in landscape.minibatches(chunk, torch.Generator()):
+        assert math.isfinite(batch.value(point))
+
+
+def test_one_image_of_one_pixel_has_no_variance():
+    net = nn.Sequential(nn.Conv2d(1, 2, 5), nn.BatchNorm2d(2), nn.Flatten()).eval()
+    plain = NetworkLandscape(
+        net, torch.randn(5, 1, 5, 5), torch.arange(5) % 2, "cross_entropy", chunk=4
+    )
+    with pytest.raises(ValueError, match="5 samples in chunk sizes of 4 leave a single one"):
+        BatchNormLandscape(plain)
 
 
 def test_the_mean_of_two_units_of_variance_one_has_half_of_it():

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from lowroad.landscapes.landscape import Landscape
 from lowroad.landscapes.network import NetworkLandscape
+from lowroad.landscapes.network_data import Data
 from lowroad.landscapes.tensor_data import TensorData
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
+NO_VARIANCE = "more than 1 value per channel"  # what PyTorch says of one number a channel
 Hook = Callable[[_BatchNorm, tuple[Tensor, ...], Tensor], None]
 
 
@@ -42,7 +44,7 @@ class BatchNormLandscape(NetworkLandscape):
 
     Raises:
         ValueError: when the module has no batch norm, the landscape re-estimates already, or the
-            last chunk has one sample, which has no variance.
+            last chunk has one sample without a variance (an image of several pixels has one).
 
     >>> net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1)).eval()
     >>> inputs = torch.tensor([[1.0], [2.0], [6.0]])
@@ -79,7 +81,7 @@ class BatchNormLandscape(NetworkLandscape):
         )
         source = self if statistics is None else statistics
         if isinstance(source._data, TensorData):
-            _refuse_single_sample(source.samples, source.chunk, "chunk")
+            self._refuse_single_sample(source, source.chunk, "chunk")
 
     def _move_to(self, point: Tensor) -> None:
         super()._move_to(point)
@@ -97,7 +99,7 @@ class BatchNormLandscape(NetworkLandscape):
                 try:
                     source._data.response(self.module, batch)
                 except ValueError as error:
-                    if "more than 1 value per channel" not in str(error):
+                    if NO_VARIANCE not in str(error):
                         raise
                     raise ValueError(
                         "expected batches of at least two samples, since one has no variance to "
@@ -155,7 +157,7 @@ class BatchNormLandscape(NetworkLandscape):
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[Landscape]:
         """Yield one shuffled epoch of landscapes normalized by their own batches' statistics."""
-        _refuse_single_sample(self.samples, size, "batch")
+        self._refuse_single_sample(self, size, "batch")
         return super().minibatches(size, generator)
 
     def ensemble_minibatches(
@@ -166,6 +168,30 @@ class BatchNormLandscape(NetworkLandscape):
 
     def _at(self, rows: Tensor) -> NetworkLandscape:
         return _OwnStatistics(super()._at(rows))
+
+    def _refuse_single_sample(self, source: NetworkLandscape, size: int, what: str) -> None:
+        samples = source.samples
+        single = 1 in (samples, size, samples % size if size > 0 else 0)
+        if single and not self._takes_one_sample(source._data):
+            raise ValueError(
+                f"expected at least two samples in every {what}, since one has no variance "
+                f"to normalize by, but {samples} samples in {what} sizes of {size} leave a single "
+                "one: choose another size"
+            )
+
+    def _takes_one_sample(self, data: Data) -> bool:
+        """Whether one sample has a variance in every batch norm, as an image of many pixels has."""
+        if not isinstance(data, TensorData):
+            return False
+        module = copy.deepcopy(self.module)
+        try:
+            with torch.no_grad(), _training(module, momentum=0.0):
+                data.response(module, next(iter(data.chunks(1))))
+        except ValueError as error:
+            if NO_VARIANCE not in str(error):
+                raise
+            return False
+        return True
 
 
 class _OwnStatistics(NetworkLandscape):
@@ -184,15 +210,6 @@ class _OwnStatistics(NetworkLandscape):
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         with _training(self.module, momentum=0.0):
             return super().values_and_gradients(points)
-
-
-def _refuse_single_sample(samples: int, size: int, what: str) -> None:
-    if 1 in (samples, size, samples % size if size > 0 else 0):
-        raise ValueError(
-            f"expected at least two samples in every {what}, since one has no variance "
-            f"to normalize by, but {samples} samples in {what} sizes of {size} leave a single one: "
-            "choose another size"
-        )
 
 
 def _norms_of(module: nn.Module) -> list[_BatchNorm]:
