@@ -47,3 +47,17 @@ def test_an_iteration_is_compared_with_the_naive_form_and_with_the_bound():
     assert line is not None, done.stdout
     assert float(line[1]) == pytest.approx(float(line[2]), rel=1e-3)
     assert 0 <= int(line[3]) < 100
+
+
+@pytest.mark.slow
+def test_deep_networks_are_recognised_and_their_planes_timed():
+    program = BENCHMARKS / "deep_networks.py"
+    for asked, told in (
+        (["plane", "--resolution", "2", "--images", "20"], r"2² points in .* of as many plain"),
+        (["permuted", "--seeds", "1"], "1 of 1 recognised exactly"),
+    ):
+        done = subprocess.run(
+            [sys.executable, program, *asked], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert re.search(told, done.stdout)

@@ -307,3 +307,14 @@ def test_a_tensor_under_two_names_and_buffers_that_are_no_numbers():
     state["leave.weight"] = state["leave.weight"] + 1
     with pytest.raises(ValueError, match=r"leave\.weight and enter\.weight are one tensor"):
         landscape.point_of(state)
+
+
+def test_dropout_that_drops_nothing_is_no_randomness():
+    inputs, labels = torch.randn(6, 3), torch.zeros(6).long()
+    module = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.0))
+    assert module.training
+    landscape = NetworkLandscape(module, inputs, labels, "cross_entropy")
+    expected = nn.functional.cross_entropy(module(inputs), labels)
+    assert landscape.value(landscape.initial_point()) == pytest.approx(
+        float(expected.detach()), rel=1e-6
+    )

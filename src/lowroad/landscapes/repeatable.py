@@ -18,7 +18,7 @@ def refuse_training_mode(module: nn.Module) -> None:
         ValueError: naming the part.
     """
     for name, part in module.named_modules():
-        random = isinstance(part, nn.modules.dropout._DropoutNd)
+        random = isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0
         moving = isinstance(part, nn.modules.batchnorm._NormBase)
         if part.training and (random or moving):
             raise ValueError(
