@@ -198,6 +198,19 @@ def test_axes_that_do_not_fit_are_refused(axes, message):
         weight_matching(landscape, first, second, axes)
 
 
+@pytest.mark.parametrize("silent", [250, 600])
+def test_axes_are_checked_where_the_data_tells_them_apart(silent):
+    """The first chunks hold zeros alone, for which wrong axes change no output."""
+    network = nn.Sequential(nn.Linear(4, 6, bias=False), nn.Tanh(), nn.Linear(6, 3)).double()
+    inputs = torch.zeros(silent + 9, 4).double()
+    inputs[silent:] = torch.randn(9, 4, generator=torch.Generator().manual_seed(0)).double()
+    labels = torch.zeros(silent + 9).long()
+    landscape = NetworkLandscape(network.eval(), inputs, labels, "cross_entropy", chunk=250)
+    first, second = torch.randn(2, landscape.dimension, dtype=torch.float64)
+    with pytest.raises(ValueError, match="'h' changes the network's outputs"):
+        weight_matching(landscape, first, second, {"0.weight": ("h", None)})
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
