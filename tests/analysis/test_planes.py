@@ -208,6 +208,10 @@ def test_bad_input_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             plane_through(landscape, {"a": start, "b": end}, direction=direction)
+    single = FunctionLandscape(lambda x: (x**2).sum(1), dimension=50, dtype=torch.float32)
+    first = torch.linspace(0.1, 3, 50)
+    with pytest.raises(ValueError, match="lie on one line"):  # up to the points' rounding
+        plane_through(single, {"a": first, "b": first + 1}, direction=torch.ones(50))
     with pytest.raises(ValueError, match="the two points are the same"):
         plane_through(landscape, {"a": start, "b": start}, direction=corner)
     with pytest.raises(ValueError, match="got 3 points and a direction"):

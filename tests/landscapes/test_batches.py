@@ -684,6 +684,7 @@ class Remembering:
         ),
         (DICTS, {"objective": lambda n, b: mean(n, b).detach()}, ValueError, r"without \.item\(\)"),
         (DICTS, {"objective": lambda n, b: None}, TypeError, "NoneType"),
+        (DICTS, {"objective": lambda n, b: mean(n, b) * 1j}, TypeError, "real tensor, got torch.c"),
         ((X, Y), {"objective": Remembering()}, ValueError, "remembers what it has seen"),
         (DICTS, {"objective": mean, "weight": lambda b: 0}, ValueError, "above zero, got 0"),
         (DICTS, {"objective": mean, "weight": lambda b: "a"}, ValueError, "above zero, got str"),

@@ -233,7 +233,7 @@ def _axes_along(ends: Tensor, direction: Tensor) -> Tensor:
     size, length = float((ends[1] - ends[0]).double().norm()), float(direction.norm())
     if not length:
         raise ValueError("the direction has no length")
-    return plane_axes(ends[0].double(), ends[1].double(), ends[0] + direction * (size / length))
+    return plane_axes(ends[0], ends[1], ends[0] + direction * (size / length))
 
 
 def check_grid(resolution: int, margin: float) -> None:

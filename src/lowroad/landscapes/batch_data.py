@@ -239,10 +239,11 @@ class BatchData:
         assert self._objective is not None
         with self._seeded(batch.key):
             value = self._objective(module, batch.content)
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Tensor) or value.is_complex():
             raise TypeError(
-                "expected the objective to return the batch's mean loss as a tensor, got "
-                f"{type(value).__name__}: return it without .item() or float()"
+                "expected the objective to return the batch's mean loss as a real tensor, got "
+                f"{getattr(value, 'dtype', type(value).__name__)}: "
+                "return it without .item() or float()"
             )
         if value.numel() != 1:
             raise ValueError(
