@@ -351,10 +351,23 @@ def test_a_minimum_at_infinity_is_approached_by_finite_points(search, dtype):
 
 @every_search
 def test_numbers_at_the_limit_of_float32(search):
-    # the curvature pair overflows: it is dropped
+    # y·y of the curvature pair overflows
     steep = FunctionLandscape(lambda x: (0.05 * x * x).sum(1), 1, dtype=F32)
     found = lbfgs(steep, torch.tensor([6e19]), line_search=search)
     assert found.value < 1e-6
+
+
+@every_search
+@pytest.mark.parametrize("scale", [1.0, 1e6])
+def test_large_numbers_of_float32_cost_no_more_than_those_of_float64(search, scale):
+    found = {}
+    for dtype in (F32, F64):
+        landscape = FunctionLandscape(lambda x: (scale * x**4).sum(1), 1, dtype=dtype)
+        start = torch.tensor([1e8], dtype=dtype)
+        found[dtype] = lbfgs(landscape, start, line_search=search)
+        assert found[dtype].outcome.converged
+    iterations = [len(each.history.values) for each in found.values()]
+    assert iterations[0] < 1.25 * iterations[1] + 5
 
 
 @every_search

@@ -18,6 +18,12 @@ def weakest_curvature(dtype: torch.dtype) -> float:
     return 1e-8 if dtype == torch.float64 else 1e-4
 
 
+def dot(first: Tensor, second: Tensor) -> float:
+    """Return the product of two vectors, in float64 where it overflows in float32."""
+    product = float(first @ second)
+    return product if math.isfinite(product) else float(first.double() @ second.double())
+
+
 class CurvatureMemory:
     """The last m pairs s = Δx, y = Δg, and the direction −H g that they imply.
 
@@ -45,8 +51,15 @@ class CurvatureMemory:
     def add(self, step: Tensor, change: Tensor) -> None:
         """Append s and y, or drop everything.
 
-        It is dropped where s·y is below c |s||y|, or where s·y or y·y cannot be represented.
+        It is dropped where s·y is below c |s||y|, or where s·y or y·y cannot be represented. H does
+        not depend on a common factor of s and y: one is divided out where y·y would overflow or
+        vanish.
         """
+        if not 0.0 < float(change @ change) < math.inf:
+            largest = float(step.abs().max()) * float(change.abs().max())
+            if 0.0 < largest < math.inf:
+                factor = 2.0 ** -round(math.log2(largest) / 2)
+                step, change = factor * step, factor * change
         product, square = float(step @ change), float(change @ change)
         weakest = weakest_curvature(step.dtype) * float(step.norm()) * float(change.norm())
         if math.inf > product > weakest > 0.0 and 0.0 < square < math.inf > 1.0 / product:
@@ -75,7 +88,7 @@ class CurvatureMemory:
         p *= 1.0 / (inverse * float(y @ y))
         for (s, y, inverse), weight in zip(self.pairs, reversed(weights), strict=True):
             p.add_(s, alpha=weight - inverse * float(y @ p))
-        if not torch.isfinite(p).all() or not float(p @ gradient) < 0.0:
+        if not torch.isfinite(p).all() or not dot(p, gradient) < 0.0:
             self.clear()
             return -gradient
         return p

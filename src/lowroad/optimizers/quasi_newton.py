@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from lowroad.optimizers.curvature import CurvatureMemory
+from lowroad.optimizers.curvature import CurvatureMemory, dot
 from lowroad.optimizers.line_search import ROUNDING, TINY, LineFunction, LineSearch, Step
 from lowroad.optimizers.numerical import NUMERICAL_ERRORS, diverged
 from lowroad.optimizers.rounding import Rounding
@@ -194,7 +194,7 @@ def _search(
     objective: Objective, at: Iterate, line_search: LineSearch, direction: Tensor, first: float
 ) -> tuple[LineFunction, Step, Rounding]:
     function = objective.line_function(direction, at.value)
-    slope = float(direction @ at.gradient)
+    slope = dot(direction, at.gradient)
     rounding = Rounding(function, slope)
     if not slope < 0.0:  # the gradient is zero, or too small for its square to be represented
         return function, Step(0.0, at.value), rounding
