@@ -21,6 +21,7 @@ class Outcome(Enum):
     CONVERGED_PATH = "converged: the forces across the path are below their tolerance"
     CONVERGED_PEAK = "converged: the highest point no longer changes and is stationary"
     OBJECTIVE_CONVERGED = "the objective has converged, which says nothing about the barrier"
+    TOO_FEW_IMAGES = "not converged: the images are, but the path is higher between them"
     BUDGET_SPENT = "budget spent"
     LINE_SEARCH_FAILED = "line search failed: no lower point along the gradient"
     DIVERGED = "diverged: the value fell below -1e30, or it or the gradient is not finite"

@@ -9,13 +9,13 @@ import torch
 from lowroad.landscapes import AseLandscape, LennardJones, MullerBrown, NegatedLandscape
 from lowroad.optimizers import StrongWolfe, Tolerance, lbfgs, settings_of, train
 from lowroad.outcome import Outcome
-from lowroad.paths import ElasticBandFinder, FourierPathFinder, StraightLine
+from lowroad.paths import ElasticBandFinder, FourierPathFinder, StraightLine, refine_saddle
 from lowroad.problems import atoms_problem
 
 pytest.importorskip("ase")
 
 from ase import Atoms
-from ase.build import add_adsorbate, bulk, fcc100, fcc111
+from ase.build import add_adsorbate, bulk, fcc100, fcc111, fcc211
 from ase.calculators.calculator import (
     CalculationFailed,
     Calculator,
@@ -323,6 +323,34 @@ def test_an_adatom_wrapped_over_a_slabs_edge():
     assert float((end - start).norm()) < atoms.cell[0, 0]
     found = ElasticBandFinder(images=7).find(hop, start, end)
     assert found.refined_height - found.profile[0] == pytest.approx(0.3745, abs=2e-3)
+
+
+HOPS = [(False, 5, 0.4507), (False, 11, 0.4507), (True, 5, 0.9376), (True, 11, 0.9376)]
+
+
+@pytest.mark.parametrize(("along", "images", "barrier"), HOPS)
+def test_hops_on_a_stepped_surface(along, images, barrier):
+    """Along the step of Pt(211), and over the terrace to the next step's image in x."""
+    slab = fcc211("Pt", (3, 2, 2), vacuum=8.0)
+    slab.set_constraint(FixAtoms(np.argsort(slab.positions[:, 2])[:6]))
+    ends = []
+    for y in (0.0, slab.cell[1, 1] / 2):
+        atoms = slab + Atoms("Pt", [(-0.124, y, 12.5)])
+        atoms.calc = EMT()
+        BFGS(atoms, logfile=None).run(fmax=1e-3)
+        ends.append(atoms)
+    hop = AseLandscape(ends[0])
+    start, end = map(hop.point, ends)
+    end[-3] += along * slab.cell[0, 0]
+    found = ElasticBandFinder(images=images, steps=400).find(hop, start, end)
+    height = found.height - found.profile[0]
+    assert height <= 1.01 * barrier or not found.outcome.converged
+    assert height >= 0.99 * barrier
+    if images == 5:  # which converge, and the path between them is higher
+        assert found.outcome is Outcome.TOO_FEW_IMAGES
+    else:
+        saddle = refine_saddle(hop, found)
+        assert saddle.value - found.profile[0] == pytest.approx(barrier, abs=1e-4)
 
 
 def smeared(declared=True, factor=1.0):

@@ -21,6 +21,7 @@ from lowroad.paths.projected_steps import projected_steps
 from lowroad.paths.record import Record
 from lowroad.paths.spline_height import spline_height
 
+BETWEEN = 0.01  # of the images' range of values that the path may be higher between them
 RELAXED = 0.1  # of the chain's slope: forces below it, and the chain may get another image
 
 
@@ -32,7 +33,9 @@ class ImageChainFinder(PathFinder):
     and lengths, nor on how high the first guess was: forces are compared with the chain's slope,
     its range of values over its length, steps with the distance of the ends. The path is a cubic
     spline through the images, t going with the distances between them; the history's heights are
-    the images' own, those of the found path are the spline's. If the spline rises between the
+    the images' own, those of the found path are the spline's. Where the images have converged and
+    the spline rises between them by more than a hundredth of their range of values, there were too
+    few of them (`Outcome.TOO_FEW_IMAGES`). If the spline rises between the
     images above the first path of the search, that first path is returned (with the images' history
     and outcome).
 
@@ -115,6 +118,12 @@ class ImageChainFinder(PathFinder):
         t = torch.linspace(0, 1, self.points, dtype=torch.float64, device=start.device)
         along = landscape.restrict(search.path.subspace)
         profile = along.values(search.path.coordinates(t).to(start))
+        if outcome is Outcome.CONVERGED_PATH and search.best is not None:
+            values = search.best.values
+            rounding = 8 * torch.finfo(values.dtype).eps * float(values.abs().max())
+            allowed = BETWEEN * float(values.max() - values.min()) + rounding
+            if float(profile.max()) > search.best.height + allowed:
+                outcome = Outcome.TOO_FEW_IMAGES
         if float(profile.max()) > history.heights[0]:
             # higher between the images than the first images, perhaps also than the first path
             grid = self.points, self.refinements
