@@ -248,6 +248,13 @@ def test_a_state_of_a_module_with_other_shapes_is_refused_by_name_and_shape(name
     assert not optimizer.state_dict()["state"]
 
 
+@pytest.mark.parametrize("state", [{}, {"a": 1}, nn.Linear(2, 1).state_dict(), None, [1]])
+def test_what_is_no_optimizers_state_is_refused(state):
+    optimizer = LBFGS(nn.Linear(2, 1).parameters())
+    with pytest.raises(ValueError, match=r"expected what `state_dict\(\)` of an optimizer gave"):
+        optimizer.load_state_dict(state)
+
+
 def test_a_state_of_as_many_numbers_in_other_shapes_is_refused():
     saved = saved_state([nn.Linear(4, 2, bias=False), nn.Linear(2, 4, bias=False)])
     other = nn.Sequential(nn.Linear(2, 4, bias=False), nn.Linear(4, 2, bias=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any
 
@@ -253,9 +253,15 @@ class LBFGS(torch.optim.Optimizer):
         """Load what `state_dict()` gave: the run goes on in the same bits.
 
         Raises:
-            ValueError: when it was saved with another line search, or with parameters of other
-                shapes.
+            ValueError: when it is no optimizer's state, or was saved with another line search, or
+                with parameters of other shapes.
         """
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
+            got = f"keys {list(state_dict)!r:.60}" if isinstance(state_dict, Mapping) else "none"
+            raise ValueError(
+                "expected what `state_dict()` of an optimizer gave, with the keys 'state' and "
+                f"'param_groups', got {got}"
+            )
         group = state_dict["param_groups"][0]
         saved = group.get("line_search", "another optimizer")
         if saved != described(self.line_search):
