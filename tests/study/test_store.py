@@ -250,6 +250,24 @@ def gone() -> int:
     return process.pid
 
 
+def test_leftovers_of_writers_that_nobody_waits_for_or_whose_number_is_taken(store: Store) -> None:
+    store.write(NAME, make_dataset())
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # it has ended and stays in the table
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as newer:
+        folder = store.path(NAME).parent
+        paths = [folder / f".{NAME}.nc.{host_name()}.{p.pid}.abcd.tmp" for p in (ended, newer)]
+        own = folder / f".{NAME}.nc.{host_name()}.{newer.pid}.ef01.tmp"
+        for path in (*paths, own):
+            path.write_bytes(b"half")
+        hour = time.time() - 3600
+        os.utime(paths[1], (hour, hour))  # written before the process with this number began
+        store.remove_leftovers()
+        assert [path.exists() for path in (*paths, own)] == [False, False, True]
+        newer.communicate(b"\n")
+    ended.wait()
+
+
 def test_leftovers_of_dead_writers_are_removed_and_others_kept(store: Store, gone: int) -> None:
     store.write(NAME, make_dataset())
     folder = store.path(NAME).parent

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 LARGEST = 100_000_000  # bytes of a file of text
+CLOCK = 2.0  # seconds by which the times of processes and of files may disagree
 
 
 class IrregularFileError(OSError):
@@ -122,9 +123,9 @@ def remove_if_left_over(path: Path, day: float = 86_400.0) -> None:
         return
     host, pid = parts[-4], parts[-3]
     try:
-        here = host == host_name() and is_number(pid)
-        old = time.time() - path.lstat().st_mtime > day
-        if old or (here and int(pid) != os.getpid() and not is_alive(int(pid))):
+        here, written = host == host_name() and is_number(pid), path.lstat().st_mtime
+        old = time.time() - written > day
+        if old or (here and int(pid) != os.getpid() and not is_alive(int(pid), written)):
             path.unlink(missing_ok=True)
     except (FileNotFoundError, IsADirectoryError):
         pass  # its writer has just finished, or it is no file of ours
@@ -140,15 +141,21 @@ def is_number(text: str) -> bool:
     return re.fullmatch("[0-9]{1,300}", text) is not None
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine is there."""
+def is_alive(pid: int, at: float) -> bool:
+    """Whether the process of this machine that had a number at a time (of `time.time`) still runs.
+
+    A process that has ended but that nobody has waited for does not run, nor does one whose number
+    another one has got since.
+    """
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):  # no process has such a number
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= at + CLOCK
+    except (psutil.NoSuchProcess, OverflowError):  # no process has such a number
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return True
 
 
 def scan(folder: Path) -> Iterator[Path]:

@@ -125,4 +125,8 @@ def _is_beat(tasks: Any) -> bool:
 def _is_dead_here(path: Path) -> bool:
     """Whether the run was on this machine and its process is gone."""
     host, _, process = path.stem.partition(".")
-    return host == host_name() and is_number(process) and not is_alive(int(process))
+    try:
+        written = path.lstat().st_mtime
+    except OSError:  # its run has just ended
+        return False
+    return host == host_name() and is_number(process) and not is_alive(int(process), written)
