@@ -25,6 +25,7 @@ __all__ = ["MEDIUM_DELTA", "QUESTIONS", "SIGNIFICANCE", "Answer", "Finding", "Qu
 _SETS = ("first", "second")
 SIGNIFICANCE = 0.05
 MEDIUM_DELTA = 0.33
+_LEFT_OPEN = "the interval leaves it open"
 MOST_RUNS = 1000  # to which the number that would decide is sought
 
 
@@ -88,9 +89,9 @@ class Answer:
         medians: Their medians.
         verdict: What follows.
         reason: Why it is undecided; empty where it is not.
-        runs_needed: Where it is undecided, about how many runs (or paths) in each set would decide
-            it, if the effect stayed as measured (`runs_that_decide`), None for more than a
-            thousand; else the least number with which the test could decide.
+        runs_needed: Where the interval leaves it open, about how many runs (or paths) in each set
+            would decide it, if the effect stayed as measured (`runs_that_decide`), None for more
+            than a thousand; else the least number with which the test could decide.
     """
 
     question: str
@@ -313,9 +314,10 @@ def _answers(
         )
         verdict, reason = _verdict(each, float(p_value), smallest)
         needed: int | None = least
-        if verdict is Finding.UNDECIDED and smallest < SIGNIFICANCE:
+        if reason == _LEFT_OPEN:
             needed = runs_that_decide(each, partial(_is_decided, number=number))
-            reason += needed_words(needed)
+            many = f"more than {MOST_RUNS:,}" if needed is None else f"about {needed}"
+            reason += f"; {many} in each set would decide it, if the effect stayed"
         answers.append(
             Answer(
                 question.name, problem, *pair, split, kernel, each.statistic, each.interval,
@@ -367,15 +369,9 @@ def runs_that_decide(found: Measured, decided: Callable[[Measured], bool]) -> in
     return numbers[place] if place < len(numbers) else None
 
 
-def needed_words(runs: int | None) -> str:
-    """Words for `runs_that_decide`, to follow a reason."""
-    many = f"more than {MOST_RUNS:,}" if runs is None else f"about {runs}"
-    return f"; {many} in each set would decide it, if the effect stayed"
-
-
 def _verdict(found: Measured, p_value: float, smallest_p: float) -> tuple[Finding, str]:
     low, high, region = found.interval.low, found.interval.high, found.region
-    verdict, reason = Finding.UNDECIDED, "the interval leaves it open"
+    verdict, reason = Finding.UNDECIDED, _LEFT_OPEN
     if not min(found.sizes):
         reason = "no finite numbers"
     elif smallest_p >= SIGNIFICANCE:
