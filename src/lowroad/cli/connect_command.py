@@ -13,16 +13,14 @@ from typing import Annotated
 import typer
 
 from lowroad.cli.messages import INTERRUPTED, WRONG_USAGE, fail, readable_errors
+from lowroad.cli.options import Key, LandscapeFunction, Trainable
 
 
 def connect(
     files: Annotated[
         list[Path], typer.Argument(metavar="A B [C ...]", help="Two or more checkpoints.")
     ],
-    landscape: Annotated[
-        str,
-        typer.Option(metavar="MODULE:FUNCTION", help="A function that returns the landscape."),
-    ],
+    landscape: LandscapeFunction,
     test: Annotated[
         str | None,
         typer.Option(metavar="MODULE:FUNCTION", help="The same network's landscape on test data."),
@@ -31,13 +29,8 @@ def connect(
         list[str] | None,
         typer.Option(help="error, accuracy or MODULE:FUNCTION, along the paths. Repeatable."),
     ] = None,
-    key: Annotated[
-        str | None, typer.Option(help="Where the weights are in the files: state_dict_ema.")
-    ] = None,
-    trainable: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help='Only these parameters: "head.*". Repeatable.'),
-    ] = None,
+    key: Key = None,
+    trainable: Trainable = None,
     finder: Annotated[
         str,
         typer.Option(help="fourier, bezier, polygonal_chain, elastic_band, string or straight."),

@@ -9,23 +9,16 @@ from typing import Annotated
 import typer
 
 from lowroad.cli.messages import WRONG_USAGE, fail, readable_errors
+from lowroad.cli.options import Key, LandscapeFunction, Trainable
 
 
 def plane(
     files: Annotated[
         list[Path], typer.Argument(metavar="A [B [C]]", help="One to three checkpoints.")
     ],
-    landscape: Annotated[
-        str,
-        typer.Option(metavar="MODULE:FUNCTION", help="A function that returns the landscape."),
-    ],
-    key: Annotated[
-        str | None, typer.Option(help="Where the weights are in the files: state_dict_ema.")
-    ] = None,
-    trainable: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help='Only these parameters: "head.*". Repeatable.'),
-    ] = None,
+    landscape: LandscapeFunction,
+    key: Key = None,
+    trainable: Trainable = None,
     normalize: Annotated[
         str | None,
         typer.Option(

@@ -8,21 +8,14 @@ from typing import Annotated
 import typer
 
 from lowroad.cli.messages import FAILED, WRONG_USAGE, fail, readable_errors
+from lowroad.cli.options import Key, LandscapeFunction, Trainable
 
 
 def sharpness(
     file: Annotated[Path, typer.Argument(metavar="A", help="A checkpoint.")],
-    landscape: Annotated[
-        str,
-        typer.Option(metavar="MODULE:FUNCTION", help="A function that returns the landscape."),
-    ],
-    key: Annotated[
-        str | None, typer.Option(help="Where the weights are in the file: state_dict_ema.")
-    ] = None,
-    trainable: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help='Only these parameters: "head.*". Repeatable.'),
-    ] = None,
+    landscape: LandscapeFunction,
+    key: Key = None,
+    trainable: Trainable = None,
     matrix: Annotated[
         str, typer.Option(metavar="hessian|gauss_newton", help="The curvature that is measured.")
     ] = "hessian",

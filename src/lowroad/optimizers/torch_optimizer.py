@@ -257,10 +257,9 @@ class LBFGS(torch.optim.Optimizer):
                 with parameters of other shapes.
         """
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
-            got = f"keys {list(state_dict)!r:.60}" if isinstance(state_dict, Mapping) else "none"
             raise ValueError(
                 "expected what `state_dict()` of an optimizer gave, with the keys 'state' and "
-                f"'param_groups', got {got}"
+                f"'param_groups', got {' '.join(repr(state_dict).split()):.60}"
             )
         group = state_dict["param_groups"][0]
         saved = group.get("line_search", "another optimizer")

@@ -35,9 +35,8 @@ class ImageChainFinder(PathFinder):
     spline through the images, t going with the distances between them; the history's heights are
     the images' own, those of the found path are the spline's. Where the images have converged and
     the spline rises between them by more than a hundredth of their range of values, there were too
-    few of them (`Outcome.TOO_FEW_IMAGES`). If the spline rises between the
-    images above the first path of the search, that first path is returned (with the images' history
-    and outcome).
+    few of them (`Outcome.TOO_FEW_IMAGES`). If the spline rises between the images above the first
+    path of the search, that first path is returned (with the images' history and outcome).
 
     An image whose value or gradient is not finite keeps its last finite gradient (at first that of
     the nearest finite image) until it has left the place. A search that ends with such an image has

@@ -114,7 +114,9 @@ def refine_saddle(
     for step in range(steps + 1):
         size = float(gradient.norm())
         if step % NOISE_EVERY == 0:
-            squares.append(_noise(counted, x, gradient, mode, max(NOISE_STEP * distance, rounding)))
+            squares.append(
+                _noise_variance(counted, x, gradient, mode, max(NOISE_STEP * distance, rounding))
+            )
             noise = (sum(squares) / len(squares)) ** 0.5
             wanted = (noise / slope) ** (1 / 3) if slope > 0 else 0.0
             difference = distance * min(max(wanted, LEAST), MOST)
@@ -156,7 +158,9 @@ def refine_saddle(
     )
 
 
-def _noise(landscape: Landscape, x: Tensor, gradient: Tensor, along: Tensor, step: float) -> float:
+def _noise_variance(
+    landscape: Landscape, x: Tensor, gradient: Tensor, along: Tensor, step: float
+) -> float:
     """Return an estimate of the variance of the noise of a component of the gradient.
 
     From the second difference over so small a step that only noise is left of it, whose variance
