@@ -82,11 +82,13 @@ def main() -> None:
     view = View(results)
     pictures: list[str] = []
     page = "\n\n".join(parts(view, answer(view), pictures)) + "\n"
+    names = ("claims.json", *(f"figures/{name}.png" for name in pictures))
+    sources = [arguments.study / name for name in names]
+    if missing := [str(source) for source in sources if not source.exists()]:
+        parser.error(f"{missing[0]} is not there; run `lowroad report {arguments.study}` first")
     export_csv(results, arguments.out)
-    for name in ("claims.json", *(f"figures/{name}.png" for name in pictures)):
-        source = arguments.study / name
-        if source.exists():
-            shutil.copyfile(source, arguments.out / source.name)
+    for source in sources:
+        shutil.copyfile(source, arguments.out / source.name)
     write_atomically(arguments.out / "README.md", page.encode())
     print(f"Written: {arguments.out / 'README.md'}")
 
