@@ -95,6 +95,21 @@ def assert_first_layer_is_shared_exactly(landscape, directions, coordinates, clo
         assert float((fast - plain).abs().max() / plain.abs().max()) < close
 
 
+def test_an_autoencoders_points_are_the_same_at_once_as_on_a_gpu(monkeypatch):
+    _, landscape = landscape_of(Autoencoder)
+    generator = torch.Generator().manual_seed(2)
+    directions = 0.02 * torch.randn(2, landscape.dimension, generator=generator).double()
+    made = shared_first_layer._Rest.__init__
+
+    def at_once(self, *arguments):
+        made(self, *arguments)
+        self._together = True
+
+    monkeypatch.setattr(shared_first_layer._Rest, "__init__", at_once)
+    coordinates = torch.randn(4, 2, generator=generator).double()
+    assert_first_layer_is_shared_exactly(landscape, directions, coordinates, 1e-12)
+
+
 def test_more_points_than_fit_are_evaluated_in_groups(monkeypatch):
     """Any number of points: 7 points in groups of 2 give the same numbers."""
     _, landscape = landscape_of(FCP)

@@ -16,6 +16,8 @@ from lowroad.paper.networks import (
     Autoencoder,
     AveragePool,
     ImageConvolution,
+    _ImageConvolution,
+    convolved_by_quarters,
     LeNet,
 )
 
@@ -224,6 +226,41 @@ def test_average_pool_is_pytorchs_with_its_gradients():
     assert torch.autograd.gradgradcheck(
         lambda x: ours(x).tanh(), few, check_fwd_over_rev=True, check_rev_over_rev=True
     )
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2])
+def test_a_convolution_by_quarters_of_the_pixels_is_the_same_convolution(padding):
+    generator = torch.Generator().manual_seed(padding)
+    images = torch.randn(3, 1, 10, 8, generator=generator).double()
+    weight, bias = (torch.randn(*s, generator=generator).double() for s in ((4, 1, 5, 5), (4,)))
+    found = convolved_by_quarters(images, weight, bias, padding)
+    expected = nn.functional.conv2d(images, weight, bias, padding=padding)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+def test_the_convolution_of_a_device_has_all_gradients_of_pytorchs(padding):
+    """There it is between other layers, too: its images need gradients."""
+    generator = torch.Generator().manual_seed(0)
+    images, weight, bias = (
+        torch.randn(*s, generator=generator).double().requires_grad_()
+        for s in ((2, 2, 5, 6), (3, 2, 3, 4), (3,))
+    )
+
+    def ours(images, weight, bias):
+        return _ImageConvolution.apply(images, weight, bias, padding).tanh()
+
+    theirs = nn.functional.conv2d(images, weight, bias, padding=padding).tanh()
+    found = ours(images, weight, bias)
+    torch.testing.assert_close(found, theirs, rtol=1e-13, atol=1e-14)
+    for own, expected in zip(
+        torch.autograd.grad(found.square().sum(), (images, weight, bias)),
+        torch.autograd.grad(theirs.square().sum(), (images, weight, bias)),
+        strict=True,
+    ):
+        torch.testing.assert_close(own, expected, rtol=1e-12, atol=1e-13)
+    assert torch.autograd.gradcheck(ours, (images, weight, bias), check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(ours, (images, weight, bias), check_fwd_over_rev=True)
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lowroad.landscapes.batch_data import BatchData, Objective, Weight
+from lowroad.landscapes.chunk_sizes import CACHED, default_chunk
 from lowroad.landscapes.chunk_threads import PointsOnThreads, gains_from_threads, on_threads
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
@@ -26,9 +27,6 @@ from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.symmetry import SymmetricImage
 from lowroad.landscapes.tensor_data import TensorData
 from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectorizing
-
-# Samples evaluated at once: gradients of LSTM and LeNet take 1.2 to 1.5 times as long by 1,000.
-CHUNK = 250
 
 R = TypeVar("R")
 
@@ -65,7 +63,8 @@ class NetworkLandscape(ModuleLandscape):
             Cross-entropies are Σ w l / Σ w over all of the data, w the weight of a target's class,
             0 for ignored ones (−100); a mini-batch is the same over its own targets, as in PyTorch,
             so the mean of batches is not that of the data where their Σ w differ.
-        chunk: how many samples are evaluated at once; batches of a list or loader stay as they are.
+        chunk: how many samples are evaluated at once, by default 250, with targets on a CUDA device
+            as many as fill a part of its memory; batches of a list or loader stay as they are.
         objective: (module, batch) → the batch's mean loss, a tensor of one number. It may
             differentiate by itself. By default a batch that is a dictionary is passed as
             `module(**batch)`, whose `loss` it is (Hugging Face's convention).
@@ -105,14 +104,14 @@ class NetworkLandscape(ModuleLandscape):
         inputs: Any,
         targets: Tensor | None = None,
         loss: str | Loss | None = None,
-        chunk: int = CHUNK,
+        chunk: int | None = None,
         *,
         objective: Objective | None = None,
         weight: Weight | None = None,
         regularizer: Callable[[nn.Module], Tensor] | None = None,
         seed: int | None = None,
     ) -> None:
-        if chunk < 1:
+        if chunk is not None and chunk < 1:
             raise ValueError(f"expected chunks of at least one sample, got {chunk}")
         if loss is not None or targets is not None:
             unused = {"objective": objective, "weight": weight, "seed": seed}
@@ -129,12 +128,12 @@ class NetworkLandscape(ModuleLandscape):
         self._threaded = False
         refuse_rescaling(self.module)
         if targets is not None:
-            self._use(self._tensors(inputs, targets, loss), chunk)
+            self._use(self._tensors(inputs, targets, loss), chunk or CACHED)
         else:
             summed = None if loss is None else summed_loss(loss)
             made = BatchData(
                 inputs,
-                chunk,
+                chunk or CACHED,
                 self.device,
                 loss=summed,
                 objective=objective,
@@ -143,6 +142,8 @@ class NetworkLandscape(ModuleLandscape):
             )
             self._use(made, made.size)
         self._differentiates = self._needs_gradients()
+        if targets is not None and chunk is None:
+            self.chunk = default_chunk(self._loss_of, self.device)
         if targets is not None and regularizer is None and not self._differentiates:
             self._first_layer = FirstLayer.of(self.module, self.inputs)
             own_loss = isinstance(loss, str | nn.CrossEntropyLoss)  # others may not stand threads
@@ -373,6 +374,9 @@ class NetworkLandscape(ModuleLandscape):
         repeated_value(self._model, point, self._penalty_value, lambda: None)
         with torch.set_grad_enabled(self._differentiates):
             self._data.check_mean(self.module, batch, value)
+
+    def _loss_of(self, samples: int) -> Tensor:
+        return self._data.summed(self.module, self._data.some(samples))
 
     def _summed(self, batch: Any) -> float:
         with torch.set_grad_enabled(self._differentiates):

@@ -22,7 +22,13 @@ from lowroad.landscapes.landscape import (
     Weights,
     weighted_rows,
 )
-from lowroad.landscapes.losses import Loss, cross_entropies, cross_entropy, mean_squared_error
+from lowroad.landscapes.losses import (
+    Loss,
+    cross_entropies,
+    cross_entropy,
+    mean_squared_error,
+    mean_squared_errors,
+)
 from lowroad.landscapes.sparse_samples import SparseSamples
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.vectorized import dense_outputs, is_dense
@@ -34,6 +40,7 @@ LEAST_SAMPLES = 500  # of a chunk: with fewer, products are slow
 FLOATS_AT_MOST = 30_000_000  # in one chunk's outputs of all points: more points go in groups
 SAMPLES_AT_MOST = 10_000  # of a chunk: with more, nothing is faster
 FLOATS_AT_ONCE = 3_000_000  # that a chunk holds: measured best on paths
+FLOATS_ON_GPU = 300_000_000  # that a chunk holds there, of any number of samples
 IN_PLACE = {nn.Sigmoid: torch.sigmoid_, nn.Tanh: torch.tanh_, nn.ReLU: torch.relu_}
 
 
@@ -163,8 +170,11 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
     def _chunks(self, points: int) -> Iterator[tuple[Tensor, list[Tensor], Tensor]]:
         """Yield the products [1 + k, h, m], blocks of features and targets of each chunk."""
         together = 1 if self._kept is not None else points
-        size = FLOATS_AT_ONCE // (self._first.width * (len(self._rows) + together))
-        size = min(max(size, LEAST_SAMPLES), SAMPLES_AT_MOST)
+        on_gpu = self._data.device.type == "cuda"
+        floats = FLOATS_ON_GPU if on_gpu else FLOATS_AT_ONCE
+        size = max(floats // (self._first.width * (len(self._rows) + together)), LEAST_SAMPLES)
+        if not on_gpu:
+            size = min(size, SAMPLES_AT_MOST)
         for i, (blocks, targets) in enumerate(self._samples.chunks(size)):
             products = None if self._kept is None else self._kept.get(i)
             if products is None:
@@ -328,14 +338,15 @@ class _Rest:
 
     Points are evaluated one by one, or at once with features before samples where that is faster
     (measured: for chains of narrow linear layers down to half the time, three quarters for a single
-    point; with the wide outputs of an autoencoder it is slower). Values of chains of linear layers
+    point; with wide outputs, an autoencoder's, on a GPU alone). Values of chains of linear layers
     overwrite what they do not need again: wide outputs and their errors are the same memory.
     """
 
     def __init__(self, first: FirstLayer, model: FlatModule, loss: Loss) -> None:
         self._first, self._model, self._loss = first, model, loss
         self._dense = is_dense(first.rest)
-        self._together = loss is cross_entropy and self._dense
+        on_gpu = model.vector.is_cuda and loss is mean_squared_error
+        self._together = self._dense and (loss is cross_entropy or on_gpu)
 
     def sums(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
         """Return the losses [n] at `parameters` [n, r], summed over samples.
@@ -386,8 +397,11 @@ class _Rest:
         return self._loss(x, targets)
 
     def _at_once(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
-        last = dense_outputs(self._first.rest, parameters, outputs)
-        return cross_entropies(last, targets.expand(len(last), *targets.shape))
+        targets = targets.expand(len(outputs), *targets.shape)
+        if self._loss is mean_squared_error:
+            last = dense_outputs(self._first.rest, parameters, outputs.transpose(1, 2), False)
+            return mean_squared_errors(last, targets)
+        return cross_entropies(dense_outputs(self._first.rest, parameters, outputs), targets)
 
 
 def _combined(coefficients: Tensor, products: Tensor) -> Tensor:

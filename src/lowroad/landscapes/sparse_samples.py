@@ -75,7 +75,8 @@ class SparseSamples:
         """
         for first in range(0, len(self.features), size):
             last = min(first + size, len(self.features))
-            bounds = [(i, min(i + BLOCK, last)) for i in range(first, last, BLOCK)]
+            block = size if self.features.is_cuda else BLOCK  # a launch costs more than zeros there
+            bounds = [(i, min(i + block, last)) for i in range(first, last, block)]
             blocks = [self.features[i:j, : int(self.reach[j - 1])] for i, j in bounds]
             yield blocks, self.targets[first:last]
 

@@ -25,11 +25,12 @@ ELEMENTWISE = (nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.E
 def is_worth_vectorizing(module: nn.Module, device: torch.device) -> bool:
     """Return whether evaluating many points of a module at once is faster than one by one.
 
-    Measured: always on a GPU; on a CPU only for plain dense networks, where the kernels of one
-    point take less time than their launches. PyTorch's own convolutions and recurrent layers are
-    slower when vectorized over weights.
+    Measured: on a GPU always, but that recurrent layers cannot be; on a CPU only for plain dense
+    networks, where the kernels of one point take less time than their launches. PyTorch's own
+    convolutions are slower there when vectorized over weights.
     """
-    return device.type == "cuda" or is_dense(module)
+    recurrent = any(isinstance(layer, nn.RNNBase) for layer in module.modules())
+    return is_dense(module) or (device.type == "cuda" and not recurrent)
 
 
 def is_dense(module: nn.Module) -> bool:
