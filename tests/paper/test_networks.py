@@ -16,9 +16,9 @@ from lowroad.paper.networks import (
     Autoencoder,
     AveragePool,
     ImageConvolution,
+    LeNet,
     _ImageConvolution,
     convolved_by_quarters,
-    LeNet,
 )
 
 # The D column of Table 1 in Yu & Morozov 2026.

@@ -26,7 +26,7 @@ from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRe
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.symmetry import SymmetricImage
 from lowroad.landscapes.tensor_data import TensorData
-from lowroad.landscapes.vectorized import VectorizedLandscape, is_worth_vectorizing
+from lowroad.landscapes.vectorized import VectorizedLandscape, can_be_vectorized, is_dense
 
 R = TypeVar("R")
 
@@ -126,6 +126,7 @@ class NetworkLandscape(ModuleLandscape):
         self._regularizer = regularizer
         self._first_layer: FirstLayer | None = None
         self._threaded = False
+        self._vectorized = False
         refuse_rescaling(self.module)
         if targets is not None:
             self._use(self._tensors(inputs, targets, loss), chunk or CACHED)
@@ -148,6 +149,9 @@ class NetworkLandscape(ModuleLandscape):
             self._first_layer = FirstLayer.of(self.module, self.inputs)
             own_loss = isinstance(loss, str | nn.CrossEntropyLoss)  # others may not stand threads
             self._threaded = own_loss and gains_from_threads(module, self.inputs)
+            if self.device.type == "cuda":
+                few = self._data.some(2)
+                self._vectorized = can_be_vectorized(self._model, self._pairs.loss, *few)
         for point in (self._initial, perturbed(self._initial)):
             self.check_repeatable(point)
 
@@ -195,9 +199,25 @@ class NetworkLandscape(ModuleLandscape):
         if self._first_layer is not None:
             self._first_layer = FirstLayer.of(self.module, self.inputs)
 
+    def _vectorizes(self) -> bool:
+        """Return whether points, each on its own batch, are better evaluated at once."""
+        if self._differentiates or self._regularizer or not isinstance(self._data, TensorData):
+            return False
+        return is_dense(self._model.module) or self._vectorized
+
+    def _all_at(self, points: Tensor) -> VectorizedLandscape | None:
+        """Return this landscape for points at once, where a GPU holds them in one chunk."""
+        few = 1 < len(points) <= self.chunk // self.samples
+        if not (few and self.device.type == "cuda" and self._vectorizes()):
+            return None
+        pair = (part.expand(len(points), *part.shape) for part in (self.inputs, self.targets))
+        return VectorizedLandscape(self._model, self._pairs.loss, *pair)
+
     def values(self, points: Tensor) -> Tensor:
         """Return the mean losses [n] at `points` [n, d]."""
         self.check_points(points)
+        if (together := self._all_at(points)) is not None:
+            return together.values(points)
         sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
         with torch.no_grad():
             for i, point in enumerate(points):
@@ -210,6 +230,8 @@ class NetworkLandscape(ModuleLandscape):
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean losses [n] and their gradients [n, d]."""
         self.check_points(points)
+        if (together := self._all_at(points)) is not None:
+            return together.values_and_gradients(points)
         sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
         gradients = torch.empty(points.shape, dtype=points.dtype, device=self.device)
         for i, point in enumerate(points):
@@ -268,13 +290,7 @@ class NetworkLandscape(ModuleLandscape):
         one by one elsewhere.
         """
         batches = [self._shuffled(g).split(self._checked_batch_size(size)) for g in generators]
-        plain = isinstance(self._data, TensorData) and not self._differentiates
-        together = (
-            len(generators) > 1
-            and plain
-            and self._regularizer is None
-            and is_worth_vectorizing(self._model.module, self.device)
-        )
+        together = len(generators) > 1 and self._vectorizes()
         for chosen in zip(*batches, strict=True):
             if together:
                 rows, shape = torch.cat(chosen), (len(chosen), len(chosen[0]))

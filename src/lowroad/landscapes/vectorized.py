@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -18,19 +19,25 @@ from lowroad.landscapes.losses import (
     mean_squared_errors,
     weight_of,
 )
+from lowroad.landscapes.plain_recurrence import PlainRecurrence
 
 ELEMENTWISE = (nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Identity)
 
 
-def is_worth_vectorizing(module: nn.Module, device: torch.device) -> bool:
-    """Return whether evaluating many points of a module at once is faster than one by one.
+def can_be_vectorized(model: FlatModule, loss: Loss, inputs: Tensor, targets: Tensor) -> bool:
+    """Return whether a module's values and gradients at many points can be had at once.
 
-    Measured: on a GPU always, but that recurrent layers cannot be; on a CPU only for plain dense
-    networks, where the kernels of one point take less time than their launches. PyTorch's own
-    convolutions are slower there when vectorized over weights.
+    They are tried out at two points, on some samples: there are operations that `vmap` cannot take.
     """
-    recurrent = any(isinstance(layer, nn.RNNBase) for layer in module.modules())
-    return is_dense(module) or (device.type == "cuda" and not recurrent)
+    points = torch.stack([model.vector, 0.5 * model.vector])
+    both = VectorizedLandscape(
+        model, loss, inputs.expand(2, *inputs.shape), targets.expand(2, *targets.shape)
+    )
+    try:
+        both.values_and_gradients(points)
+    except (RuntimeError, TypeError, ValueError, NotImplementedError):
+        return False
+    return True
 
 
 def is_dense(module: nn.Module) -> bool:
@@ -49,6 +56,8 @@ class VectorizedLandscape(Landscape):
     """L_i(w_i) = mean loss of the module at point i on batch i, all points at once.
 
     Chains of linear layers go through batched matrix products, all other modules through `vmap`.
+    Measured: on a CPU that is faster for chains of linear layers alone, where the kernels of one
+    point take less time than their launches, on a GPU always.
 
     Args:
         model: the module.
@@ -80,10 +89,13 @@ class VectorizedLandscape(Landscape):
         parameters = split_parameters(self._model.parameters, points)
         names = [n for n, p in module.named_parameters() if p.requires_grad]
         named = dict(zip(names, parameters, strict=True))
-        outputs = vmap(lambda own, x: functional_call(module, own, x))(named, self.inputs)
+        with _no_recurrent_kernels(module):
+            outputs = vmap(lambda own, x: functional_call(module, own, x))(named, self.inputs)
         return self._summed(outputs) / self._weights
 
     def _summed(self, outputs: Tensor) -> Tensor:
+        if self._loss is cross_entropy and outputs.ndim == 3:
+            return cross_entropies(outputs.transpose(1, 2), self.targets)
         losses = [self._loss(o, t) for o, t in zip(outputs, self.targets, strict=True)]
         return torch.stack(losses)
 
@@ -99,6 +111,16 @@ class VectorizedLandscape(Landscape):
             values = self._evaluate(leaves)
             (gradients,) = torch.autograd.grad(values.sum(), leaves)
         return values.detach(), gradients
+
+
+@contextmanager
+def _no_recurrent_kernels(module: nn.Module) -> Iterator[None]:
+    """Let recurrent layers consist of operations that `vmap` knows."""
+    if not any(isinstance(layer, nn.RNNBase) for layer in module.modules()):
+        yield
+        return
+    with PlainRecurrence(), torch.backends.cudnn.flags(enabled=False):  # cuDNN packs the weights
+        yield
 
 
 def split_parameters(parameters: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
