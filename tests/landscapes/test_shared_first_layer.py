@@ -10,15 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import lowroad
 from landscapes.image_networks import landscape_of
 from lowroad.landscapes import (
     AffineSubspace,
     NetworkLandscape,
+    network,
     shared_first_layer,
 )
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
-from lowroad.paper.networks import FCP, Autoencoder
+from lowroad.paper.networks import FCP, Autoencoder, LeNet
 
 
 @pytest.mark.parametrize("model", [FCP, Autoencoder])
@@ -108,6 +110,78 @@ def test_an_autoencoders_points_are_the_same_at_once_as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(shared_first_layer._Rest, "__init__", at_once)
     coordinates = torch.randn(4, 2, generator=generator).double()
     assert_first_layer_is_shared_exactly(landscape, directions, coordinates, 1e-12)
+
+
+class Signal(nn.Sequential):
+    loss = "cross_entropy"
+
+    def __init__(self, generator: torch.Generator) -> None:
+        torch.manual_seed(3)
+        super().__init__(
+            nn.Unflatten(1, (2, 392)),
+            nn.Conv1d(2, 3, 9, stride=4, bias=False),
+            nn.Tanh(),
+            nn.Flatten(),
+            nn.Linear(288, 10),
+        )
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(network, "shares_convolutions", lambda device: True)
+
+
+@pytest.mark.parametrize("model", [LeNet, Signal])
+def test_a_first_convolution_is_shared_along_lines_as_on_a_gpu(model, as_on_a_gpu, monkeypatch):
+    _, landscape = landscape_of(model)
+    generator = torch.Generator().manual_seed(2)
+    direction = 0.05 * torch.randn(1, landscape.dimension, generator=generator).double()
+    coordinates = torch.randn(4, 1, generator=generator).double()
+    for samples in (500, 32):
+        monkeypatch.setattr(shared_first_layer, "LEAST_SAMPLES", samples)
+        monkeypatch.setattr(shared_first_layer, "SAMPLES_AT_MOST", samples)
+        assert_first_layer_is_shared_exactly(landscape, direction, coordinates, 1e-12)
+        for batch in landscape.minibatches(32, generator):
+            assert_first_layer_is_shared_exactly(batch, direction, coordinates, 1e-12)
+        line = landscape.restrict(AffineSubspace(landscape.initial_point(), direction))
+        other = torch.randn(1, landscape.dimension, generator=generator).double()
+        moved = line.rebased(coordinates[0], other)
+        for shared in (line, moved):
+            plain = RestrictedLandscape(landscape, shared.subspace)
+            found, expected = (each.value_and_slope(coordinates[1]) for each in (shared, plain))
+            assert found[0] == pytest.approx(expected[0], rel=1e-12)
+            torch.testing.assert_close(found[1], expected[1], rtol=1e-9, atol=1e-13)
+            torch.testing.assert_close(found[2](), expected[2](), rtol=1e-9, atol=1e-13)
+
+
+def test_a_first_convolution_is_shared_where_it_fits_and_along_lines_alone(
+    as_on_a_gpu, monkeypatch
+):
+    _, landscape = landscape_of(LeNet)
+    directions = torch.eye(2, landscape.dimension).double()
+    line = AffineSubspace(landscape.initial_point(), directions[:1])
+    plane = AffineSubspace(landscape.initial_point(), directions)
+    assert isinstance(landscape.restrict(line), SharedFirstLayerRestriction)
+    assert type(landscape.restrict(plane)) is RestrictedLandscape
+    monkeypatch.setattr(network, "MOST_OUTPUTS", 70 * 6 * 784 - 1)
+    assert type(landscape.restrict(line)) is RestrictedLandscape
+
+
+def test_lbfgs_goes_the_same_way_with_a_shared_first_convolution(monkeypatch):
+    _, plain = landscape_of(LeNet)
+    monkeypatch.setattr(network, "shares_convolutions", lambda device: True)
+    _, shared = landscape_of(LeNet)
+    runs = [
+        lowroad.lbfgs(
+            each,
+            each.initial_point(),
+            iterations=12,
+            line_search=lowroad.GoldenSection(budget=6, first_step=0.2),
+        )
+        for each in (plain, shared)
+    ]
+    torch.testing.assert_close(runs[1].point, runs[0].point, rtol=1e-6, atol=1e-8)
+    assert runs[1].value == pytest.approx(runs[0].value, rel=1e-8)
 
 
 def test_more_points_than_fit_are_evaluated_in_groups(monkeypatch):

@@ -17,6 +17,17 @@ COPIES = 3  # of what is saved for the gradient: that, its gradients, and what i
 _SAMPLES = 2, 32  # compared, so that parameters do not count
 
 
+MOST_OUTPUTS = 400_000_000  # of a first convolution for all samples, of which a line keeps two
+
+
+def shares_convolutions(device: torch.device) -> bool:
+    """Return whether the outputs of a first convolution are kept along lines.
+
+    On a CPU they would not fit beside the caches: 60,000 images take LeNet's 1.1 GB twice.
+    """
+    return device.type == "cuda"
+
+
 def default_chunk(summed: Callable[[int], Tensor], device: torch.device) -> int:
     """Return how many samples are evaluated at once on a device.
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lowroad.landscapes.batch_data import BatchData, Objective, Weight
-from lowroad.landscapes.chunk_sizes import CACHED, default_chunk
+from lowroad.landscapes.chunk_sizes import CACHED, MOST_OUTPUTS, default_chunk, shares_convolutions
 from lowroad.landscapes.chunk_threads import PointsOnThreads, gains_from_threads, on_threads
+from lowroad.landscapes.first_layers import FirstConvolution, FirstLayer
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
 from lowroad.landscapes.losses import Loss, summed_loss
@@ -22,7 +23,8 @@ from lowroad.landscapes.repeatable import (
     refuse_training_mode,
     repeated_value,
 )
-from lowroad.landscapes.shared_first_layer import FirstLayer, SharedFirstLayerRestriction
+from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
+from lowroad.landscapes.sparse_samples import SparseSamples
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.symmetry import SymmetricImage
 from lowroad.landscapes.tensor_data import TensorData
@@ -124,7 +126,7 @@ class NetworkLandscape(ModuleLandscape):
         refuse_training_mode(module)
         super().__init__(module)
         self._regularizer = regularizer
-        self._first_layer: FirstLayer | None = None
+        self._first_layer: FirstLayer | FirstConvolution | None = None
         self._threaded = False
         self._vectorized = False
         refuse_rescaling(self.module)
@@ -146,7 +148,7 @@ class NetworkLandscape(ModuleLandscape):
         if targets is not None and chunk is None:
             self.chunk = default_chunk(self._loss_of, self.device)
         if targets is not None and regularizer is None and not self._differentiates:
-            self._first_layer = FirstLayer.of(self.module, self.inputs)
+            self._first_layer = self._found_first_layer()
             own_loss = isinstance(loss, str | nn.CrossEntropyLoss)  # others may not stand threads
             self._threaded = own_loss and gains_from_threads(module, self.inputs)
             if self.device.type == "cuda":
@@ -197,7 +199,13 @@ class NetworkLandscape(ModuleLandscape):
 
     def _find_first_layer(self) -> None:
         if self._first_layer is not None:
-            self._first_layer = FirstLayer.of(self.module, self.inputs)
+            self._first_layer = self._found_first_layer()
+
+    def _found_first_layer(self) -> FirstLayer | FirstConvolution | None:
+        found = FirstLayer.of(self.module, self.inputs)
+        if found is None and shares_convolutions(self.device):
+            return FirstConvolution.of(self.module, self.inputs)
+        return found
 
     def _vectorizes(self) -> bool:
         """Return whether points, each on its own batch, are better evaluated at once."""
@@ -335,12 +343,17 @@ class NetworkLandscape(ModuleLandscape):
 
     def restrict(self, subspace: AffineSubspace) -> RestrictedLandscape:
         """Return the landscape inside a subspace, sharing first-layer products where it can."""
-        if self._first_layer is None:
+        first, data = self._first_layer, self._data
+        if first is None:
             return super().restrict(subspace)
-        data = self._pairs
-        return SharedFirstLayerRestriction(
-            self, self._model, self._first_layer, data.loss, data.sparse_samples(), subspace
-        )
+        assert isinstance(data, TensorData)
+        if isinstance(first, FirstLayer):
+            samples = data.sparse_samples()
+        elif subspace.rank <= 1 and first.width * data.samples <= MOST_OUTPUTS:
+            samples = SparseSamples.as_they_are(data.inputs, data.targets)
+        else:
+            return super().restrict(subspace)
+        return SharedFirstLayerRestriction(self, self._model, first, data.loss, samples, subspace)
 
     def _needs_gradients(self) -> bool:
         """Return whether the loss itself differentiates, and so needs gradients for its values.

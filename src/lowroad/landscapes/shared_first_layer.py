@@ -9,12 +9,12 @@ combined before they meet the data: again one product per direction.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from lowroad.landscapes.first_layers import FirstConvolution, FirstLayer
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import (
     RestrictedLandscape,
@@ -44,99 +44,6 @@ FLOATS_ON_GPU = 300_000_000  # that a chunk holds there, of any number of sample
 IN_PLACE = {nn.Sigmoid: torch.sigmoid_, nn.Tanh: torch.tanh_, nn.ReLU: torch.relu_}
 
 
-@dataclass(frozen=True)
-class FirstLayer:
-    """A network's first layer, linear in its weights, and the layers after it.
-
-    Attributes:
-        outputs: h, the layer's width.
-        features: f, the number of inputs.
-        biased: whether the layer has a bias.
-        rest: the layers after it.
-        width: the most numbers that any layer makes of a sample.
-    """
-
-    outputs: int
-    features: int
-    biased: bool
-    rest: nn.Module
-    width: int
-
-    @classmethod
-    def of(cls, module: nn.Module, inputs: Tensor) -> FirstLayer | None:
-        """Return the first layer where the module has one of this form, else None.
-
-        That is an `nn.Sequential` (or a subclass with its `forward`) that begins with `nn.Linear`,
-        or `nn.Flatten` and then `nn.Linear`, whose weights nothing else shares.
-        """
-        if (
-            not isinstance(module, nn.Sequential)
-            or type(module).forward is not nn.Sequential.forward
-        ):
-            return None
-        layers = list(module)
-        if (
-            layers
-            and type(layers[0]) is nn.Flatten
-            and (layers[0].start_dim, layers[0].end_dim) == (1, -1)
-        ):
-            layers = layers[1:]
-        elif inputs.ndim != 2:
-            return None
-        if len(layers) < 2 or type(layers[0]) is not nn.Linear:
-            return None
-        linear, rest = layers[0], nn.Sequential(*layers[1:])
-        own = list(linear.parameters())
-        shared = {id(p) for p in own} & {id(p) for p in rest.parameters()}
-        hooked = any(m._forward_hooks or m._forward_pre_hooks for m in (module, linear))
-        if shared or hooked or not all(p.requires_grad for p in own):
-            return None
-        linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
-        width = max(m.out_features for m in linears)
-        biased = linear.bias is not None
-        return cls(linear.out_features, linear.in_features, biased, rest, width)
-
-    @property
-    def size(self) -> int:
-        """How many of the network's parameters are this layer's: the vector's first ones."""
-        return self.outputs * (self.features + self.biased)
-
-    def products(
-        self, weights: Tensor, biases: Tensor, blocks: list[Tensor], out: Tensor | None = None
-    ) -> Tensor:
-        """Return the layer's outputs [r, h, m] on blocks of features [m', c], all m samples.
-
-        The first c of each unit's `weights` [r, h, f] meet a block; `biases` are [r, h], or [r, 0].
-        """
-        if out is None:
-            out = weights.new_empty(len(weights), self.outputs, sum(len(x) for x in blocks))
-        for x, made in zip(blocks, _of_blocks(out.flatten(0, 1), blocks), strict=True):
-            torch.mm(weights.flatten(0, 1)[:, : x.shape[1]], x.T, out=made)
-        return out.add_(biases[:, :, None]) if self.biased else out
-
-    def add_pullback(self, total: Tensor, output_gradients: Tensor, blocks: list[Tensor]) -> None:
-        """Add to `total` [r, size] the gradients by the layer's parameters.
-
-        The `output_gradients` ∂S/∂z [r, h, m] belong to blocks of features [m', c], all m samples.
-        """
-        weights, biases = self.split(total)
-        for x, own in zip(blocks, _of_blocks(output_gradients.flatten(0, 1), blocks), strict=True):
-            weights[:, :, : x.shape[1]] += (own @ x).unflatten(0, output_gradients.shape[:2])
-        if self.biased:
-            biases += output_gradients.sum(2)
-
-    def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the layer's weights [r, h, f] and biases [r, h or 0] in `rows` [r, ...]."""
-        weights = self.outputs * self.features
-        shaped = rows[:, :weights].unflatten(1, (self.outputs, self.features))
-        return shaped, rows[:, weights : self.size]
-
-
-def _of_blocks(values: Tensor, blocks: list[Tensor]) -> tuple[Tensor, ...]:
-    """Return `values` [..., m] in parts that belong to blocks of m samples in all."""
-    return values.split([len(x) for x in blocks], dim=-1)
-
-
 class SharedFirstLayerRestriction(RestrictedLandscape):
     """A network landscape in a subspace, its first layer's products with the data shared.
 
@@ -151,7 +58,7 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         self,
         landscape: NetworkLandscape,
         model: FlatModule,
-        first: FirstLayer,
+        first: FirstLayer | FirstConvolution,
         loss: Loss,
         samples: SparseSamples,
         subspace: AffineSubspace,
@@ -342,7 +249,7 @@ class _Rest:
     overwrite what they do not need again: wide outputs and their errors are the same memory.
     """
 
-    def __init__(self, first: FirstLayer, model: FlatModule, loss: Loss) -> None:
+    def __init__(self, first: FirstLayer | FirstConvolution, model: FlatModule, loss: Loss) -> None:
         self._first, self._model, self._loss = first, model, loss
         self._dense = is_dense(first.rest)
         on_gpu = model.vector.is_cuda and loss is mean_squared_error
@@ -385,7 +292,7 @@ class _Rest:
 
     def _one(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
         self._model.vector[self._first.size :] = parameters
-        return self._loss(self._first.rest(outputs.T), targets)
+        return self._loss(self._first.rest(self._first.by_sample(outputs)), targets)
 
     def _one_in_place(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
         self._model.vector[self._first.size :] = parameters

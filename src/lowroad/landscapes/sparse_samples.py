@@ -49,14 +49,21 @@ class SparseSamples:
         nowhere = ends.new_zeros(())
         reach = torch.cat([torch.where(part != 0, ends, nowhere).amax(1) for part in parts])
         if float(reach.double().mean()) > WORTH * width:
-            unmoved = torch.arange(len(reach), device=reach.device)
-            return cls(features, targets, None, unmoved, torch.full((len(reach),), width))
+            return cls.as_they_are(inputs, targets)
         order = reach.argsort(stable=True)
         arranged = features.new_empty(features.shape)
         for rows, made in zip(order.split(AT_ONCE), arranged.split(AT_ONCE), strict=True):
             torch.index_select(features.index_select(0, rows), 1, columns, out=made)
         targets = targets.index_select(0, order)
         return cls(arranged, targets, columns, _inverse(order), reach[order].cpu())
+
+    @classmethod
+    def as_they_are(cls, inputs: Tensor, targets: Tensor) -> SparseSamples:
+        """Return the samples in the order in which they came, with all their features."""
+        features = inputs.flatten(1)
+        unmoved = torch.arange(len(features), device=features.device)
+        reach = torch.full((len(features),), features.shape[1])
+        return cls(features, targets, None, unmoved, reach)
 
     def at(self, rows: Tensor) -> SparseSamples:
         """Return some of the samples, by their numbers in the order in which they came."""

@@ -133,6 +133,8 @@ class ImageConvolution(nn.Conv2d):
     torch.Size([3, 6, 28, 28])
     """
 
+    linear_in_parameters: ClassVar[bool] = True
+
     def forward(self, images: Tensor) -> Tensor:
         """Return the convolved images [n, outputs, h', w'] of `images` [n, channels, h, w]."""
         if self.bias is None or (images.requires_grad and not images.is_cuda):
