@@ -4,13 +4,15 @@
     python benchmarks/gpu.py --device cpu --small     # a trial of the program, in a minute
 
 For each network: the agreement of values and gradients with the processor in float64; the time of
-an L-BFGS iteration with golden section, of a step of SGD (one run, and many side by side), and of
-a step of a path, each with its share of the rate at which the device multiplies matrices, counted
-by the fewest products that it needs; and what one run of each optimizer reaches in the time it is
-given.
+an L-BFGS iteration with golden section, of a step of SGD (one run, and many side by side, against
+as many one after another), and of a whole path of 100 steps with its heights, each with its share
+of the rate at which the device multiplies matrices, counted by the fewest products that it needs;
+and what one run of each optimizer reaches in the time it is given.
 
-The rate is that of a float32 product without TF32, as the networks compute. Times are medians
-between synchronizations. Exits with 1 where a value disagrees.
+Paths have 51 points and full batches on FCP and the autoencoder, 31 points and batches of 500
+images on LSTM and LeNet. The rate is that of a float32 product without TF32, as the networks
+compute, and convolutions' sums have one order. Times are medians between synchronizations, that of
+a path is one. Exits with 1 where a value disagrees.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ from lowroad.problems import Problem
 
 NETWORKS = ("FCP", "Autoencoder", "LSTM", "LeNet")
 FIRST_APPLIED = {"FCP": 1, "Autoencoder": 1, "LSTM": 28, "LeNet": 784}  # places of the first layer
-TERMS = 10
+TERMS, STEPS = 10, 100
+PATHS = {"FCP": (51, None), "Autoencoder": (51, None), "LSTM": (31, 500), "LeNet": (31, 500)}
 SEARCH = {"line_search": lowroad.GoldenSection(budget=6, first_step=0.2), "history": 10}
 AGREEMENT = 1e-4  # relative, of float32 values and gradients with those of float64
 
@@ -134,21 +137,30 @@ def sgd_step(own: Problem, device: str, runs: int, batch: int) -> float:
     return statistics.median(b - a for a, b in pairwise(marks[3:]))
 
 
-def path_step(own: Problem, device: str, points: int, steps: int) -> float:
-    """Seconds of a full-batch step of the paper's path, its recording included."""
+def whole_path(own: Problem, network: str, device: str, steps: int) -> float:
+    """Seconds of a path of so many steps, with its heights."""
+    points, batch = PATHS[network]
     finder = lowroad.FourierPathFinder(
         objective="total", points=points, terms=TERMS, smoothness=0.01, steps=steps,
-        learning_rate=1e-3, refinements=0,
+        learning_rate=1e-3, refinements=0, batch_size=batch,
     )  # fmt: skip
     ends = [start_of(own, seed) for seed in (0, 1)]
 
     def search(count: int) -> float:
         began = synchronized(device)
-        replace(finder, steps=count).find(own.train, *ends)
+        generator = torch.Generator().manual_seed(0)
+        replace(finder, steps=count).find(own.train, *ends, generator=generator)
         return synchronized(device) - began
 
     search(1)
-    return (search(steps + 1) - search(1)) / steps
+    return search(steps)
+
+
+def operations_of_path(first: float, behind: float, network: str, images: int, steps: int) -> float:
+    """The fewest of a path: its steps, and the heights at the start, twice on the way and last."""
+    points, batch = PATHS[network]
+    heights = 4 * images * ((TERMS + 2) * first + points * behind)
+    return steps * (batch or images) * (2 * (TERMS + 2) * first + 3 * points * behind) + heights
 
 
 def run_for(limit: float, device: str, call: Callable[..., object]) -> None:
@@ -176,7 +188,8 @@ def main() -> None:
     if given.device == "cuda" and not torch.cuda.is_available():
         sys.exit("no CUDA device here: --device cpu --small tries the program")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    images, points, runs = (300, 7, 3) if given.small else (60_000, 51, given.runs)
+    torch.backends.cudnn.deterministic = True
+    images, steps, runs = (600, 4, 3) if given.small else (60_000, STEPS, given.runs)
     limit = 1.0 if given.small else given.limit
     name = torch.cuda.get_device_name() if given.device == "cuda" else platform.processor()
     rate = matrix_rate(given.device, 512 if given.small else 8192)
@@ -191,14 +204,15 @@ def main() -> None:
         least = images * least_operations(own.train, network)
         taken = iteration(own, given.device, 3 if given.small else 10)
         print(f"  L-BFGS iteration   {1e3 * taken:9.1f} ms   {least / taken / rate:6.1%}")
+        single = sgd_step(own, given.device, 1, 64)
         for count in (1, runs):
-            taken = sgd_step(own, given.device, count, 64)
+            taken = single if count == 1 else sgd_step(own, given.device, count, 64)
             share = count * 64 * (2 * first + 3 * behind) / taken / rate
-            print(f"  SGD step, {count:2} runs  {1e3 * taken:9.2f} ms   {share:6.1%}")
-        taken = path_step(own, given.device, points, 2 if given.small else 5)
-        least = images * (2 * (TERMS + 2) * first + 3 * points * behind)
-        share = least / taken / rate
-        print(f"  path step          {1e3 * taken:9.1f} ms   {share:6.1%}")
+            ratio = "" if count == 1 else f"   {count * single / taken:5.1f} times a plain loop"
+            print(f"  SGD step, {count:2} runs  {1e3 * taken:9.2f} ms   {share:6.1%}{ratio}")
+        taken = whole_path(own, network, given.device, steps)
+        share = operations_of_path(first, behind, network, images, steps) / taken / rate
+        print(f"  path, {steps:3} steps    {taken:9.2f} s    {share:6.1%}")
         start = start_of(own, 0)
         print("  one run of L-BFGS:")
         run_for(limit, given.device, lambda callback, own=own, start=start: lowroad.lbfgs(
