@@ -82,6 +82,25 @@ def test_values_and_gradients_of_one_point_and_of_many(name):
         close(found[1], gradients)
 
 
+def test_weights_stay_where_they_are_when_a_module_packs_them():
+    """As `flatten_parameters` in a `forward` does, to quieten a warning of cuDNN."""
+
+    class Packs(Recurrent):
+        def forward(self, images: Tensor) -> Tensor:
+            self.layers.flatten_parameters()
+            return super().forward(images)
+
+    MODELS["Packs"] = Packs
+    cpu, cuda = both("Packs")
+    del MODELS["Packs"]
+    for scale in (1.0, 0.5):
+        point = scale * cpu.initial_point()
+        expected = cpu.value_and_gradient(point)
+        value, gradient = cuda.value_and_gradient(point.cuda())
+        assert value == pytest.approx(expected[0], rel=1e-10)
+        close(gradient, expected[1])
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_batches_of_an_ensemble(name):
     cpu, cuda = both(name)

@@ -126,12 +126,26 @@ class Signal(nn.Sequential):
         )
 
 
+class Grouped(nn.Sequential):
+    loss = "cross_entropy"
+
+    def __init__(self, generator: torch.Generator) -> None:
+        torch.manual_seed(4)
+        super().__init__(
+            nn.Unflatten(1, (2, 28, 14)),
+            nn.Conv2d(2, 4, (5, 3), stride=(3, 2), padding=(1, 2), dilation=(2, 1), groups=2),
+            nn.Tanh(),
+            nn.Flatten(),
+            nn.Linear(256, 10),
+        )
+
+
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(network, "shares_convolutions", lambda device: True)
 
 
-@pytest.mark.parametrize("model", [LeNet, Signal])
+@pytest.mark.parametrize("model", [LeNet, Signal, Grouped])
 def test_a_first_convolution_is_shared_along_lines_as_on_a_gpu(model, as_on_a_gpu, monkeypatch):
     _, landscape = landscape_of(model)
     generator = torch.Generator().manual_seed(2)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.grad import conv1d_weight, conv2d_weight, conv3d_weight
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_WEIGHT_GRADIENTS = {3: conv1d_weight, 4: conv2d_weight, 5: conv3d_weight}  # by the weight's axes
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class FirstConvolution:
         width: the most numbers that any layer makes of a sample: those of this one.
     """
 
-    layer: nn.Module
+    layer: nn.Conv1d | nn.Conv2d | nn.Conv3d
     before: nn.Sequential
     rest: nn.Module
     data: torch.Size
@@ -120,20 +122,23 @@ class FirstConvolution:
         """Return the first layer where the module has one of this form, else None.
 
         That is an `nn.Sequential` (or a subclass with its `forward`) that begins with a
-        convolution, or `nn.Unflatten` and then one, whose weights nothing else shares. A subclass
-        says that it is linear in its parameters too by an attribute `linear_in_parameters`.
+        convolution with a border of zeros, or `nn.Unflatten` and then one, whose weights nothing
+        else shares. A subclass says by an attribute `linear_in_parameters` that it is one, too.
         """
         layers = _layers(module)
         ahead = 1 if layers and type(layers[0]) is nn.Unflatten else 0
         if len(layers) < ahead + 2:
             return None
-        before, layer, rest = (nn.Sequential(*layers[:ahead]), layers[ahead], layers[ahead + 1 :])
+        layer, rest = layers[ahead], nn.Sequential(*layers[ahead + 1 :])
         linear = type(layer) in CONVOLUTIONS or getattr(layer, "linear_in_parameters", False)
-        if not linear or not _stands_alone(layer, nn.Sequential(*rest), module):
+        if not (linear and isinstance(layer, CONVOLUTIONS) and _stands_alone(layer, rest, module)):
             return None
+        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+            return None
+        before = nn.Sequential(*layers[:ahead])
         with torch.no_grad():
             shape = layer(before(inputs[:1])).shape[1:]
-        return cls(layer, before, nn.Sequential(*rest), inputs.shape[1:], shape, shape.numel())
+        return cls(layer, before, rest, inputs.shape[1:], shape, shape.numel())
 
     @property
     def size(self) -> int:
@@ -161,14 +166,17 @@ class FirstConvolution:
 
         The `output_gradients` ∂S/∂z [r, m, h] belong to blocks of features [m', f], all m samples.
         """
-        sizes = [len(block) for block in blocks]
+        layer, sizes = self.layer, [len(block) for block in blocks]
+        weights = layer.weight.numel()
+        by_weight = _WEIGHT_GRADIENTS[layer.weight.ndim]
+        how = layer.stride, layer.padding, layer.dilation, layer.groups
         for own, gradients in zip(total, output_gradients, strict=True):
-            for block, by_output in zip(blocks, gradients.split(sizes), strict=True):
-                leaf = own[: self.size].to(by_output.dtype, copy=True).requires_grad_()
-                with torch.enable_grad():
-                    outputs = self._outputs(leaf, block)
-                    (found,) = torch.autograd.grad(outputs, leaf, by_output.view_as(outputs))
-                own[: self.size] += found
+            for block, part in zip(blocks, gradients.split(sizes), strict=True):
+                by_output = self.by_sample(part)
+                found = by_weight(self._data(block), layer.weight.shape, by_output, *how)
+                own[:weights] += found.flatten()
+                if layer.bias is not None:
+                    own[weights : self.size] += by_output.flatten(2).sum((0, 2))
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the layer's parameters [r, size] in `rows` [r, ...], and none [r, 0]."""
@@ -178,9 +186,12 @@ class FirstConvolution:
         named = dict(self.layer.named_parameters())
         parts = parameters.split([p.numel() for p in named.values()])
         own = {n: part.view(p.shape) for (n, p), part in zip(named.items(), parts, strict=True)}
-        images = self.before(block.view(len(block), *self.data))
-        outputs: Tensor = functional_call(self.layer, own, images)
+        outputs: Tensor = functional_call(self.layer, own, self._data(block))
         return outputs
+
+    def _data(self, block: Tensor) -> Tensor:
+        data: Tensor = self.before(block.view(len(block), *self.data))
+        return data
 
 
 def _layers(module: nn.Module) -> list[nn.Module]:

@@ -21,7 +21,7 @@ class FlatModule:
         module: any module; it is copied and left as it is.
 
     Attributes:
-        module: the copy, its activations not in place.
+        module: the copy, its activations not in place, its recurrent layers' weights left in place.
         vector: the parameters [d].
         gradient: where backward passes accumulate [d].
 
@@ -35,6 +35,8 @@ class FlatModule:
         for part in self.module.modules():
             if getattr(part, "inplace", False):  # it would overwrite inputs and leaves of autograd
                 part.inplace = False  # type: ignore[assignment]
+            if isinstance(part, nn.RNNBase):  # it would move the weights to memory of its own
+                part.flatten_parameters = _leave_weights  # type: ignore[method-assign]
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
         _check(self.parameters, type(module).__name__)
         self._gradients: list[Tensor] = []
@@ -149,6 +151,10 @@ def _contents(value: Any) -> Iterator[Any]:
         return
     for each in value:
         yield from _contents(each)
+
+
+def _leave_weights() -> None:
+    """Stand for `flatten_parameters`, with which cuDNN packs weights."""
 
 
 def _check(parameters: list[nn.Parameter], name: str) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +88,7 @@ class VectorizedLandscape(Landscape):
         parameters = split_parameters(self._model.parameters, points)
         names = [n for n, p in module.named_parameters() if p.requires_grad]
         named = dict(zip(names, parameters, strict=True))
-        with _no_recurrent_kernels(module):
+        with PlainRecurrence():
             outputs = vmap(lambda own, x: functional_call(module, own, x))(named, self.inputs)
         return self._summed(outputs) / self._weights
 
@@ -111,16 +110,6 @@ class VectorizedLandscape(Landscape):
             values = self._evaluate(leaves)
             (gradients,) = torch.autograd.grad(values.sum(), leaves)
         return values.detach(), gradients
-
-
-@contextmanager
-def _no_recurrent_kernels(module: nn.Module) -> Iterator[None]:
-    """Let recurrent layers consist of operations that `vmap` knows."""
-    if not any(isinstance(layer, nn.RNNBase) for layer in module.modules()):
-        yield
-        return
-    with PlainRecurrence(), torch.backends.cudnn.flags(enabled=False):  # cuDNN packs the weights
-        yield
 
 
 def split_parameters(parameters: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
