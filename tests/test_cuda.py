@@ -82,7 +82,7 @@ def test_values_and_gradients_of_one_point_and_of_many(name):
         close(found[1], gradients)
 
 
-def test_weights_stay_where_they_are_when_a_module_packs_them():
+def test_weights_stay_where_they_are_when_a_module_packs_them(monkeypatch):
     """As `flatten_parameters` in a `forward` does, to quieten a warning of cuDNN."""
 
     class Packs(Recurrent):
@@ -90,15 +90,24 @@ def test_weights_stay_where_they_are_when_a_module_packs_them():
             self.layers.flatten_parameters()
             return super().forward(images)
 
-    MODELS["Packs"] = Packs
+    monkeypatch.setitem(MODELS, "Packs", Packs)
     cpu, cuda = both("Packs")
-    del MODELS["Packs"]
     for scale in (1.0, 0.5):
         point = scale * cpu.initial_point()
         expected = cpu.value_and_gradient(point)
         value, gradient = cuda.value_and_gradient(point.cuda())
         assert value == pytest.approx(expected[0], rel=1e-10)
         close(gradient, expected[1])
+
+
+def test_batch_norms_statistics_are_estimated_at_each_point():
+    cpu, cuda = (lowroad.BatchNormLandscape(each) for each in both("Recurrent"))
+    points = cpu.initial_point() * torch.linspace(0.5, 1.5, 4).double()[:, None]
+    values, gradients = cpu.values_and_gradients(points)
+    close(cuda.values(points.cuda()), values)
+    found = cuda.values_and_gradients(points.cuda())
+    close(found[0], values)
+    close(found[1], gradients)
 
 
 @pytest.mark.parametrize("name", MODELS)

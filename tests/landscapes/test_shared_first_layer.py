@@ -18,6 +18,7 @@ from lowroad.landscapes import (
     network,
     shared_first_layer,
 )
+from lowroad.landscapes.first_layers import FirstConvolution
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
 from lowroad.paper.networks import FCP, Autoencoder, LeNet
@@ -140,9 +141,18 @@ class Grouped(nn.Sequential):
         )
 
 
+def share_convolutions(monkeypatch, most: int = 10**9):
+    monkeypatch.setattr(network, "fits_beside", lambda numbers, device, dtype: numbers <= most)
+    monkeypatch.setattr(
+        NetworkLandscape,
+        "_found_first_layer",
+        lambda self: FirstConvolution.of(self.module, self.inputs),
+    )
+
+
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(network, "shares_convolutions", lambda device: True)
+    share_convolutions(monkeypatch)
 
 
 @pytest.mark.parametrize("model", [LeNet, Signal, Grouped])
@@ -177,13 +187,49 @@ def test_a_first_convolution_is_shared_where_it_fits_and_along_lines_alone(
     plane = AffineSubspace(landscape.initial_point(), directions)
     assert isinstance(landscape.restrict(line), SharedFirstLayerRestriction)
     assert type(landscape.restrict(plane)) is RestrictedLandscape
-    monkeypatch.setattr(network, "MOST_OUTPUTS", 70 * 6 * 784 - 1)
+    moved = landscape.restrict(line).rebased(torch.ones(1).double(), directions)
+    assert type(moved) is RestrictedLandscape
+    share_convolutions(monkeypatch, 2 * 70 * 6 * 784 - 1)
     assert type(landscape.restrict(line)) is RestrictedLandscape
+
+
+class WithScale(nn.Sequential):
+    """Its own parameter comes before those of its layers."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
+        self.scale = nn.Parameter(torch.ones(2))
+
+
+def test_only_convolutions_as_they_are_count_as_linear():
+    images = torch.rand(3, 784)
+    lenet = LeNet()
+    assert FirstConvolution.of(lenet, images) is not None
+    parametrized = LeNet()
+    torch.nn.utils.parametrizations.weight_norm(parametrized[1])
+    assert FirstConvolution.of(parametrized, images) is None
+    reflecting = nn.Sequential(
+        nn.Conv1d(1, 2, 3, padding=1, padding_mode="reflect"), nn.Flatten(), nn.Linear(12, 2)
+    )
+    assert FirstConvolution.of(reflecting, torch.rand(3, 1, 6)) is None
+    assert FirstConvolution.of(WithScale(), torch.rand(3, 1, 6)) is None
+
+
+def test_a_parameter_of_the_chain_itself_is_not_taken_for_its_first_layers():
+    chain = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+    chain.scale = nn.Parameter(torch.ones(5).double())
+    chain.register_parameter("scale", chain.scale)
+    landscape = NetworkLandscape(
+        chain, torch.rand(6, 3).double(), torch.rand(6, 2).double(), "mean_squared_error"
+    )
+    directions = torch.randn(2, landscape.dimension).double()
+    subspace = AffineSubspace(landscape.initial_point(), directions)
+    assert type(landscape.restrict(subspace)) is RestrictedLandscape
 
 
 def test_lbfgs_goes_the_same_way_with_a_shared_first_convolution(monkeypatch):
     _, plain = landscape_of(LeNet)
-    monkeypatch.setattr(network, "shares_convolutions", lambda device: True)
+    share_convolutions(monkeypatch)
     _, shared = landscape_of(LeNet)
     runs = [
         lowroad.lbfgs(

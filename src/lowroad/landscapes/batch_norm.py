@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from lowroad.landscapes.chunk_sizes import CACHED
 from lowroad.landscapes.landscape import Landscape
 from lowroad.landscapes.network import NetworkLandscape
 from lowroad.landscapes.network_data import Data
@@ -67,6 +68,9 @@ class BatchNormLandscape(NetworkLandscape):
         self._statistics = statistics
         self._model = copy.deepcopy(landscape._model)
         self._threaded = False  # every move changes the module's statistics
+        self._vectorized = False
+        if not self._chosen_chunk:  # statistics are averages over chunks: the same on every device
+            self.chunk = CACHED
         self._first_layer = None  # the layers after it do not run in chunks with fixed statistics
         if not _norms_of(self.module):
             raise ValueError(
@@ -201,7 +205,7 @@ class _OwnStatistics(NetworkLandscape):
         self, landscape: NetworkLandscape, statistics: NetworkLandscape | None = None
     ) -> None:
         self.__dict__.update(landscape.__dict__)
-        self.chunk = self.samples
+        self.chunk, self._vectorized = self.samples, False
 
     def values(self, points: Tensor) -> Tensor:
         with _training(self.module, momentum=0.0):

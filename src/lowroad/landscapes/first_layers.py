@@ -106,8 +106,8 @@ class FirstConvolution:
         before: what shapes the data for it, without parameters.
         rest: the layers after it.
         data: the shape of a sample, [...].
-        shape: the shape of the layer's output for a sample.
-        width: the most numbers that any layer makes of a sample: those of this one.
+        shape: the shape of the layer's output for a sample, of h numbers in all.
+        width: h, how many numbers that are.
     """
 
     layer: nn.Conv1d | nn.Conv2d | nn.Conv3d
@@ -130,7 +130,8 @@ class FirstConvolution:
         if len(layers) < ahead + 2:
             return None
         layer, rest = layers[ahead], nn.Sequential(*layers[ahead + 1 :])
-        linear = type(layer) in CONVOLUTIONS or getattr(layer, "linear_in_parameters", False)
+        marked = "linear_in_parameters" in vars(type(layer))  # not what subclasses inherit
+        linear = type(layer) in CONVOLUTIONS or marked
         if not (linear and isinstance(layer, CONVOLUTIONS) and _stands_alone(layer, rest, module)):
             return None
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
@@ -179,7 +180,7 @@ class FirstConvolution:
                     own[weights : self.size] += by_output.flatten(2).sum((0, 2))
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the layer's parameters [r, size] in `rows` [r, ...], and none [r, 0]."""
+        """Return the layer's weights with its biases [r, size] in `rows`, and none apart [r, 0]."""
         return rows[:, : self.size], rows[:, :0]
 
     def _outputs(self, parameters: Tensor, block: Tensor) -> Tensor:
@@ -195,8 +196,10 @@ class FirstConvolution:
 
 
 def _layers(module: nn.Module) -> list[nn.Module]:
+    """Return the layers of a chain whose first one's parameters are the module's first ones."""
     plain = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-    return list(module) if plain else []  # type: ignore[call-overload]
+    own = any(True for _ in module.parameters(recurse=False))
+    return list(module) if plain and not own else []  # type: ignore[call-overload]
 
 
 def _stands_alone(layer: nn.Module, rest: nn.Module, module: nn.Module) -> bool:

@@ -146,8 +146,12 @@ def cross_entropies(outputs: Tensor, targets: Tensor) -> Tensor:
 def mean_squared_errors(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the summed mean squared errors [n] of n sets, outputs and targets [n, m, ...]."""
     if outputs.shape == targets.shape:
-        errors = F.mse_loss(outputs, targets, reduction="none").flatten(1).sum(1)
-        return errors.double() / max(outputs[0, 0].numel(), 1)
+        errors = F.mse_loss(outputs, targets, reduction="none")
+        if errors.is_cuda:  # where there are many samples at once
+            sums = errors.flatten(2).sum(2).sum(1, dtype=torch.float64)
+        else:
+            sums = errors.flatten(1).sum(1).double()
+        return sums / max(outputs[0, 0].numel(), 1)
     return torch.stack([mean_squared_error(o, t) for o, t in zip(outputs, targets, strict=True)])
 
 

@@ -50,7 +50,7 @@ class ModuleLandscape(Landscape):
 
     @property
     def module(self) -> nn.Module:
-        """The landscape's copy of the module; its parameters are those last evaluated."""
+        """The landscape's copy of the module; its parameters are those last evaluated alone."""
         return self._model.module
 
     def with_buffers(self, buffers: Mapping[str, Tensor]) -> Self:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lowroad.landscapes.batch_data import BatchData, Objective, Weight
-from lowroad.landscapes.chunk_sizes import CACHED, MOST_OUTPUTS, default_chunk, shares_convolutions
+from lowroad.landscapes.chunk_sizes import CACHED, default_chunk, fits_beside
 from lowroad.landscapes.chunk_threads import PointsOnThreads, gains_from_threads, on_threads
 from lowroad.landscapes.first_layers import FirstConvolution, FirstLayer
 from lowroad.landscapes.flat_module import FlatModule
@@ -24,11 +24,10 @@ from lowroad.landscapes.repeatable import (
     repeated_value,
 )
 from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
-from lowroad.landscapes.sparse_samples import SparseSamples
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.symmetry import SymmetricImage
 from lowroad.landscapes.tensor_data import TensorData
-from lowroad.landscapes.vectorized import VectorizedLandscape, can_be_vectorized, is_dense
+from lowroad.landscapes.vectorized import VectorizedLandscape, is_dense, is_right_at_once
 
 R = TypeVar("R")
 
@@ -100,6 +99,9 @@ class NetworkLandscape(ModuleLandscape):
     (3.0, tensor([-4.]))
     """
 
+    _vectorized = False  # whether any module's points are evaluated at once, as on a GPU
+    _chosen_chunk = True
+
     def __init__(
         self,
         module: nn.Module,
@@ -128,7 +130,6 @@ class NetworkLandscape(ModuleLandscape):
         self._regularizer = regularizer
         self._first_layer: FirstLayer | FirstConvolution | None = None
         self._threaded = False
-        self._vectorized = False
         refuse_rescaling(self.module)
         if targets is not None:
             self._use(self._tensors(inputs, targets, loss), chunk or CACHED)
@@ -146,14 +147,16 @@ class NetworkLandscape(ModuleLandscape):
             self._use(made, made.size)
         self._differentiates = self._needs_gradients()
         if targets is not None and chunk is None:
-            self.chunk = default_chunk(self._loss_of, self.device)
+            self.chunk = default_chunk(self._loss_of, self.samples, self.device)
+            self._chosen_chunk = False
         if targets is not None and regularizer is None and not self._differentiates:
             self._first_layer = self._found_first_layer()
             own_loss = isinstance(loss, str | nn.CrossEntropyLoss)  # others may not stand threads
             self._threaded = own_loss and gains_from_threads(module, self.inputs)
             if self.device.type == "cuda":
-                few = self._data.some(2)
-                self._vectorized = can_be_vectorized(self._model, self._pairs.loss, *few)
+                few, of_few = self._pairs.some(2)
+                tried = self._over(TensorData(few, of_few, self._pairs.loss))
+                self._vectorized = is_right_at_once(tried, perturbed(self._initial))
         for point in (self._initial, perturbed(self._initial)):
             self.check_repeatable(point)
 
@@ -203,23 +206,30 @@ class NetworkLandscape(ModuleLandscape):
 
     def _found_first_layer(self) -> FirstLayer | FirstConvolution | None:
         found = FirstLayer.of(self.module, self.inputs)
-        if found is None and shares_convolutions(self.device):
-            return FirstConvolution.of(self.module, self.inputs)
-        return found
+        if found is not None or self.device.type != "cuda":
+            return found
+        return FirstConvolution.of(self.module, self.inputs)
 
     def _vectorizes(self) -> bool:
         """Return whether points, each on its own batch, are better evaluated at once."""
-        if self._differentiates or self._regularizer or not isinstance(self._data, TensorData):
+        penalized = self._regularizer is not None
+        if self._differentiates or penalized or not isinstance(self._data, TensorData):
             return False
         return is_dense(self._model.module) or self._vectorized
 
     def _all_at(self, points: Tensor) -> VectorizedLandscape | None:
-        """Return this landscape for points at once, where a GPU holds them in one chunk."""
-        few = 1 < len(points) <= self.chunk // self.samples
-        if not (few and self.device.type == "cuda" and self._vectorizes()):
+        """Return this landscape for several points at once, where a GPU holds them in one chunk."""
+        fit = self.chunk // self.samples
+        if self.device.type != "cuda" or min(len(points), fit) < 2 or not self._vectorizes():
             return None
-        pair = (part.expand(len(points), *part.shape) for part in (self.inputs, self.targets))
-        return VectorizedLandscape(self._model, self._pairs.loss, *pair)
+        return self._at_once(len(points))
+
+    def _at_once(self, points: int) -> VectorizedLandscape:
+        """Return this landscape for so many points, as many at once as fit in a chunk."""
+        pair = (part.expand(points, *part.shape) for part in (self.inputs, self.targets))
+        together = max(1, self.chunk // self.samples)
+        loss = self._pairs.loss
+        return VectorizedLandscape(self._model, loss, *pair, weight=self.weight, together=together)
 
     def values(self, points: Tensor) -> Tensor:
         """Return the mean losses [n] at `points` [n, d]."""
@@ -306,7 +316,9 @@ class NetworkLandscape(ModuleLandscape):
                 targets = inputs
                 if self.targets is not self.inputs:
                     targets = self.targets.index_select(0, rows).unflatten(0, shape)
-                yield VectorizedLandscape(self._model, self._pairs.loss, inputs, targets)
+                fit = max(1, self.chunk // shape[1]) if self.device.type == "cuda" else None
+                loss = self._pairs.loss
+                yield VectorizedLandscape(self._model, loss, inputs, targets, together=fit)
             elif self._threaded:
                 yield PointsOnThreads(self._model, [self._at(rows) for rows in chosen])
             else:
@@ -349,8 +361,10 @@ class NetworkLandscape(ModuleLandscape):
         assert isinstance(data, TensorData)
         if isinstance(first, FirstLayer):
             samples = data.sparse_samples()
-        elif subspace.rank <= 1 and first.width * data.samples <= MOST_OUTPUTS:
-            samples = SparseSamples.as_they_are(data.inputs, data.targets)
+        elif subspace.rank <= 1 and fits_beside(
+            2 * first.width * data.samples, self.device, self.dtype
+        ):
+            samples = data.samples_as_they_are()
         else:
             return super().restrict(subspace)
         return SharedFirstLayerRestriction(self, self._model, first, data.loss, samples, subspace)

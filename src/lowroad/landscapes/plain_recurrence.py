@@ -16,7 +16,8 @@ Cell = Callable[[Tensor, Tensor, State], State]
 class PlainRecurrence(TorchFunctionMode):
     """Inside, `nn.LSTM`, `nn.GRU` and `nn.RNN` are computed by products and pointwise functions.
 
-    Their own kernels take one set of weights only. Packed sequences and dropout are left to them.
+    Their own kernels take one set of weights only. Packed sequences, dropout and projections are
+    left to them.
 
     >>> layer, inputs = nn.GRU(3, 4, batch_first=True), torch.randn(2, 5, 3)
     >>> with PlainRecurrence():
@@ -37,7 +38,8 @@ class PlainRecurrence(TorchFunctionMode):
         if cell is None or len(arguments) != 9 or not isinstance(arguments[3], bool):
             return function(*arguments, **(options or {}))
         inputs, start, weights, biased, layers, dropout, train, both_ways, batch_first = arguments
-        if dropout and train:
+        whole = len(weights) == layers * (1 + both_ways) * (4 if biased else 2)
+        if (dropout and train) or not whole:
             return function(*arguments, **(options or {}))
         starts = start if isinstance(start, (list, tuple)) else (start,)
         outputs = inputs.transpose(0, 1) if batch_first else inputs

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from lowroad.landscapes.chunk_sizes import floats_at_once
 from lowroad.landscapes.first_layers import FirstConvolution, FirstLayer
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import (
@@ -40,7 +41,6 @@ LEAST_SAMPLES = 500  # of a chunk: with fewer, products are slow
 FLOATS_AT_MOST = 30_000_000  # in one chunk's outputs of all points: more points go in groups
 SAMPLES_AT_MOST = 10_000  # of a chunk: with more, nothing is faster
 FLOATS_AT_ONCE = 3_000_000  # that a chunk holds: measured best on paths
-FLOATS_ON_GPU = 300_000_000  # that a chunk holds there, of any number of samples
 IN_PLACE = {nn.Sigmoid: torch.sigmoid_, nn.Tanh: torch.tanh_, nn.ReLU: torch.relu_}
 
 
@@ -69,20 +69,28 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         self._rows = torch.cat([subspace.origin[None], subspace.directions])
         weights, self._biases = first.split(self._rows)
         self._weights = samples.arranged(weights)
-        self._most = max(1, FLOATS_AT_MOST // (first.width * LEAST_SAMPLES))  # points at once
         self._kept: dict[int, Tensor] | None = {} if subspace.rank <= 1 else None
+        self._most = self._points_at_once()
         self._carried: dict[int, Tensor] = {}  # of the line that this one was moved from,
         self._step = 0.0  # which this one's origin lies on, here
 
+    def _size(self, points: int) -> int:
+        """Return how many samples a chunk has; on a line, whatever the number of points."""
+        each = self._first.width * (len(self._rows) + (1 if self._kept is not None else points))
+        if self._data.device.type != "cuda":
+            return min(max(FLOATS_AT_ONCE // each, LEAST_SAMPLES), SAMPLES_AT_MOST)
+        size = max(floats_at_once(self._data.device, self._rows.dtype) // each, LEAST_SAMPLES)
+        return size if self._rest.dense else min(size, self._data.chunk)
+
+    def _points_at_once(self) -> int:
+        if self._kept is None or self._data.device.type != "cuda":
+            return max(1, FLOATS_AT_MOST // (self._first.width * LEAST_SAMPLES))
+        outputs = self._first.width * min(self._size(1), self._data.samples)
+        return max(1, floats_at_once(self._data.device, self._rows.dtype) // outputs)
+
     def _chunks(self, points: int) -> Iterator[tuple[Tensor, list[Tensor], Tensor]]:
         """Yield the products [1 + k, h, m], blocks of features and targets of each chunk."""
-        together = 1 if self._kept is not None else points
-        on_gpu = self._data.device.type == "cuda"
-        floats = FLOATS_ON_GPU if on_gpu else FLOATS_AT_ONCE
-        size = max(floats // (self._first.width * (len(self._rows) + together)), LEAST_SAMPLES)
-        if not on_gpu:
-            size = min(size, SAMPLES_AT_MOST)
-        for i, (blocks, targets) in enumerate(self._samples.chunks(size)):
+        for i, (blocks, targets) in enumerate(self._samples.chunks(self._size(points))):
             products = None if self._kept is None else self._kept.get(i)
             if products is None:
                 products = self._products(i, blocks)
@@ -175,8 +183,8 @@ class SharedFirstLayerRestriction(RestrictedLandscape):
         """
         origin = self.subspace.points(coordinates[None])[0]
         rebased = self._data.restrict(AffineSubspace(origin, directions))
-        assert isinstance(rebased, SharedFirstLayerRestriction)
-        if self.subspace.rank == rebased.subspace.rank == 1:
+        lines = self.subspace.rank == rebased.subspace.rank == 1
+        if lines and isinstance(rebased, SharedFirstLayerRestriction):
             assert self._kept is not None
             rebased._carried, rebased._step = self._kept, float(coordinates[0])
             self._kept = {}
@@ -251,9 +259,9 @@ class _Rest:
 
     def __init__(self, first: FirstLayer | FirstConvolution, model: FlatModule, loss: Loss) -> None:
         self._first, self._model, self._loss = first, model, loss
-        self._dense = is_dense(first.rest)
+        self.dense = is_dense(first.rest)
         on_gpu = model.vector.is_cuda and loss is mean_squared_error
-        self._together = self._dense and (loss is cross_entropy or on_gpu)
+        self._together = self.dense and (loss is cross_entropy or on_gpu)
 
     def sums(self, outputs: Tensor, parameters: Tensor, targets: Tensor) -> Tensor:
         """Return the losses [n] at `parameters` [n, r], summed over samples.
@@ -262,7 +270,7 @@ class _Rest:
         """
         if self._together:
             return self._at_once(outputs, parameters, targets)
-        one = self._one_in_place if self._dense else self._one
+        one = self._one_in_place if self.dense else self._one
         return torch.stack([one(z, p, targets) for z, p in zip(outputs, parameters, strict=True)])
 
     def sums_and_output_gradients(

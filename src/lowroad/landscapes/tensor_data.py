@@ -37,6 +37,7 @@ class TensorData:
         self._targets: Tensor | None = targets
         self._chosen: tuple[TensorData, Tensor] | None = None  # the whole data, and the rows
         self._sparse: SparseSamples | None = None
+        self._plain: SparseSamples | None = None
         self._weight: float | None = None
         # where nothing is ignored or weighted, samples are all that counts, also in batches
         self._counts_samples = weight_of(loss, targets) == len(targets)
@@ -47,6 +48,7 @@ class TensorData:
         other = object.__new__(TensorData)
         other.__dict__.update(self.__dict__)
         other._chosen, other._sparse, other._weight = (self, rows), None, None
+        other._plain = None
         other._inputs, other._targets = None, None
         other.samples = other.units = len(rows)
         return other
@@ -91,12 +93,20 @@ class TensorData:
     def sparse_samples(self) -> SparseSamples:
         """Return the data in the order used by the shared first layer."""
         if self._sparse is None:
-            if self._chosen is None:
+            if self.inputs.is_cuda:  # sorting gains nothing where launches cost more than zeros
+                self._sparse = self.samples_as_they_are()
+            elif self._chosen is None:
                 self._sparse = SparseSamples.of(self.inputs, self.targets)
             else:
                 whole, rows = self._chosen
                 self._sparse = whole.sparse_samples().at(rows)
         return self._sparse
+
+    def samples_as_they_are(self) -> SparseSamples:
+        """Return the data in its own order, with all its features."""
+        if self._plain is None:
+            self._plain = SparseSamples.as_they_are(self.inputs, self.targets)
+        return self._plain
 
     def chunks(self, size: int) -> Iterator[Pair]:
         """Yield the inputs and targets, `size` samples after another."""
@@ -145,4 +155,4 @@ class TensorData:
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy or a file: these rows, without derived data."""
         own = {"_inputs": self.inputs, "_targets": self.targets, "_chosen": None, "_sparse": None}
-        return {**self.__dict__, **own}
+        return {**self.__dict__, **own, "_plain": None}

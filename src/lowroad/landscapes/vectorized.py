@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from torch.func import functional_call, vmap
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape
 from lowroad.landscapes.losses import (
+    NOTHING_COUNTS,
     Loss,
     cross_entropies,
     cross_entropy,
@@ -20,23 +23,38 @@ from lowroad.landscapes.losses import (
 )
 from lowroad.landscapes.plain_recurrence import PlainRecurrence
 
+if TYPE_CHECKING:
+    from lowroad.landscapes.network import NetworkLandscape
+
 ELEMENTWISE = (nn.Softplus, nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.ELU, nn.Identity)
 
 
-def can_be_vectorized(model: FlatModule, loss: Loss, inputs: Tensor, targets: Tensor) -> bool:
-    """Return whether a module's values and gradients at many points can be had at once.
+def is_right_at_once(landscape: NetworkLandscape, point: Tensor) -> bool:
+    """Return whether a network's values and gradients at many points can be had at once.
 
-    They are tried out at two points, on some samples: there are operations that `vmap` cannot take.
+    They are tried out and compared: there are operations that `vmap` cannot take, others that it
+    takes one by one, and modules that it gets wrong, with parameters behind other names.
+
+    Args:
+        landscape: on few samples.
+        point: [d], another one than where the module is.
     """
-    points = torch.stack([model.vector, 0.5 * model.vector])
-    both = VectorizedLandscape(
-        model, loss, inputs.expand(2, *inputs.shape), targets.expand(2, *targets.shape)
-    )
-    try:
-        both.values_and_gradients(points)
-    except (RuntimeError, TypeError, ValueError, NotImplementedError):
+    module = landscape.module
+    if any(m._forward_hooks or m._forward_pre_hooks for m in module.modules()):
         return False
-    return True
+    points = torch.stack([point, 0.5 * point])
+    try:
+        expected = landscape.values_and_gradients(points)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*performance drop")
+            found = landscape._at_once(2).values_and_gradients(points)
+    except Exception:
+        return False
+    tolerance = torch.finfo(points.dtype).eps ** 0.5
+    return all(
+        bool((own - other).norm() <= tolerance * other.norm())
+        for own, other in zip(found, expected, strict=True)
+    )
 
 
 def is_dense(module: nn.Module) -> bool:
@@ -63,53 +81,80 @@ class VectorizedLandscape(Landscape):
         loss: the sum of the losses of a batch.
         inputs: [s, n, ...], one batch for each of s points.
         targets: [s, n, ...].
+        weight: what each batch counts, where that is the same.
+        together: how many points are evaluated at once; all of them when not given.
+
+    Raises:
+        ValueError: when nothing counts in a batch.
     """
 
-    def __init__(self, model: FlatModule, loss: Loss, inputs: Tensor, targets: Tensor) -> None:
+    def __init__(
+        self,
+        model: FlatModule,
+        loss: Loss,
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        weight: float | None = None,
+        together: int | None = None,
+    ) -> None:
         self._model, self._loss = model, loss
         self.inputs, self.targets = inputs, targets
         self.dimension = len(model.vector)
         self.dtype, self.device = model.vector.dtype, model.vector.device
         self.samples = inputs.shape[1]
-        weights = [weight_of(loss, each) for each in targets]
+        self._together = together or len(inputs)
+        weights = [weight_of(loss, each) if weight is None else weight for each in targets]
+        if not min(weights) > 0:
+            raise ValueError(NOTHING_COUNTS.format(self.samples))
         self._weights = torch.tensor(weights, dtype=torch.float64, device=self.device)
 
-    def _evaluate(self, points: Tensor) -> Tensor:
+    def _groups(self, points: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Yield points with their inputs, targets and weights, as many as are evaluated at once."""
         self.check_points(points)
+        all_of_it = points, self.inputs, self.targets, self._weights
+        return zip(*(part.split(self._together) for part in all_of_it), strict=True)
+
+    def _evaluate(self, points: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         module = self._model.module
-        if is_dense(module) and self.inputs.ndim == 3:
+        if is_dense(module) and inputs.ndim == 3:
             if self._loss is cross_entropy:
-                outputs = dense_outputs(module, points, self.inputs.transpose(1, 2))
-                return cross_entropies(outputs, self.targets) / self._weights
-            outputs = dense_outputs(module, points, self.inputs, features_first=False)
+                outputs = dense_outputs(module, points, inputs.transpose(1, 2))
+                return cross_entropies(outputs, targets) / weights
+            outputs = dense_outputs(module, points, inputs, features_first=False)
             if self._loss is mean_squared_error:
-                return mean_squared_errors(outputs, self.targets) / self._weights
-            return self._summed(outputs) / self._weights
+                return mean_squared_errors(outputs, targets) / weights
+            return self._summed(outputs, targets) / weights
         parameters = split_parameters(self._model.parameters, points)
         names = [n for n, p in module.named_parameters() if p.requires_grad]
         named = dict(zip(names, parameters, strict=True))
         with PlainRecurrence():
-            outputs = vmap(lambda own, x: functional_call(module, own, x))(named, self.inputs)
-        return self._summed(outputs) / self._weights
+            outputs = vmap(lambda own, x: functional_call(module, own, x))(named, inputs)
+        return self._summed(outputs, targets) / weights
 
-    def _summed(self, outputs: Tensor) -> Tensor:
+    def _summed(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if self._loss is cross_entropy and outputs.ndim == 3:
-            return cross_entropies(outputs.transpose(1, 2), self.targets)
-        losses = [self._loss(o, t) for o, t in zip(outputs, self.targets, strict=True)]
+            return cross_entropies(outputs.transpose(1, 2), targets)
+        losses = [self._loss(o, t) for o, t in zip(outputs, targets, strict=True)]
         return torch.stack(losses)
 
     @torch.no_grad()
     def values(self, points: Tensor) -> Tensor:
         """Return L_i(w_i) [s] for `points` [s, d]."""
-        return self._evaluate(points)
+        return torch.cat([self._evaluate(*group) for group in self._groups(points)])
 
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return L_i(w_i) [s] and its gradients [s, d]."""
-        with torch.enable_grad():
-            leaves = points.detach().requires_grad_()
-            values = self._evaluate(leaves)
-            (gradients,) = torch.autograd.grad(values.sum(), leaves)
-        return values.detach(), gradients
+        pairs = []
+        for own, *batch in self._groups(points):
+            with torch.enable_grad():
+                leaves = own.detach().requires_grad_()
+                values = self._evaluate(leaves, *batch)
+                (gradients,) = torch.autograd.grad(values.sum(), leaves)
+            pairs.append((values.detach(), gradients))
+        if len(pairs) == 1:
+            return pairs[0]
+        return torch.cat([v for v, _ in pairs]), torch.cat([g for _, g in pairs])
 
 
 def split_parameters(parameters: Sequence[Tensor], rows: Tensor) -> list[Tensor]:

@@ -6,7 +6,8 @@ the concatenation of its flattened parameters in the order of ``module.parameter
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -137,12 +138,19 @@ class ImageConvolution(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the convolved images [n, outputs, h', w'] of `images` [n, channels, h, w]."""
-        if self.bias is None or (images.requires_grad and not images.is_cuda):
+        gains = images.is_cuda or (self.in_channels == 1 and not images.requires_grad)
+        if not gains or self.bias is None or not self._is_plain():
             return super().forward(images)
         padding = self.padding[0]
-        assert isinstance(padding, int)
         convolved: Tensor = _ImageConvolution.apply(images, self.weight, self.bias, padding)
         return convolved
+
+    def _is_plain(self) -> bool:
+        ones = self.stride == self.dilation == (1, 1) and self.groups == 1
+        border = self.padding[0]
+        if not isinstance(border, int) or self.padding != (border, border):
+            return False
+        return ones and border < min(self.kernel_size) and self.padding_mode == "zeros"
 
 
 def convolved_by_quarters(images: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
@@ -208,11 +216,11 @@ class _ImageConvolution(torch.autograd.Function):
             padded = nn.functional.pad(part, [ctx.padding] * 4)
             patches = padded.unfold(2, height, 1).unfold(3, width, 1)  # [n, c, h', w', kh, kw]
             rows = patches.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3)
-            products.append(by_output @ rows.transpose(1, 2))
+            products.append(by_output @ rows.transpose(1, 2).to(by_output.dtype))
         by_weight = torch.cat(products).sum(0).view(weight.shape)
         by_images = None
         if ctx.needs_input_grad[0]:
-            turned = weight.flip(2, 3).transpose(0, 1)
+            turned = weight.flip(2, 3).transpose(0, 1).to(output_gradients.dtype)
             border = height - 1 - ctx.padding, width - 1 - ctx.padding
             by_images = nn.functional.conv2d(output_gradients, turned, padding=border)
         return by_images, by_weight, output_gradients.sum((0, 2, 3)), None
@@ -301,11 +309,21 @@ class LSTM(nn.Module):
         """Return the logits ``[n, 10]`` of images ``[n, 784]``."""
         steps = images.index_select(1, self.permutation).unflatten(1, (28, 28))
         if images.is_cuda and len(images) >= UNFUSED:  # measured: half of cuDNN's time
-            with torch.backends.cudnn.flags(enabled=False):
+            with _without_cudnn():
                 states, _ = self.recurrent(steps)
         else:
             states, _ = self.recurrent(steps)
         return self.readout(states[:, -1])
+
+
+@contextmanager
+def _without_cudnn() -> Iterator[None]:
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before
 
 
 class Autoencoder(nn.Sequential):
