@@ -73,7 +73,7 @@ def close(found: Tensor, expected: Tensor, **tolerance: Any) -> None:
 def test_values_and_gradients_of_one_point_and_of_many(name):
     cpu, cuda = both(name)
     points = cpu.initial_point() * torch.linspace(0.5, 1.5, 4).double()[:, None]
-    assert cuda._vectorizes()
+    assert cuda._vectorizes(16)
     for some in (points[:1], points):
         values, gradients = cpu.values_and_gradients(some)
         close(cuda.values(some.cuda()), values)

@@ -191,7 +191,7 @@ def test_points_in_groups_are_the_same(name):
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
 
 
-def test_batch_norms_statistics_are_estimated_at_each_point(monkeypatch):
+def test_batch_norms_statistics_are_estimated_at_each_point():
     """A landscape that would evaluate points at once does not where they move the statistics."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 2)).double()
@@ -200,9 +200,9 @@ def test_batch_norms_statistics_are_estimated_at_each_point(monkeypatch):
     )
     plain._vectorized = True
     landscape = BatchNormLandscape(plain)
-    assert not landscape._vectorizes()
+    assert not landscape._vectorized
     for batch in landscape.minibatches(3, torch.Generator().manual_seed(0)):
-        assert not batch._vectorizes()
+        assert not batch._vectorized
 
 
 def test_chunks_of_a_gpu_are_measured(monkeypatch):

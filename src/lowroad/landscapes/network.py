@@ -31,6 +31,8 @@ from lowroad.landscapes.vectorized import VectorizedLandscape, is_dense, is_righ
 
 R = TypeVar("R")
 
+SMALL = 2000  # samples of a batch on a GPU whose kernels take no longer than their launches
+
 CHECKED = 32
 """How many samples a check is made on."""
 
@@ -210,17 +212,21 @@ class NetworkLandscape(ModuleLandscape):
             return found
         return FirstConvolution.of(self.module, self.inputs)
 
-    def _vectorizes(self) -> bool:
-        """Return whether points, each on its own batch, are better evaluated at once."""
+    def _vectorizes(self, samples: int) -> bool:
+        """Return whether points, each on a batch of so many samples, are evaluated at once."""
         penalized = self._regularizer is not None
         if self._differentiates or penalized or not isinstance(self._data, TensorData):
             return False
-        return is_dense(self._model.module) or self._vectorized
+        if self.device.type == "cuda":
+            return self._vectorized and samples <= SMALL
+        return is_dense(self._model.module)
 
     def _all_at(self, points: Tensor) -> VectorizedLandscape | None:
         """Return this landscape for several points at once, where a GPU holds them in one chunk."""
         fit = self.chunk // self.samples
-        if self.device.type != "cuda" or min(len(points), fit) < 2 or not self._vectorizes():
+        if self.device.type != "cuda" or not self._vectorizes(self.samples):
+            return None
+        if min(len(points), fit) < 2:
             return None
         return self._at_once(len(points))
 
@@ -308,7 +314,7 @@ class NetworkLandscape(ModuleLandscape):
         one by one elsewhere.
         """
         batches = [self._shuffled(g).split(self._checked_batch_size(size)) for g in generators]
-        together = len(generators) > 1 and self._vectorizes()
+        together = len(generators) > 1 and self._vectorizes(size)
         for chosen in zip(*batches, strict=True):
             if together:
                 rows, shape = torch.cat(chosen), (len(chosen), len(chosen[0]))
