@@ -21,7 +21,7 @@ class FlatModule:
         module: any module; it is copied and left as it is.
 
     Attributes:
-        module: the copy, its activations not in place, its recurrent layers' weights left in place.
+        module: the copy, its activations not in place, its recurrent layers ready for gradients.
         vector: the parameters [d].
         gradient: where backward passes accumulate [d].
 
@@ -35,8 +35,8 @@ class FlatModule:
         for part in self.module.modules():
             if getattr(part, "inplace", False):  # it would overwrite inputs and leaves of autograd
                 part.inplace = False  # type: ignore[assignment]
-            if isinstance(part, nn.RNNBase):  # it would move the weights to memory of its own
-                part.flatten_parameters = _leave_weights  # type: ignore[method-assign]
+            if isinstance(part, nn.RNNBase):
+                prepare_recurrent(part, next(part.parameters()).device.type)
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
         _check(self.parameters, type(module).__name__)
         self._gradients: list[Tensor] = []
@@ -151,6 +151,23 @@ def _contents(value: Any) -> Iterator[Any]:
         return
     for each in value:
         yield from _contents(each)
+
+
+def prepare_recurrent(layer: nn.RNNBase, device: str) -> None:
+    """Let a recurrent layer use its weights where they are, and have gradients by them.
+
+    cuDNN would move the weights to memory of its own, and has gradients in training mode alone,
+    where a layer without dropout does the same.
+
+    >>> layer = nn.LSTM(3, 4, num_layers=2, dropout=0.5).eval()
+    >>> prepare_recurrent(layer, "cuda")
+    >>> layer.training, layer.dropout
+    (True, 0.0)
+    """
+    layer.flatten_parameters = _leave_weights  # type: ignore[method-assign]
+    if device == "cuda" and not layer.training:
+        layer.dropout = 0.0
+        layer.train()
 
 
 def _leave_weights() -> None:
