@@ -121,6 +121,24 @@ def test_minibatches_keep_the_best_of_the_full_landscape(network):
     assert np.array_equal(again.profile, found.profile)
 
 
+def test_a_search_of_less_than_a_pass_is_recorded_as_often_as_wanted(network):
+    """The search itself stays the same; only what is looked at does not."""
+    landscape, start, end = network
+    found = [
+        FourierPathFinder(
+            points=11, steps=50, learning_rate=0.3, batch_size=4, recordings=recordings
+        ).find(landscape, start, end, generator=torch.Generator().manual_seed(0))
+        for recordings in (0, 4)
+    ]
+    few, more = (dict(zip(f.history.steps, f.history.totals, strict=True)) for f in found)
+    assert sorted(few) == [0, 50]
+    assert sorted(more) == [0, 13, 26, 39, 50]
+    assert [more[step] for step in few] == list(few.values())
+    assert found[1].profile.sum() == pytest.approx(min(more.values()), rel=1e-12)
+    with pytest.raises(ValueError, match="recordings"):
+        FourierPathFinder(recordings=-1)
+
+
 def test_refusals(network):
     landscape, start, end = network
     surface = MullerBrown()

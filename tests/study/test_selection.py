@@ -6,7 +6,15 @@ from itertools import combinations, product
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lowroad.study.measurements.path import _identifying
 from lowroad.study.selection import cross_pairs, random_pairs
+
+
+def test_stored_paths_keep_their_names_when_a_finder_learns_a_setting() -> None:
+    """A setting that came later is part of a path's name only where it is not at its default."""
+    own = {"steps": 100, "batch_size": 500}
+    assert _identifying(own | {"recordings": 0}) == own
+    assert _identifying(own | {"recordings": 4}) == own | {"recordings": 4}
 
 
 @given(st.sets(st.integers(0, 200), min_size=2, max_size=12), st.data())

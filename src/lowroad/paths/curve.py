@@ -56,6 +56,8 @@ class CurveFinder(PathFinder):
         height_tolerance: the relative change of the height (above the lower end) below which it no
             longer changes.
         height_steps: the number of steps over which that is judged.
+        recordings: into how many equal parts the steps of a search with mini-batches are cut to
+            record the path on all data after each, besides at every pass; only for the total.
     """
 
     resumable = True
@@ -70,6 +72,7 @@ class CurveFinder(PathFinder):
     until: Literal["budget", "converged"] = "budget"
     height_tolerance: float = 1e-3
     height_steps: int = 50
+    recordings: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,6 +92,8 @@ class CurveFinder(PathFinder):
         for name in ("steps", "height_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} >= 1, got {getattr(self, name)}")
+        if self.recordings < 0:
+            raise ValueError(f"expected recordings >= 0, got {self.recordings}")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"expected a learning_rate > 0, got {self.learning_rate}")
         if self.batch_size is not None and self.batch_size < 1:

@@ -111,7 +111,7 @@ class CurveSearch:
         self._mark()
         while self.step < self.finder.steps:
             batch, is_full = self._batches.next()
-            if self._batches.begins_pass:
+            if self._batches.begins_pass or (not is_full and self._is_due()):
                 self._consider_total(objective.value(self.landscape, self.path)[1])
             slope = objective.slope(batch, self.path)
             if is_full:
@@ -156,6 +156,10 @@ class CurveSearch:
         if stopped:
             return stopped[0]
         return outcome if outcome is not Outcome.BUDGET_SPENT else self._outcome_at_the_end()
+
+    def _is_due(self) -> bool:
+        recordings, steps = self.finder.recordings, self.finder.steps
+        return recordings > 0 and self.step > 0 and self.step % -(-steps // recordings) == 0
 
     def _consider_total(self, inner: Tensor) -> None:
         """Record the present path by its full-landscape values; keep it if it is the lowest."""

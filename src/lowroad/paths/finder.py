@@ -23,7 +23,9 @@ from lowroad.paths.keeper import Keeper
 from lowroad.paths.path import Path
 from lowroad.paths.starts import lowest, perturbed, split_generator
 
-COUNTS = frozenset({"points", "refinements", "starts", "terms", "images", "insertions"})
+COUNTS = frozenset(
+    {"points", "refinements", "starts", "terms", "images", "insertions", "recordings"}
+)
 MOST = 100_000  # of each of them: more are a slip of the keyboard, and no memory holds them
 
 Callback = Callable[[int, float], bool | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,7 +83,7 @@ def path_task(plan: Plan, problem: str, sets: SetPair, pair: Pair, split: str, f
             "first": str(sets.first), "second": str(sets.second),
             "seed_1": pair[0], "seed_2": pair[1], "split": split, "finder": finder,
         },
-        settings={"finder": method, "settings": own, **more},
+        settings={"finder": method, "settings": _identifying(own), **more},
         study_seed=plan.study.config.seed,
         group=f"path {problem} on {split}" + ("" if main else f" by {finder}"),
         records=tuple(
@@ -91,6 +91,12 @@ def path_task(plan: Plan, problem: str, sets: SetPair, pair: Pair, split: str, f
         ),
         work=points * (own.get("steps", 1) * fraction * gradient + 4 * value),
     )  # fmt: skip
+
+
+def _identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings without later ones at their defaults: stored paths keep their names."""
+    later = {"recordings": 0}
+    return {name: value for name, value in settings.items() if later.get(name) != value}
 
 
 def path_seed(task: Task) -> int:
