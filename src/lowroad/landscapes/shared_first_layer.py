@@ -3,7 +3,8 @@
 Inside an affine subspace w(c) = w_0 + Σ_j c_j w_j the first layer's output is
 z(c) = X w_0ᵀ + Σ_j c_j X w_jᵀ: the data X meets each *direction* once, and every *point* is a
 combination of these products. In the backward pass the output gradients ∂S/∂z_i of the points are
-combined before they meet the data: again one product per direction.
+combined before they meet the data: again one product per direction. Outputs are [h, m] for h units
+and m samples where the layer is dense, and [m, h] where it is a convolution of h outputs.
 """
 
 from __future__ import annotations
