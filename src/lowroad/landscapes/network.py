@@ -47,9 +47,9 @@ class NetworkLandscape(ModuleLandscape):
     A point is the concatenation of the flattened trainable parameters in the order of
     `module.parameters()`. The module is copied and not changed. Samples are evaluated in chunks of
     bounded size whose sums are added in float64. The data is not copied and must not be changed
-    afterwards; where the first layer is linear and a tenth of the data or more is zeros, a CPU holds
-    it a second time, in an order that lets products skip the zeros. A data set or loader is read anew
-    at each evaluation, and no more than its present batch is held.
+    afterwards; where the first layer is linear and a tenth of the data or more is zeros, a CPU
+    holds it a second time, in an order that lets products skip the zeros. A data set or loader is
+    read anew at each evaluation, and no more than its present batch is held.
 
     Args:
         module: any `torch.nn.Module`.
