@@ -56,9 +56,9 @@ def saved_bytes(summed: Callable[[int], Tensor]) -> float:
     return (_kept(summed, MANY) - _kept(summed, FEW)) / (MANY - FEW)
 
 
-def floats_at_once(landscape_device: torch.device, dtype: torch.dtype) -> int:
+def floats_at_once(device: torch.device, dtype: torch.dtype) -> int:
     """Return how many numbers the outputs of a chunk on a GPU may have."""
-    return _memory(landscape_device) // (SHARE * COPIES * dtype.itemsize)
+    return _memory(device) // (SHARE * COPIES * dtype.itemsize)
 
 
 def fits_beside(numbers: int, device: torch.device, dtype: torch.dtype) -> bool:
