@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,8 +19,9 @@ KRYLOV = 12  # Hessian products for the lowest mode at each step, at most
 ALL = 60  # dimensions up to which all curvatures are taken; Hessian products of a process beyond
 MOST_PRODUCTS = 300  # of all processes
 LEAST, MOST = 1e-4, 1e-2  # lengths of differences, as fractions of the ends' distance
-NOISE_STEP = 1e-7  # of the second difference that shows noise, as a fraction of that distance
+SHORTEST = 1e-7  # of differences where gradients are curved, and of those that show noise
 NOISE_EVERY = 4  # steps: in few dimensions a single difference can be small by chance
+LINEAR = 0.5  # of the blur of the curvatures that a difference may err by
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ def refine_saddle(
 
     Gradients are differenced over 1e-4 of the ends' distance D, and over more, up to 1e-2 of it,
     where they are noisy, as those of quantum-chemical calculators are: (σ D / range of the path's
-    values)^⅓ for a noise σ of a component, which second differences at every fourth step show.
+    values)^⅓ for a noise σ of a component, which fourth differences at every fourth step show.
+    Where differences over twice the length say that gradients are not linear over so much, the
+    length is reduced.
 
     Args:
         landscape: the landscape that the path lies on.
@@ -108,18 +112,17 @@ def refine_saddle(
     tolerance = 1e-8 * slope if tolerance is None else tolerance
     rounding = 4 * torch.finfo(x.dtype).eps * float(x.abs().max())
     squares: list[float] = []  # estimates of the noise's variance
-    noise, difference = 0.0, LEAST * distance
+    noise, difference, longest = 0.0, LEAST * distance, math.inf
+    shortest = max(SHORTEST * distance, rounding)
     stepper = ProjectedLbfgs(0.05 * distance)
     outcome = Outcome.BUDGET_SPENT
     for step in range(steps + 1):
         size = float(gradient.norm())
         if step % NOISE_EVERY == 0:
-            squares.append(
-                _noise_variance(counted, x, gradient, mode, max(NOISE_STEP * distance, rounding))
-            )
+            squares.append(_noise_variance(counted, x, gradient, mode, shortest))
             noise = (sum(squares) / len(squares)) ** 0.5
             wanted = (noise / slope) ** (1 / 3) if slope > 0 else 0.0
-            difference = distance * min(max(wanted, LEAST), MOST)
+            difference = min(distance * min(max(wanted, LEAST), MOST), longest)
         if size <= max(tolerance, 2 * noise * len(x) ** 0.5):  # what noise leaves of the norm
             converged = size <= tolerance
             outcome = Outcome.CONVERGED_GRADIENT if converged else Outcome.CONVERGED_ROUNDING
@@ -127,14 +130,20 @@ def refine_saddle(
         if step == steps:
             break
         try:
-            curvatures, modes = _lowest_modes(counted, x, mode, difference)
+            modes = _lowest_modes(counted, x, mode, difference)
+            while step % NOISE_EVERY == 0:
+                less = _linear_step(counted, x, modes, difference, noise, shortest)
+                if less == difference:
+                    break
+                longest = difference = less
+                modes = _lowest_modes(counted, x, mode, difference)
         except FloatingPointError:
             outcome = Outcome.DIVERGED
             break
-        mode = modes[0]
+        mode = modes.vectors[0]
         force = 2 * (gradient @ mode) * mode - gradient
         # a step without memory is |force| over the largest curvature
-        largest = max(abs(c) for c in curvatures)
+        largest = max(abs(c) for c in modes.curvatures)
         moved = x + stepper.step(force[None], 0.05 * distance * largest)[0]
         there = counted.value_and_gradient(moved)
         if not _is_finite(*there):
@@ -142,15 +151,19 @@ def refine_saddle(
             break
         x, (value, gradient) = moved, there
     try:
-        curvatures, modes = _all_curvatures(counted, x, mode, difference, noise)
+        modes = _all_modes(counted, x, mode, difference, noise)
+        while (less := _linear_step(counted, x, modes, difference, noise, shortest)) < difference:
+            difference = less
+            modes = _all_modes(counted, x, mode, difference, noise)
+        curvatures, mode = modes.curvatures, modes.vectors[0]
     except FloatingPointError:
-        curvatures, modes = [math.nan, math.nan][: len(x)], mode[None]
+        curvatures = [math.nan, math.nan][: len(x)]
     blurred = _blurred(curvatures, noise, len(x), difference)
     return Saddle(
         point=x,
         value=value,
         gradient_norm=float(gradient.norm()),
-        mode=modes[0],
+        mode=mode,
         curvatures=tuple(curvatures[:2]),
         negative=sum(c < -blurred for c in curvatures),
         evaluations=counted.evaluations,
@@ -163,12 +176,13 @@ def _noise_variance(
 ) -> float:
     """Return an estimate of the variance of the noise of a component of the gradient.
 
-    From the second difference over so small a step that only noise is left of it, whose variance
-    is 6 times the noise's. Source: Moré & Wild 2011.
+    From the fourth difference over so small a step that only noise is left of it, whose variance
+    is 70 times the noise's. Source: Moré & Wild 2011.
     """
-    _, sides = landscape.values_and_gradients(torch.stack([x + step * along, x - step * along]))
-    second = (sides[0] - 2 * gradient + sides[1]).double()
-    square = float(second.norm()) ** 2 / (6 * len(x))
+    places = torch.stack([x + k * step * along for k in (-2, -1, 1, 2)])
+    far, near, near_too, far_too = landscape.values_and_gradients(places)[1].double()
+    fourth = far + far_too - 4 * (near + near_too) + 6 * gradient.double()
+    square = float(fourth.norm()) ** 2 / (70 * len(x))
     return square if math.isfinite(square) else 0.0
 
 
@@ -181,19 +195,59 @@ def _blurred(curvatures: Sequence[float], noise: float, dimension: int, step: fl
     return 1e-5 * max(abs(c) for c in curvatures) + noise * dimension**0.5 / step
 
 
+class _Modes(NamedTuple):
+    """Curvatures [k], lowest first, their modes [k, d] and the Hessian times these [k, d]."""
+
+    curvatures: list[float]
+    vectors: Tensor
+    products: Tensor
+
+
+def _linear_step(
+    landscape: Landscape, x: Tensor, modes: _Modes, step: float, noise: float, shortest: float
+) -> float:
+    """Return `step`, or a shorter one where differences over it err by more than the blur.
+
+    A central difference errs by a third of what it changes by when its step is doubled. That is
+    tried along the modes of the lowest and of the highest curvature. Where a shorter step does not
+    help, it is noise or a kink that the differences show.
+    """
+    vectors, products = modes.vectors[[0, -1]], modes.products[[0, -1]]
+    error = _error(landscape, x, vectors, products, step)
+    while step > shortest:
+        allowed = LINEAR * _blurred(modes.curvatures, noise, len(x), step)
+        if error <= allowed:
+            break
+        less = max(shortest, step * min(0.5, max(0.1, (allowed / error) ** 0.5)))
+        products = torch.stack([_product(landscape, x, vector, less) for vector in vectors])
+        before, error = error, _error(landscape, x, vectors, products, less)
+        if error > before / 2:
+            break
+        step = less
+    return step
+
+
+def _error(
+    landscape: Landscape, x: Tensor, vectors: Tensor, products: Tensor, step: float
+) -> float:
+    """The largest error of products [k, d] that were taken over `step`, by doubling it."""
+    try:
+        twice = torch.stack([_product(landscape, x, vector, 2 * step) for vector in vectors])
+    except FloatingPointError:
+        return math.inf
+    return float((twice - products).double().norm(dim=1).max()) / 3
+
+
 def _is_finite(value: float, gradient: Tensor) -> bool:
     return math.isfinite(value) and bool(torch.isfinite(gradient).all())
 
 
-def _all_curvatures(
-    landscape: Landscape, x: Tensor, mode: Tensor, step: float, noise: float
-) -> tuple[list[float], Tensor]:
-    """Return curvatures, lowest first, and their modes [k, d]."""
+def _all_modes(landscape: Landscape, x: Tensor, mode: Tensor, step: float, noise: float) -> _Modes:
     if len(x) <= ALL:
         vectors = torch.eye(len(x)).to(x)
         products = torch.stack([_product(landscape, x, vector, step) for vector in vectors])
         values, modes = torch.linalg.eigh((products + products.T).double() / 2)
-        return values.tolist(), modes.T.to(x)
+        return _Modes(values.tolist(), modes.T.to(x), modes.T.to(x) @ products)
     generator = torch.Generator().manual_seed(0)
     lanczos = _Lanczos(landscape, x, step)
     seed, before = mode, 0
@@ -204,11 +258,11 @@ def _all_curvatures(
         direction: Tensor | None = seed + 0.1 * random / len(x) ** 0.5
         for _ in range(ALL):
             direction = direction if direction is None else lanczos.add(direction)
-        values, modes = lanczos.ritz()
-        limit = _blurred(values, noise, len(x), step)
-        negative = sum(value < -limit for value in values)
+        found = lanczos.ritz()
+        limit = _blurred(found.curvatures, noise, len(x), step)
+        negative = sum(value < -limit for value in found.curvatures)
         if negative == before or len(lanczos.vectors) >= min(len(x), MOST_PRODUCTS):
-            return values, modes
+            return found
         seed, before = torch.zeros_like(x), negative
 
 
@@ -226,10 +280,8 @@ def _product(landscape: Landscape, x: Tensor, vector: Tensor, step: float) -> Te
     return product
 
 
-def _lowest_modes(
-    landscape: Landscape, x: Tensor, seed: Tensor, step: float
-) -> tuple[list[float], Tensor]:
-    """Return Ritz values of the Hessian, lowest first, and the Ritz vectors [k, d].
+def _lowest_modes(landscape: Landscape, x: Tensor, seed: Tensor, step: float) -> _Modes:
+    """Return Ritz values and vectors of the Hessian.
 
     Ends early when the lowest value no longer changes.
     """
@@ -240,10 +292,10 @@ def _lowest_modes(
         if product is None:
             break
         direction = product
-        values, _ = lanczos.ritz()
-        if abs(values[0] - lowest) <= 1e-3 * abs(values[0]):
+        curvatures = lanczos.ritz().curvatures
+        if abs(curvatures[0] - lowest) <= 1e-3 * abs(curvatures[0]):
             break
-        lowest = values[0]
+        lowest = curvatures[0]
     return lanczos.ritz()
 
 
@@ -272,9 +324,10 @@ class _Lanczos:
         self._products.append(_product(self._landscape, self._x, self.vectors[-1], self._step))
         return self._products[-1]
 
-    def ritz(self) -> tuple[list[float], Tensor]:
-        """Return Ritz values, lowest first, and Ritz vectors [k, d]."""
-        basis = torch.stack(self.vectors)
-        reduced = basis.double() @ torch.stack(self._products).double().T
+    def ritz(self) -> _Modes:
+        """Return Ritz values and vectors."""
+        basis, products = torch.stack(self.vectors), torch.stack(self._products)
+        reduced = basis.double() @ products.double().T
         values, combinations = torch.linalg.eigh((reduced + reduced.T) / 2)
-        return values.tolist(), combinations.T.to(basis) @ basis
+        combinations = combinations.T.to(basis)
+        return _Modes(values.tolist(), combinations @ basis, combinations @ products)
