@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from lowroad.landscapes.axis_factors import Factor, leaves
 from lowroad.landscapes.network import NetworkLandscape
+from lowroad.landscapes.stateless import called_with
 from lowroad.landscapes.symmetry_trace import SymmetryTrace
 
 Axis = str | tuple[int | str, ...] | None
@@ -272,7 +272,7 @@ def response_of(
 
     def response(tensors: Mapping[str, Tensor]) -> Tensor:
         named = {f"own.{name}": tensor for name, tensor in tensors.items()}
-        result: Tensor = functional_call(module, named, (batch,))
+        result: Tensor = called_with(module, named, batch)
         return result
 
     return response

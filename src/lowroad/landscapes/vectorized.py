@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape
@@ -22,6 +22,7 @@ from lowroad.landscapes.losses import (
     weight_of,
 )
 from lowroad.landscapes.plain_recurrence import PlainRecurrence
+from lowroad.landscapes.stateless import called_with
 
 if TYPE_CHECKING:
     from lowroad.landscapes.network import NetworkLandscape
@@ -129,7 +130,7 @@ class VectorizedLandscape(Landscape):
         names = [n for n, p in module.named_parameters() if p.requires_grad]
         named = dict(zip(names, parameters, strict=True))
         with PlainRecurrence():
-            outputs = vmap(lambda own, x: functional_call(module, own, x))(named, inputs)
+            outputs = vmap(lambda own, x: called_with(module, own, x))(named, inputs)
         return self._summed(outputs, targets) / weights
 
     def _summed(self, outputs: Tensor, targets: Tensor) -> Tensor:
