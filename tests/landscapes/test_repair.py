@@ -23,6 +23,14 @@ def convolutional():
     )  # fmt: skip
 
 
+def transposed():
+    return landscape_of(
+        nn.Unflatten(1, (3, 2)), nn.ConvTranspose1d(3, 4, 3), nn.ReLU(),
+        nn.ConvTranspose1d(4, 4, 2), nn.ReLU(), nn.ConvTranspose1d(4, 6, 2, groups=2), nn.Tanh(),
+        nn.Flatten(), nn.Linear(36, 3),
+    )  # fmt: skip
+
+
 def ends(landscape):
     return torch.randn(2, landscape.dimension, generator=torch.Generator().manual_seed(1)).double()
 
@@ -34,7 +42,7 @@ def statistics(landscape, point):
     with torch.no_grad():
         for layer in landscape.module:
             x = layer(x)
-            if isinstance(layer, nn.Conv1d):
+            if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
                 found.append((x.mean((0, 2)), x.std((0, 2), correction=0)))
             elif isinstance(layer, nn.Linear):
                 found.append((x.mean(0), x.std(0, correction=0)))
@@ -42,8 +50,9 @@ def statistics(landscape, point):
 
 
 @pytest.mark.parametrize("t", [0.25, 0.5])
-def test_means_and_deviations_are_those_between_the_ends(t):
-    landscape = convolutional()
+@pytest.mark.parametrize("network", [convolutional, transposed])
+def test_means_and_deviations_are_those_between_the_ends(network, t):
+    landscape = network()
     start, end = ends(landscape)
     point = repair(landscape, start, end, t)
     for own, first, second in zip(

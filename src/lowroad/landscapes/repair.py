@@ -60,11 +60,19 @@ def repair(landscape: NetworkLandscape, start: Tensor, end: Tensor, t: float = 0
         factor = torch.where(deviation > 0, wanted[1] / deviation.clamp_min(1e-300), 1.0)
         parameters = {key: value.clone() for key, value in landscape.parameters_at(point).items()}
         weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
-        weight *= factor.to(weight).view(-1, *[1] * (weight.ndim - 1))
+        weight *= _shaped(factor.to(weight), landscape.module.get_submodule(name), weight)
         moved = wanted[0] + (bias.double() - mean) * factor
         bias.copy_(torch.where(deviation > 0, moved, bias.double()))
         point = torch.cat([value.reshape(-1) for value in parameters.values()])
     return point
+
+
+def _shaped(factor: Tensor, layer: nn.Module, weight: Tensor) -> Tensor:
+    """Return a factor for each unit [units] in a shape that multiplies the layer's weight."""
+    if isinstance(layer, nn.modules.conv._ConvTransposeNd):  # inputs first, then a group's units
+        groups = factor.view(layer.groups, -1)
+        factor = groups.repeat_interleave(len(weight) // layer.groups, 0)
+    return factor.view(*factor.shape, *[1] * (weight.ndim - factor.ndim))
 
 
 def _layers(landscape: NetworkLandscape) -> list[str]:
