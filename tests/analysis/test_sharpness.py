@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, hessian
 
 from lowroad.analysis import CurvatureProduct, sharpness
+from lowroad.analysis.sharpness import largest_eigenpairs
 from lowroad.landscapes import BatchNormLandscape, MullerBrown, NetworkLandscape
 from lowroad.paper.networks import MODELS
 
@@ -54,9 +55,10 @@ def test_against_the_whole_hessian_in_float64(hidden):
         assert abs(found.trace - exact.sum()) < 4 * found.trace_error
 
 
-def test_a_quadratic_loss_has_the_curvature_of_its_data_everywhere():
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1e9])
+def test_a_quadratic_loss_has_the_curvature_of_its_data_everywhere(unit):
     """Mean squared error of a linear layer: H = 2/n XᵀX, with few eigenvalues that stand out."""
-    scales = torch.tensor([9.0, 5.0, 4.0] + [0.1] * 117, dtype=torch.float64)
+    scales = unit * torch.tensor([9.0, 5.0, 4.0] + [0.1] * 117, dtype=torch.float64)
     inputs = torch.randn(30, 120, dtype=torch.float64, generator=seeded()) * scales
     model = nn.Linear(120, 1, bias=False).double()
     landscape = NetworkLandscape(model, inputs, torch.zeros(30, 1).double(), "mean_squared_error")
@@ -66,6 +68,37 @@ def test_a_quadratic_loss_has_the_curvature_of_its_data_everywhere():
         np.testing.assert_allclose(found.eigenvalues, exact[:3], rtol=1e-8)
         assert 0 < found.trace_error < 1e-3 * exact.sum()  # what stands out is known exactly
         assert abs(found.trace - exact.sum()) < 4 * found.trace_error
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rank", [40, 2])
+@pytest.mark.parametrize("which", ["LA", "LM"])
+def test_equal_eigenvalues_are_all_found(dtype, rank, which):
+    """Mean squared error of a linear layer with m outputs: H = 2/nm XᵀX ⊗ I, each m times."""
+    inputs = torch.randn(40, rank, dtype=torch.float64, generator=seeded())
+    inputs = inputs @ torch.randn(rank, 60, dtype=torch.float64, generator=seeded(1))
+    landscape = NetworkLandscape(
+        nn.Linear(60, 3, bias=False).to(dtype), inputs.to(dtype), torch.zeros(40, 3, dtype=dtype),
+        "mean_squared_error",
+    )  # fmt: skip
+    exact = np.linalg.eigvalsh((inputs.T @ inputs).numpy())[::-1].repeat(3) / 60
+    product = CurvatureProduct(landscape, landscape.initial_point())
+    values, vectors = largest_eigenpairs(product, 7, seeded(2), which)
+    np.testing.assert_allclose(values, exact[:7], rtol=2e-4, atol=1e-5 * exact[0])
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(7), atol=1e-12)
+    moved = np.stack([product(column) for column in vectors.T], 1)
+    np.testing.assert_allclose(moved, values * vectors, atol=2e-3 * exact[0])
+
+
+def test_second_derivatives_that_are_not_finite_are_named():
+    """|w| has none at 0."""
+    landscape = NetworkLandscape(
+        nn.Linear(120, 1, bias=False).double(),
+        [(torch.ones(2, 120).double(),)],
+        objective=lambda module, batch: module(batch[0]).mean() + module.weight.norm(),
+    )
+    with pytest.raises(ArithmeticError, match="not finite at the point: 120 of the 120"):
+        sharpness(landscape, torch.zeros(120).double(), generator=seeded())
 
 
 def test_the_error_of_the_trace_is_its_standard_error():
@@ -205,7 +238,20 @@ class Cells(nn.Module):
         return self.out(self.cells(x.unflatten(1, (3, 4)))[0][:, -1])
 
 
+class Words(nn.Module):
+    """Embeddings of three words, whose gradients PyTorch keeps sparse."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.out = nn.Embedding(5, 4, sparse=True), nn.Linear(4, 3)
+
+    def forward(self, x):
+        numbers = x[:, :3].abs().mul(2).long().clamp_max(4)
+        return self.out(self.words(numbers).prod(1))
+
+
 LAYERS = {
+    "sparse embeddings": Words,
     "attention": Attention,
     "an encoder layer": lambda: nn.Sequential(
         nn.Unflatten(1, (3, 4)), nn.TransformerEncoderLayer(4, 2, 5, 0.0, batch_first=True),

@@ -44,6 +44,7 @@ class CurvatureProduct:
     Raises:
         TypeError: when the landscape is not a network's, or the point is of another type.
         ValueError: when the point does not fit or is not finite, or the matrix is not known.
+        ArithmeticError: when called, where second derivatives are not finite.
 
     Source: Pearlmutter 1994; Schraudolph 2002.
 
@@ -73,6 +74,11 @@ class CurvatureProduct:
         """d, the number of parameters."""
         return self._landscape.dimension
 
+    @property
+    def precision(self) -> float:
+        """The relative rounding of the numbers that products are computed in."""
+        return float(torch.finfo(self._point.dtype).eps)
+
     def __call__(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return C v [d]."""
         self.count += 1
@@ -97,6 +103,13 @@ class CurvatureProduct:
                     products = chain(products, [_hessian_product(penalty, parameters, direction)])
             for columns in products:
                 total += torch.cat([column.reshape(-1) for column in columns])
+        wrong = int((~torch.isfinite(total)).sum())
+        if wrong:
+            raise ArithmeticError(
+                f"the second derivatives of the loss are not finite at the point: {wrong} of the "
+                f"{len(total)} components of a product are not. A square root or a norm that is "
+                "zero there has none; a loss near overflow needs float64"
+            )
         return total.cpu().numpy() / landscape.weight
 
 

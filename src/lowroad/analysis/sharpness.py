@@ -12,12 +12,16 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from torch import Tensor
 
 from lowroad.analysis.curvature import CurvatureProduct, Matrix
+from lowroad.analysis.lanczos import lanczos
 from lowroad.landscapes import NetworkLandscape
 
 __all__ = ["Sharpness", "largest_eigenpairs", "sharpness"]
 
 SMALL = 100  # parameters up to which the whole Hessian is made
 TOLERANCE = 1e-4  # relative, of the eigenvalues
+STEPS = 20  # products between restarts of an iteration that seeks equal eigenvalues
+ENOUGH = 3  # restarts after which there is nothing larger, where none was seen
+PASSES = 50  # restarts at most
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,12 @@ def sharpness(
 ) -> Sharpness:
     """Return the largest eigenvalues and the trace of the curvature C of a network's mean loss.
 
-    The eigenvalues come from ARPACK's Lanczos iteration. The trace is their sum plus Hutchinson's
+    The eigenvalues come from ARPACK's Lanczos iteration, and from further ones outside of what it
+    found, since it finds one of several equal eigenvalues. The trace is their sum plus Hutchinson's
     mean of vᵀ P C P v over random signs v, where P projects out their eigenvectors (the deflation
     of Hutch++): where few eigenvalues stand out, its error is small. A product C v costs two to
-    four gradients; five eigenvalues take some 30 to 60 of them. Networks of up to 100 parameters
+    four gradients; five eigenvalues take some 50 to 80 of them,
+    more where some are equal. Networks of up to 100 parameters
     get all of C and the exact trace. For a part of the data, make the landscape of that part.
 
     Args:
@@ -69,7 +75,7 @@ def sharpness(
         TypeError: If the landscape is not a network's, or the point is of another type.
         ValueError: If the point does not fit or is not finite, fewer than one eigenvalue or more
             than d are asked for, or there are fewer than two samples.
-        ArithmeticError: If the iteration does not converge.
+        ArithmeticError: If the iteration does not converge, or second derivatives are not finite.
 
     Source: Ghorbani, Krishnan & Xiao 2019 (Hessians of networks); Meyer et al. 2021, Hutch++.
 
@@ -131,20 +137,77 @@ def largest_eigenpairs(
         ArithmeticError: if the iteration does not converge.
     """
     d = product.dimension
-    first = torch.randn(d, dtype=torch.float64, generator=generator, device=generator.device)
-    v = first.cpu().numpy()
-    if not product(v).any():  # a random vector in the kernel: the matrix is zero
+    v = _random_normal(d, generator)
+    image = product(v)
+    if not image.any():  # a random vector in the kernel: the matrix is zero
         return np.zeros(count), np.linalg.qr(np.eye(d, count))[0]
+    # ARPACK takes eigenvalues below 4e-11 for zero; a power of two changes no digits
+    unit = 2.0 ** np.clip(np.frexp(np.abs(image).max())[1], -1000, 1000)
     try:
         values, vectors = eigsh(
-            LinearOperator((d, d), matvec=product, dtype=np.float64),
+            LinearOperator((d, d), matvec=lambda x: product(x) / unit, dtype=np.float64),
             k=count, which=which, v0=v, tol=TOLERANCE,
         )  # fmt: skip
     except ArpackError as error:
         raise ArithmeticError(f"the eigenvalues did not converge: {error}") from error
     order = np.argsort(values)[::-1]
     # those of equal eigenvalues come orthogonal only within the tolerance
-    return values[order].astype(np.float64), np.linalg.qr(vectors[:, order])[0]
+    vectors = np.linalg.qr(vectors[:, order])[0]
+    return _completed(product, values[order] * unit, vectors, generator, which)
+
+
+def _completed(
+    product: CurvatureProduct,
+    values: NDArray[np.float64],
+    vectors: NDArray[np.float64],
+    generator: torch.Generator,
+    which: Literal["LA", "LM"],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return eigenpairs [k], [d, k] with those of equal eigenvalues, the largest first.
+
+    The iteration that found them began at one vector, which reaches one direction for each
+    eigenvalue, however many there are. So others begin at new vectors, outside of the directions
+    known by then, until one finds nothing larger than the k-th. The generator stays where it is.
+
+    Raises:
+        ArithmeticError: if one does not converge.
+    """
+
+    def size(eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.abs(eigenvalues) if which == "LM" else eigenvalues
+
+    count, own = len(values), generator.clone_state()
+    rounding = 100 * product.precision * float(np.abs(values).max())
+    while len(values) < product.dimension:
+        least = float(np.sort(size(values))[-count])
+        least += TOLERANCE * abs(least) + rounding
+        start = _random_normal(product.dimension, own)
+        for passed in range(1, PASSES + 1):
+            krylov = lanczos(product, start, vectors, STEPS)
+            best = int(np.argmax(size(krylov.places)))
+            place, residual = krylov.places[best], krylov.beyond * abs(krylov.columns[-1, best])
+            start = krylov.columns[:, best] @ krylov.basis
+            larger = bool(size(place) > least)
+            if residual <= max(TOLERANCE * abs(place), rounding) or (
+                not larger and (size(place) + residual <= least or passed == ENOUGH)
+            ):
+                break
+        else:
+            raise ArithmeticError(f"the eigenvalues did not converge in {product.count} products")
+        if not larger:
+            break
+        values = np.append(values, place)
+        vectors = np.column_stack([vectors, start / np.linalg.norm(start)])
+    chosen = np.argsort(-size(values), kind="stable")[:count]
+    chosen = chosen[np.argsort(-values[chosen], kind="stable")]
+    return values[chosen].astype(np.float64), np.linalg.qr(vectors[:, chosen])[0]
+
+
+def _random_normal(dimension: int, generator: torch.Generator) -> NDArray[np.float64]:
+    drawn = torch.randn(
+        dimension, dtype=torch.float64, generator=generator, device=generator.device
+    )
+    return np.asarray(drawn.cpu().numpy())
 
 
 def random_signs(dimension: int, generator: torch.Generator) -> NDArray[np.float64]:

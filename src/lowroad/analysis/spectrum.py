@@ -8,10 +8,10 @@ import numpy as np
 import scipy
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 from lowroad.analysis.curvature import CurvatureProduct, Matrix
+from lowroad.analysis.lanczos import lanczos, outside
 from lowroad.analysis.sharpness import SMALL, all_eigenvalues, largest_eigenpairs, random_signs
 from lowroad.landscapes import NetworkLandscape
 
@@ -111,7 +111,8 @@ def spectral_density(
     Raises:
         TypeError: As `CurvatureProduct`.
         ValueError: As `CurvatureProduct`, and for too few outliers, vectors or steps.
-        ArithmeticError: If the iteration for the outliers does not converge.
+        ArithmeticError: If the iteration for the outliers does not converge, or second derivatives
+            are not finite.
 
     Source: Ghorbani, Krishnan & Xiao 2019, "An investigation into neural net optimization via
     Hessian eigenvalue density"; Ubaru, Chen & Saad 2017 (the quadrature).
@@ -148,28 +149,10 @@ def _quadrature(
     generator: torch.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return nodes and weights [steps] for a random vector outside of the known ones [d, k]."""
-
-    def outside(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        return vector - known @ (known.T @ vector)
-
-    v = outside(random_signs(product.dimension, generator))
-    squared_length = float(v @ v)
-    basis = [v / np.sqrt(squared_length)]
-    diagonal: list[float] = []
-    beside: list[float] = []
-    for k in range(steps):
-        w = outside(product(basis[k]))
-        diagonal.append(float(basis[k] @ w))
-        for _ in range(2):  # once more, for what rounding left
-            for each in basis:
-                w -= (each @ w) * each
-        length = float(np.linalg.norm(w))
-        if k + 1 == steps or length <= 1e-10 * max(map(abs, [*diagonal, *beside])):
-            break  # at a small length the basis spans all that the vector reaches
-        beside.append(length)
-        basis.append(w / length)
-    places, columns = eigh_tridiagonal(np.array(diagonal), np.array(beside))
+    v = outside(random_signs(product.dimension, generator), known)
+    krylov = lanczos(product, v, known, steps)
     nodes, weights = np.zeros(steps), np.zeros(steps)
-    nodes[: len(places)] = places
-    weights[: len(places)] = squared_length * columns[0] ** 2
+    count = len(krylov.places)
+    nodes[:count] = krylov.places
+    weights[:count] = float(v @ v) * krylov.columns[0] ** 2
     return nodes, weights
