@@ -267,3 +267,47 @@ def test_a_problem_takes_weighted_losses():
     plain = network_problem(lambda: nn.Linear(4, 3), (inputs, targets))
     point = problem.start(torch.Generator().manual_seed(0))
     assert problem.train.value(point) == pytest.approx(plain.train.value(point), rel=1e-12)
+
+
+# -- kernels for inference ------------------------------------------------------------------------
+class Padded(nn.Module):
+    """The mean over all places of an encoder's outputs, or of a decoder's that attends to all."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        size = {"d_model": 8, "nhead": 2, "dim_feedforward": 16, "batch_first": True}
+        self.kind, self.embedding = kind, nn.Embedding(10, 8)
+        if kind == "encoder":
+            self.inner = nn.TransformerEncoder(nn.TransformerEncoderLayer(**size), 2)
+        elif kind == "layer":
+            self.inner = nn.TransformerEncoderLayer(**size, activation="gelu")
+        else:
+            self.inner = nn.TransformerDecoderLayer(**size)
+        self.leave = nn.Linear(8, 3)
+
+    def forward(self, words):
+        x, padding = self.embedding(words), words == 0
+        if self.kind == "decoder":
+            x = self.inner(x, x, memory_key_padding_mask=padding)
+        else:
+            x = self.inner(x, src_key_padding_mask=padding)
+        return self.leave(x.mean(1))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("kind", ["encoder", "layer", "decoder"])
+def test_attention_with_padding_is_the_same_without_gradients(kind, empty):
+    torch.manual_seed(0)
+    module = Padded(kind).double().eval()
+    words, targets = torch.randint(1, 10, (20, 6)), torch.randint(0, 3, (20,))
+    words[4:, 4:] = words[9:, 2:] = 0
+    if empty:
+        words[-1] = 0
+    expected = F.cross_entropy(module(words), targets).item()
+    landscape = NetworkLandscape(module, words, targets, "cross_entropy")
+    point = landscape.initial_point()
+    assert landscape.value_and_gradient(point)[0] == pytest.approx(expected, rel=1e-12)
+    assert landscape.value(point) == pytest.approx(expected, rel=1e-12)
+    loss = F.cross_entropy(landscape.outputs(point), targets)
+    assert float(loss) == pytest.approx(expected, rel=1e-12)

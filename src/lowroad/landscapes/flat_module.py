@@ -21,7 +21,8 @@ class FlatModule:
         module: any module; it is copied and left as it is.
 
     Attributes:
-        module: the copy, its activations not in place, its recurrent layers ready for gradients.
+        module: the copy, its activations not in place, its recurrent layers ready for gradients,
+            its attention the same with and without them.
         vector: the parameters [d].
         gradient: where backward passes accumulate [d].
 
@@ -37,6 +38,9 @@ class FlatModule:
                 part.inplace = False  # type: ignore[assignment]
             if isinstance(part, nn.RNNBase):
                 prepare_recurrent(part, next(part.parameters()).device.type)
+            if isinstance(part, nn.Embedding):
+                part.sparse = False  # sparse gradients have no second derivatives
+            prepare_attention(part)
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
         _check(self.parameters, type(module).__name__)
         self._gradients: list[Tensor] = []
@@ -168,6 +172,27 @@ def prepare_recurrent(layer: nn.RNNBase, device: str) -> None:
     if device == "cuda" and not layer.training:
         layer.dropout = 0.0
         layer.train()
+
+
+def prepare_attention(layer: nn.Module) -> None:
+    """Let attention compute without gradients what it computes with them.
+
+    PyTorch's kernels for inference return zeros where sequences are padded, and NaN for sequences
+    that are padding throughout. In training mode, without dropout, attention does not use them.
+
+    >>> layer = nn.MultiheadAttention(4, 2, dropout=0.5).eval()
+    >>> prepare_attention(layer)
+    >>> layer.training, layer.dropout
+    (True, 0.0)
+    """
+    if isinstance(layer, nn.TransformerEncoder):
+        layer.use_nested_tensor = False
+    elif isinstance(layer, nn.TransformerEncoderLayer):
+        layer.activation_relu_or_gelu = (
+            0  # says which kernel can be used, and is not used elsewhere
+        )
+    elif type(layer) is nn.MultiheadAttention and not layer.training:
+        layer.dropout, layer.training = 0.0, True
 
 
 def _leave_weights() -> None:
