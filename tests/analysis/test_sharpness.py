@@ -330,3 +330,13 @@ def test_gauss_newton_is_the_hessian_of_a_linear_network():
     np.testing.assert_allclose(found[0].eigenvalues, found[1].eigenvalues, rtol=1e-6)
     with pytest.raises(ValueError, match="'hessian' or 'gauss_newton', got 'fisher'"):
         sharpness(landscape, point, matrix="fisher", generator=seeded())
+
+
+def test_gauss_newton_needs_outputs_in_one_tensor():
+    landscape = NetworkLandscape(
+        nn.LSTM(3, 4, batch_first=True), torch.randn(6, 2, 3), torch.randn(6, 2, 4),
+        lambda outputs, targets: (outputs[0] - targets).square().mean(),
+    )  # fmt: skip
+    point = landscape.initial_point()
+    with pytest.raises(TypeError, match=r"returns one tensor, got tuple: take matrix='hessian'"):
+        sharpness(landscape, point, matrix="gauss_newton", generator=seeded())

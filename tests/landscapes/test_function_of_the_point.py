@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import TensorDataset
 
 from lowroad.landscapes import AffineSubspace, NetworkLandscape
 from lowroad.optimizers import optimize
@@ -208,11 +209,51 @@ def test_data_that_does_not_count_is_refused():
     module, inputs, targets = classifier(30)
     with pytest.raises(ValueError, match="none of the 30 samples counts"):
         NetworkLandscape(module, inputs, torch.full_like(targets, -100), "cross_entropy")
-    weights = torch.tensor([1.0, 0.0, 0.0])
-    landscape = NetworkLandscape(module, inputs, targets, nn.CrossEntropyLoss(weight=weights))
-    last = list(landscape.minibatches(1, torch.Generator().manual_seed(0)))
-    with pytest.raises(ValueError, match="none of the 1 samples counts"):
-        [batch.value(landscape.initial_point()) for batch in last]
+    weighted = nn.CrossEntropyLoss(weight=torch.ones(3))
+    for wrong in (3, -1):
+        with pytest.raises(ValueError, match=f"from 0 to 2, one for each .* got class {wrong}"):
+            NetworkLandscape(module, inputs, torch.full_like(targets, wrong), weighted)
+
+
+@pytest.mark.parametrize("form", ["tensors", "batches"])
+def test_minibatches_in_which_nothing_counts_are_zero(form):
+    """PyTorch's mean over them is NaN."""
+    module, inputs, targets = classifier(30)
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 0.0, 0.0]))
+    data = (inputs, targets) if form == "tensors" else ([(inputs, targets)],)
+    landscape = NetworkLandscape(module, *data, loss=loss)
+    point, total = landscape.initial_point(), 0.0
+    for batch in landscape.minibatches(1, torch.Generator().manual_seed(0)):
+        ((_, target),) = batch.batches()
+        value, gradient = batch.value_and_gradient(point)
+        assert (value > 0) == bool(gradient.any()) == (int(target) == 0)
+        total += batch.value(point)
+    assert total / 10 == pytest.approx(landscape.value(point), rel=1e-12)
+
+
+@pytest.mark.parametrize("form", ["tensors", "batches"])
+@pytest.mark.parametrize("method", ["sgd", "torch.optim.SGD"])
+def test_training_where_the_first_targets_are_ignored(method, form):
+    _, inputs, targets = classifier(100)
+    targets[:70] = -100
+    data = (inputs, targets) if form == "tensors" else TensorDataset(inputs, targets)
+    problem = network_problem(lambda: nn.Linear(4, 3), data, loss=nn.CrossEntropyLoss())
+    start = problem.start(torch.Generator().manual_seed(0))
+    settings = {"learning_rate": 0.1} if method == "sgd" else {"options": {"lr": 0.1}}
+    settings |= {"epochs": 1, "batch_size": 1}
+    found = optimize(method, problem, start, torch.Generator().manual_seed(1), settings=settings)
+    counted = network_problem(lambda: nn.Linear(4, 3), (inputs[70:], targets[70:]))
+    assert found.value == pytest.approx(counted.train.value(found.point), rel=1e-12)
+    assert found.value < problem.train.value(start)
+
+
+def test_bytes_number_classes_too():
+    module, inputs, targets = classifier(30)
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 0.5]))
+    for each in (targets, targets.to(torch.uint8)):
+        landscape = NetworkLandscape(module, inputs, each, loss)
+        expected = loss(module(inputs), targets).item()
+        assert landscape.value(landscape.initial_point()) == pytest.approx(expected, rel=1e-6)
 
 
 # -- modules that cannot simply be copied ---------------------------------------------------------

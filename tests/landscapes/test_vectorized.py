@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -169,11 +171,14 @@ def test_what_is_not_right_at_once_is_found_out_beforehand(module):
     assert not is_right_at_once(landscape, 0.9 * landscape.initial_point())
 
 
-def test_a_batch_in_which_nothing_counts_is_refused():
+def test_a_batch_in_which_nothing_counts_is_zero():
     inputs, targets = torch.rand(2, 4, 3), torch.tensor([[0, 1, 1, 0], [-100] * 4])
-    loss = summed_loss("cross_entropy")
-    with pytest.raises(ValueError, match="counts"):
-        VectorizedLandscape(FlatModule(nn.Linear(3, 2)), loss, inputs, targets)
+    model = FlatModule(nn.Linear(3, 2))
+    at_once = VectorizedLandscape(model, summed_loss("cross_entropy"), inputs, targets)
+    values, gradients = at_once.values_and_gradients(torch.ones(2, 8))
+    assert values.tolist() == [pytest.approx(math.log(2)), 0.0]
+    assert gradients[0].any()
+    assert not gradients[1].any()
 
 
 @pytest.mark.parametrize("name", ["FCP", "LeNet"])

@@ -277,3 +277,27 @@ def test_only_networks_have_units_to_permute():
     surface = FunctionLandscape(lambda x: (x**2).sum(1), dimension=2)
     with pytest.raises(TypeError, match="landscape of a network"):
         weight_matching(surface, torch.zeros(2), torch.ones(2))
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_a_module_that_returns_more_than_one_tensor(batches):
+    class Beside(Residual):
+        def forward(self, x):
+            return super().forward(x), x
+
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs[0], targets)
+
+    torch.manual_seed(0)
+    data = torch.randn(20, 784), torch.randint(0, 10, (20,))
+    landscape = NetworkLandscape(Beside(), *(([data],) if batches else data), loss=loss)
+    first = landscape.initial_point()
+    own, order = landscape.parameters_at(first), torch.randperm(7)
+    renumbered = {
+        "enter.weight": own["enter.weight"][order],
+        "enter.bias": own["enter.bias"][order],
+        "around.weight": own["around.weight"][order][:, order],
+        "leave.weight": own["leave.weight"][:, order],
+        "leave.bias": own["leave.bias"],
+    }
+    assert torch.equal(weight_matching(landscape, first, as_point(renumbered)).point, first)

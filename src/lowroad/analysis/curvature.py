@@ -42,7 +42,8 @@ class CurvatureProduct:
         count: how many products were taken.
 
     Raises:
-        TypeError: when the landscape is not a network's, or the point is of another type.
+        TypeError: when the landscape is not a network's, the point is of another type, or, for
+            "gauss_newton", the module does not return one tensor.
         ValueError: when the point does not fit or is not finite, or the matrix is not known.
         ArithmeticError: when called, where second derivatives are not finite.
 
@@ -130,6 +131,12 @@ def _gauss_newton_product(
     parameters: list[torch.nn.Parameter],
     direction: list[Tensor],
 ) -> tuple[Tensor, ...]:
+    if not isinstance(outputs, Tensor):
+        raise TypeError(
+            "the Gauss-Newton matrix needs a module that returns one tensor, got "
+            f"{type(outputs).__name__}: take matrix='hessian', or a module that returns what the "
+            "loss compares with the targets"
+        )
     weights = torch.zeros_like(outputs, requires_grad=True)
     # Jᵀu is linear in u, and its derivative along the direction is J v
     backwards = torch.autograd.grad(

@@ -21,7 +21,7 @@ from lowroad.landscapes.batches import (
     mapped,
     sliceable,
 )
-from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, weight_of
+from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, response_of, weight_of
 from lowroad.landscapes.network_data import refuse_misfit
 from lowroad.landscapes.random_states import random_states
 from lowroad.landscapes.repeatable import differ, equal, refuse_no_mean
@@ -67,6 +67,8 @@ class BatchData:
         self._kept: list[Batch] | None = None
         self._refuse_changing()
         self._weight, self.samples = self._counted()
+        if not self._weight > 0:
+            raise ValueError(NOTHING_COUNTS.format(self.samples))
         self._set_units()
 
     def _set_units(self) -> None:
@@ -110,14 +112,12 @@ class BatchData:
         for batch in self.chunks(None):
             total += self.weight_of(batch)
             samples += sliceable(batch.content) or 1
-        if not total > 0:
-            raise ValueError(NOTHING_COUNTS.format(samples))
         return total, samples
 
     @property
     def weight(self) -> float:
-        """Σ_b w_b."""
-        return self._weight
+        """Σ_b w_b; 1 where nothing counts in a part of the data: its losses sum to 0."""
+        return self._weight or 1.0
 
     def _part(self, batches: Batches | Stream, keep: bool = False) -> BatchData:
         other = object.__new__(BatchData)
@@ -273,8 +273,8 @@ class BatchData:
     def response(self, module: nn.Module, batch: Batch) -> Tensor:
         """Return what the module makes of a batch: its outputs, or the objective's value [1]."""
         if self._loss is not None:
-            outputs: Tensor = module(_pair(batch.content)[0])
-            return outputs
+            inputs, targets = _pair(batch.content)
+            return response_of(module(inputs), targets, self._loss)
         return self._mean(module, batch).reshape(1)
 
     def outputs_and_losses(

@@ -90,6 +90,9 @@ def weight_of(loss: Loss, targets: Tensor) -> float:
     The value of a landscape is the sum of the losses over the sum of these. As in PyTorch, a
     cross-entropy counts targets rather than samples, each with its class's weight; probabilities
     count once each, whatever the weights.
+
+    Raises:
+        ValueError: when targets are not numbers of classes that have weights.
     """
     if not (loss is cross_entropy or isinstance(loss, WeightedCrossEntropy)):
         return len(targets)
@@ -107,7 +110,21 @@ def weight_of(loss: Loss, targets: Tensor) -> float:
     counted = targets[targets != ignored]
     if weight is None:
         return counted.numel()
-    return float(weight.to(targets.device).double()[counted].sum())
+    wrong = counted[(counted < 0) | (counted >= len(weight))]
+    if len(wrong):
+        raise ValueError(
+            f"expected targets of cross_entropy as class numbers from 0 to {len(weight) - 1}, one "
+            f"for each of its class weights, got class {int(wrong[0])}"
+        )
+    return float(weight.to(targets.device).double()[counted.long()].sum())
+
+
+def response_of(outputs: Any, targets: Tensor, loss: Loss) -> Tensor:
+    """Return a module's outputs, or the loss [1] where they are not one tensor.
+
+    Recurrent layers return their states beside, models of other libraries return tables.
+    """
+    return outputs if isinstance(outputs, Tensor) else loss(outputs, targets).reshape(1)
 
 
 def loss_given(loss: Loss, targets: Tensor) -> Callable[[Tensor], Tensor]:

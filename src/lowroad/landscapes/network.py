@@ -65,7 +65,8 @@ class NetworkLandscape(ModuleLandscape):
             for batches that are pairs (inputs, targets), too.
             Cross-entropies are Σ w l / Σ w over all of the data, w the weight of a target's class,
             0 for ignored ones (−100); a mini-batch is the same over its own targets, as in PyTorch,
-            so the mean of batches is not that of the data where their Σ w differ.
+            so the mean of batches is not that of the data where their Σ w differ. A mini-batch in
+            which nothing counts has value and gradient 0.
         chunk: how many samples are evaluated at once, by default 250, with targets on a CUDA device
             as many as fill a part of its memory; batches of a list or loader stay as they are.
         objective: (module, batch) → the batch's mean loss, a tensor of one number. It may

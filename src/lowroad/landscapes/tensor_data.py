@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, weight_of
+from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, response_of, weight_of
 from lowroad.landscapes.network_data import refuse_misfit
 from lowroad.landscapes.repeatable import refuse_no_mean
 from lowroad.landscapes.sparse_samples import SparseSamples
@@ -41,7 +41,8 @@ class TensorData:
         self._weight: float | None = None
         # where nothing is ignored or weighted, samples are all that counts, also in batches
         self._counts_samples = weight_of(loss, targets) == len(targets)
-        _ = self.weight
+        if not weight_of(loss, targets) > 0:
+            raise ValueError(NOTHING_COUNTS.format(self.samples))
 
     def at(self, rows: Tensor) -> TensorData:
         """Return some rows, which are copied when they are needed."""
@@ -55,7 +56,10 @@ class TensorData:
 
     def first(self, samples: int) -> TensorData:
         """Return the first rows."""
-        return TensorData(self.inputs[:samples], self.targets[:samples], self.loss)
+        rows = torch.arange(self.samples, device=self.inputs.device)[:samples]
+        other = self.at(rows)
+        other._inputs, other._targets = self.inputs[:samples], self.targets[:samples]
+        return other
 
     @property
     def inputs(self) -> Tensor:
@@ -79,15 +83,12 @@ class TensorData:
     def weight(self) -> float:
         """What the data counts: the number of samples, or Σ_i w_i of a weighted cross-entropy.
 
-        Raises:
-            ValueError: when nothing counts: all targets are ignored or of classes of weight 0.
+        1 where nothing counts in a part of the data: its losses sum to 0.
         """
         if self._counts_samples:
             return self.samples
         if self._weight is None:
-            self._weight = weight_of(self.loss, self.targets)
-            if not self._weight > 0:
-                raise ValueError(NOTHING_COUNTS.format(self.samples))
+            self._weight = weight_of(self.loss, self.targets) or 1.0
         return self._weight
 
     def sparse_samples(self) -> SparseSamples:
@@ -127,9 +128,8 @@ class TensorData:
         refuse_misfit(module, self.some(2)[0])
 
     def response(self, module: nn.Module, batch: Pair) -> Tensor:
-        """Return what the module makes of a batch: its outputs."""
-        outputs: Tensor = module(batch[0])
-        return outputs
+        """Return what the module makes of a batch: its outputs, or [1] if they are several."""
+        return response_of(module(batch[0]), batch[1], self.loss)
 
     def content(self, batch: Pair) -> Pair:
         """Return what a function of the user's takes: inputs and targets."""

@@ -13,7 +13,6 @@ from torch.func import vmap
 from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape
 from lowroad.landscapes.losses import (
-    NOTHING_COUNTS,
     Loss,
     cross_entropies,
     cross_entropy,
@@ -84,9 +83,6 @@ class VectorizedLandscape(Landscape):
         targets: [s, n, ...].
         weight: what each batch counts, where that is the same.
         together: how many points are evaluated at once; all of them when not given.
-
-    Raises:
-        ValueError: when nothing counts in a batch.
     """
 
     def __init__(
@@ -105,9 +101,7 @@ class VectorizedLandscape(Landscape):
         self.dtype, self.device = model.vector.dtype, model.vector.device
         self.samples = inputs.shape[1]
         self._together = together or len(inputs)
-        weights = [weight_of(loss, each) if weight is None else weight for each in targets]
-        if not min(weights) > 0:
-            raise ValueError(NOTHING_COUNTS.format(self.samples))
+        weights = [weight_of(loss, each) or 1.0 if weight is None else weight for each in targets]
         self._weights = torch.tensor(weights, dtype=torch.float64, device=self.device)
 
     def _groups(self, points: Tensor) -> Iterator[tuple[Tensor, ...]]:
