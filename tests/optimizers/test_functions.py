@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy
 import torch
 
 from lowroad.landscapes import Evaluations, FunctionLandscape
@@ -181,6 +182,11 @@ def returning(value):
         (lambda problem, start: start, ValueError, r"\(problem, start, generator, report, \*\*opt"),
         (returning(None), TypeError, r"tensor \[2\], or an OptimizationResult, got NoneType"),
         (returning(np.zeros(2)), TypeError, "got ndarray: return torch.from_numpy"),
+        (
+            returning(scipy.optimize.OptimizeResult(x=np.zeros(2), success=True)),
+            TypeError,
+            r"got OptimizeResult: return torch.from_numpy\(result.x\)",
+        ),
         (returning({"w": START}), TypeError, "got dict: return problem.train.point_of"),
         (returning(torch.nn.Linear(1, 1)), TypeError, "got Linear: return problem.train.point_of"),
         (returning(torch.zeros(3)), ValueError, r"shape \[2\] .* got \[3\]"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -292,6 +293,18 @@ def test_train_takes_the_starts_and_shuffles_of_a_study():
     assert len({each.history.values[0] for each in other}) == 4
 
 
+def test_numbers_of_numpy_are_numbers():
+    problem = bowl_problem()
+    expected = train(problem, "sgd", seeds=2, seed=1, epochs=3, learning_rate=0.125)
+    found = train(
+        problem, "sgd", seeds=np.arange(2), seed=np.int64(1), epochs=np.int32(3),
+        learning_rate=np.float32(0.125),
+    )  # fmt: skip
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one.point, other.point)
+    assert len(train(problem, "sgd", seeds=np.int64(2), epochs=1)) == 2
+
+
 def test_train_refuses_bad_input_before_any_start():
     def start(generator):
         raise AssertionError("nothing is to be drawn")
@@ -299,5 +312,7 @@ def test_train_refuses_bad_input_before_any_start():
     problem = SimpleNamespace(**{**vars(bowl_problem()), "start": start})
     with pytest.raises(ValueError, match="at least one seed, got 0"):
         train(problem, "sgd", seeds=0)
+    with pytest.raises(ValueError, match=r"whole numbers as seed and seeds, got 0 and \[0\.5\]"):
+        train(problem, "sgd", seeds=[0.5])
     with pytest.raises(ValueError, match="epochs: expected a whole number"):
         train(problem, "sgd", epochs=0)

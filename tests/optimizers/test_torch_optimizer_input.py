@@ -125,6 +125,12 @@ def test_refuses_bad_settings(settings, message):
         LBFGS([parameter()], **settings)
 
 
+@pytest.mark.parametrize(("name", "number"), [("lr", 0.1), ("weight_decay", 1e-4)])
+def test_a_group_with_what_it_would_not_use_is_refused(name, number):
+    with pytest.raises(TypeError, match=f"LBFGS takes no {name}"):
+        LBFGS([{"params": [parameter()], name: number}])
+
+
 def test_refuses_what_is_no_line_search():
     with pytest.raises(TypeError, match=r"such as GoldenSection\(\).* got 3"):
         LBFGS([parameter()], line_search=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ def train(
 
     Raises:
         ValueError: when there is no such optimizer, it does not take a setting, or there are no
-            seeds.
+            seeds, or others than whole numbers.
 
     >>> from lowroad.landscapes import FunctionLandscape
     >>> from lowroad.problems import Problem
@@ -50,13 +51,15 @@ def train(
     >>> [result.value < 1e-2 for result in found]
     [True, True]
     """
-    numbers = list(range(seeds) if isinstance(seeds, int) else seeds)
+    numbers = list(seeds if isinstance(seeds, Iterable) else range(int(seeds)))
     if not numbers:
         raise ValueError(f"expected at least one seed, got {seeds!r}")
+    if not all(isinstance(each, Integral) for each in [seed, *numbers]):
+        raise ValueError(f"expected whole numbers as seed and seeds, got {seed!r} and {seeds!r}")
     check_settings(method, settings)
 
     def generator(use: str, index: int) -> torch.Generator:
-        return torch.Generator().manual_seed(derived_seed(seed, name, use, index))
+        return torch.Generator().manual_seed(derived_seed(int(seed), name, use, int(index)))
 
     return [
         optimize(

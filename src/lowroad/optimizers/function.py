@@ -273,6 +273,8 @@ def _checked_return(returned: Any, start: Tensor) -> Tensor:
             hint = ": return one of them, such as result[0]"
     elif isinstance(returned, np.ndarray):
         hint = ": return torch.from_numpy(point)"
+    elif isinstance(returned, Mapping) and isinstance(returned.get("x"), np.ndarray):
+        hint = ": return torch.from_numpy(result.x).to(start)"  # of scipy.optimize
     elif isinstance(returned, Mapping):
         hint = ": return problem.train.point_of(state)"
     elif isinstance(returned, torch.nn.Module):

@@ -288,9 +288,9 @@ def checked_batch_size(size: int | str | None) -> int | None:
     """
     if size is None or size == "full":
         return None
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+    if isinstance(size, bool | str) or not isinstance(size, Integral) or size < 1:
         raise ValueError(f'expected "full" or batches of at least one sample, got {size!r}')
-    return size
+    return int(size)
 
 
 def check_validation(validation: object) -> None:

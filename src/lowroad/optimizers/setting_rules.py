@@ -6,6 +6,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -48,8 +49,8 @@ _OPTIONAL = ("patience", "batch_size", "scheduler")
 
 def expected_of(name: str, value: Any) -> str | None:
     """What is expected of a setting, where its value is not it."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    whole = number and isinstance(value, int)
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    whole = number and isinstance(value, Integral)
     if value is None and name in _OPTIONAL:
         return None
     if name in _COUNTS and not (whole and 1 <= value <= 1_000_000_000):

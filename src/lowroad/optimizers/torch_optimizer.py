@@ -119,12 +119,14 @@ class LBFGS(torch.optim.Optimizer):
 
         Raises:
             ValueError: for a second group.
+            TypeError: for one with a learning rate or a weight decay.
         """
         if self.param_groups:
             raise ValueError(
                 "expected one group of parameters: L-BFGS moves all of them along one direction; "
                 "pass them as one list"
             )
+        refuse_words(LBFGS, {"lr", "weight_decay"} & set(param_group), _OWN_WORDS)
         super().add_param_group(param_group)
         self.param_groups = [_Group(self.param_groups[0])]
 
