@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, mannwhitneyu, wilcoxon
+from scipy.stats import PermutationMethod, bootstrap, mannwhitneyu, wilcoxon
 
 from lowroad.analysis.comparisons import (
     bootstrap_interval,
@@ -10,6 +10,7 @@ from lowroad.analysis.comparisons import (
     compare,
     holm,
     median_interval,
+    rank_sum_p,
     signed_rank_p,
     smallest_p_value,
 )
@@ -44,6 +45,27 @@ def test_exact_rank_test_of_separated_samples():
     assert smallest_p_value(4, 4) == pytest.approx(2 / 70, rel=1e-12)
     assert smallest_p_value(4, 3) > 0.05 > smallest_p_value(4, 4)
     assert smallest_p_value(0, 9) == 1.0
+
+
+def test_rank_test_of_equal_numbers_is_that_of_all_permutations():
+    drawn = generator()
+    for _ in range(20):
+        first, second = (drawn.integers(0, 4, size) for size in drawn.integers(2, 6, 2))
+        for side in ("two-sided", "less", "greater"):
+            oracle = mannwhitneyu(
+                first, second, alternative=side, method=PermutationMethod(n_resamples=10_000)
+            ).pvalue
+            assert rank_sum_p(first, second, side) == pytest.approx(oracle, rel=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (3, 4), (5, 3), (1, 8), (6, 6)])
+def test_no_p_value_is_below_the_smallest(sizes):
+    """Barriers that are all 0 against barriers that are all 1."""
+    first, second = (np.full(size, float(number)) for number, size in enumerate(sizes))
+    found = compare(first, second, generator=generator())
+    assert found.p_value == pytest.approx(smallest_p_value(*sizes), rel=1e-12)
+    # 4 of 6 zeros against 6 zeros: C(10, 4) / C(12, 6) for one side
+    assert rank_sum_p([0] * 6, [0, 0, 0, 0, 1, 2]) == pytest.approx(2 * 210 / 924, rel=1e-12)
 
 
 def test_bootstrap_interval_is_scipys():
@@ -182,6 +204,8 @@ def test_signed_ranks():
     assert np.isnan(signed_rank_p([], 0.0))
     assert smallest_p_value(5) > 0.05 > smallest_p_value(6)
     assert signed_rank_p(np.arange(1.0, 7.0), 0.0) == smallest_p_value(6)
+    # zeros say nothing: 5 equal signs remain
+    assert signed_rank_p([0.0] * 20 + [1.0] * 5, 0.0) == smallest_p_value(5)
 
 
 def test_holm_by_hand():

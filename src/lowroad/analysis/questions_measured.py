@@ -17,6 +17,7 @@ from lowroad.analysis.comparisons import (
     bootstrap_interval,
     compare,
     median_interval,
+    rank_sum_p,
     signed_rank_p,
 )
 from lowroad.analysis.heights import lowest_within
@@ -183,9 +184,9 @@ def comparable(asked: Asked) -> Measured | None:
     p_value = NAN
     if min(sizes) and np.isfinite(limits).all():
         # two one-sided tests: that the first is below the upper limit and above the lower one
-        below = scipy.stats.mannwhitneyu(first, limits[0], alternative="less")
-        above = scipy.stats.mannwhitneyu(first, limits[1], alternative="greater")
-        p_value = max(float(below.pvalue), float(above.pvalue))
+        below = rank_sum_p(first, limits[0], "less")
+        above = rank_sum_p(first, limits[1], "greater")
+        p_value = max(below, above)
     return Measured(
         name, interval, p_value, "two one-sided Mann–Whitney tests", sizes, sizes, medians,
         region, mirrored,
@@ -224,7 +225,8 @@ def kernel_area(asked: Asked) -> Measured | None:
     table = asked.table(asked.problem.projections, asked.part)
     if table is None:
         return None
-    first = table["projection"].sel(component=1).values
+    component = table.sel(component=1)
+    first = component["projection"].where(component["auc"].notnull()).values
     samples = [first[table["set"].values == name] for name in (asked.first, asked.second)]
     found = compare(*samples, generator=asked.generator)
     # The area under the ROC curve is (delta + 1) / 2, whichever set lies higher.
