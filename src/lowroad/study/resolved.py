@@ -154,13 +154,18 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def combinations(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Settings with each `{grid = [...]}` replaced by its values, in every combination.
+    """Settings with each `{grid = [...]}` replaced by its values, in every combination, once each.
 
-    >>> combinations({"lr": {"grid": [1, 2]}, "epochs": 3})
+    >>> combinations({"lr": {"grid": [1, 2, 2]}, "epochs": 3})
     [{'lr': 1, 'epochs': 3}, {'lr': 2, 'epochs': 3}]
     """
     names, choices = list(settings), [_choices(value) for value in settings.values()]
-    return [dict(zip(names, values, strict=True)) for values in product(*choices)]
+    found: list[dict[str, Any]] = []
+    for values in product(*choices):
+        each = dict(zip(names, values, strict=True))
+        if each not in found:
+            found.append(each)
+    return found
 
 
 def _choices(value: Any) -> list[Any]:
