@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from decimal import Decimal, getcontext
+from operator import mul
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist, squareform
@@ -155,7 +158,7 @@ def test_bad_vectors_are_refused(sets):
         kernel_pca({"a": np.ones((3, 3)), "b": np.ones((3, 4))})
     with pytest.raises(ValueError, match=r"vectors \[1\] are not"):
         kernel_pca({"a": np.array([[1.0, 2.0], [np.nan, 0.0]]), "b": np.ones((2, 2))})
-    with pytest.raises(ValueError, match="their median distance is 0"):
+    with pytest.raises(ValueError, match="all of them are equal"):
         kernel_pca({"a": np.ones((3, 2))}, "rbf", "median")
 
 
@@ -163,6 +166,69 @@ def test_equal_vectors_give_zeros():
     found = kernel_pca({"a": np.ones((2, 3)), "b": np.ones((2, 3))})
     assert np.abs(found["projection"].values).max() < 1e-7
     assert (found["explained"].values == 0).all()
+
+
+def test_median_gamma_passes_over_equal_vectors():
+    """Six runs that end in one point, and one that does not: their distance 5 is the median."""
+    sets = {"a": np.zeros((4, 2)), "b": np.array([[0.0, 0.0], [0.0, 0.0], [3.0, 4.0]])}
+    found = kernel_pca(sets, "rbf", "median")
+    assert found.attrs["gamma"] == pytest.approx(1 / 50)
+    assert found["auc"].values.tolist() == [pytest.approx(2 / 3), 0.5]  # (4 x 2 / 2 + 4) / 12
+
+
+SLOPES = {"rbf": 2.0, "polynomial": 3.0, "sigmoid": 1 / np.cosh(1) ** 2}
+
+
+@pytest.mark.parametrize("kernel", SLOPES)
+def test_small_vectors_lose_no_digits(sets, kernel):
+    """To first order each kernel is linear in gamma x.y, with its slope at 0."""
+    factor = 1e-10
+    found = kernel_pca({name: factor * x for name, x in sets.items()}, kernel, 1.0)
+    linear = kernel_pca(sets, "linear")
+    scale = factor * np.sqrt(SLOPES[kernel])
+    np.testing.assert_allclose(found["projection"] / scale, linear["projection"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found["explained"], linear["explained"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("kernel", ["polynomial", "sigmoid"])
+def test_a_common_offset_costs_no_digits_of_products(kernel):
+    """In rational numbers and to 60 digits: tanh is 1 - 1e-33 here."""
+    noise = np.round(np.random.default_rng(0).normal(size=(8, 3)), 3)
+    vectors, gamma = noise + 64.0, 0.003
+    found = kernel_pca({"a": vectors[:4], "b": vectors[4:]}, kernel, gamma)
+    getcontext().prec = 60
+    rows = [[Decimal(number) for number in row] for row in vectors.tolist()]
+    values = [[Decimal(gamma) * sum(map(mul, x, y)) + 1 for y in rows] for x in rows]
+    function = (
+        (lambda v: v**3) if kernel == "polynomial" else (lambda v: 1 - 2 / ((2 * v).exp() + 1))
+    )
+    exact = [[function(v) for v in row] for row in values]
+    means = [sum(row) / 8 for row in exact]
+    middle = sum(means) / 8
+    centred = [
+        [float(exact[i][j] - means[i] - means[j] + middle) for j in range(8)] for i in range(8)
+    ]
+    sizes = np.linalg.eigvalsh(np.array(centred) / np.abs(centred).max())[::-1]
+    np.testing.assert_allclose(found["explained"], sizes[:2] / np.abs(sizes).sum(), rtol=1e-6)
+
+
+def test_nothing_is_said_where_the_kernel_has_no_digits(sets):
+    """tanh is 1 everywhere; all exp(-gamma d^2) are 0: any direction is the first; overflow."""
+    far = {name: x + 1e5 for name, x in sets.items()}
+    saturated = kernel_pca(far, "sigmoid", "1/D")
+    assert np.isnan(saturated["auc"]).all()
+    assert np.isnan(saturated["projection"]).all()
+    narrow = kernel_pca(sets, "rbf", 1e9)
+    assert np.isnan(narrow["auc"]).all()
+    np.testing.assert_allclose(narrow["explained"], 1 / 15)
+    huge = kernel_pca({name: 1e200 * x for name, x in sets.items()}, "linear")
+    assert np.isnan(huge["auc"]).all()
+
+
+def test_equal_vectors_of_two_sets_have_equal_projections(sets):
+    for kernel in KERNELS:
+        found = kernel_pca({"a": sets["sgd"], "b": sets["sgd"]}, kernel)
+        assert found["auc"].sel(component=1).item() == 0.5
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4, 1e6, -1e9])

@@ -199,6 +199,21 @@ def test_any_study_has_a_page_that_says_what_it_lacks(case, tmp_path):
         assert "What 8 optimizers find in a" in text
 
 
+@pytest.mark.parametrize("others", [0, 1, 6])
+@pytest.mark.usefixtures("no_files")
+def test_runs_that_end_in_one_point_have_a_page(results, tmp_path, others):
+    """As a convex loss from one start has it; all but some runs of the last set."""
+    for problem in results.problems:
+        last = str(results.sets(problem)[-1])
+        for weights in results.sets(problem):
+            points = results.vectors[problem, str(weights)]
+            points[others if str(weights) == last else 0 :] = 1.0
+    assert outline(results, tmp_path).ids
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    areas = [each["interval"]["estimate"] for each in answers if each["question"] == "kernel"]
+    assert set(areas) == {0: set(), 1: {7 / 12}, 6: {1.0}}[others]  # 7/12: (6 + 30 / 2) / 36
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.usefixtures("no_files")
 def test_numbers_that_are_not_finite(results, tmp_path):

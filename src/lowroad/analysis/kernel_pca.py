@@ -88,7 +88,7 @@ def choose_gamma(gamma: str | float, squares: NDArray[np.float64], dimension: in
     """The number that a name for gamma stands for.
 
     - `"1/D"`: one over the dimension, scikit-learn's default.
-    - `"median"`: 1 / (2 m^2), m the median distance of two different vectors, so that the RBF
+    - `"median"`: 1 / (2 m^2), m the median distance of two vectors that differ, so that the RBF
       kernel of a typical pair is exp(-1/2).
     - a positive number: itself.
 
@@ -98,7 +98,7 @@ def choose_gamma(gamma: str | float, squares: NDArray[np.float64], dimension: in
         dimension: D.
 
     Raises:
-        ValueError: If gamma is not one of these, or all vectors are equal so that m = 0.
+        ValueError: If gamma is not one of these, or all vectors are equal, which have no m.
 
     >>> squares = squared_distances([[0.0, 1.0], [0.0, 3.0]])
     >>> choose_gamma("1/D", squares, 2), choose_gamma("median", squares, 2)
@@ -108,37 +108,48 @@ def choose_gamma(gamma: str | float, squares: NDArray[np.float64], dimension: in
         return 1.0 / dimension
     if gamma == "median":
         pairs = squares[np.triu_indices(len(squares), 1)]
-        middle = float(np.median(np.sqrt(pairs))) if len(pairs) else 0.0
-        if middle == 0.0:
-            raise ValueError("gamma 'median' needs vectors that differ: their median distance is 0")
-        return 1.0 / (2.0 * middle**2)
+        if not pairs.any():
+            raise ValueError("gamma 'median' needs vectors that differ: all of them are equal")
+        return 1.0 / (2.0 * float(np.median(np.sqrt(pairs[pairs > 0]))) ** 2)
     if isinstance(gamma, str) or not np.isfinite(gamma) or gamma <= 0:
         raise ValueError(f"gamma must be '1/D', 'median' or a positive number; got {gamma!r}")
     return float(gamma)
 
 
 def kernel_matrix(vectors: ArrayLike, kernel: str, gamma: float) -> NDArray[np.float64]:
-    """Kernel values of all pairs of vectors [n, d].
+    """Kernel values of all pairs of vectors [n, d], less one number, which centring removes.
 
-    rbf: exp(-gamma |x - y|^2); polynomial: (gamma x.y + 1)^3; sigmoid: tanh(gamma x.y + 1);
-    linear: (x - m).(y - m), m the vectors' mean, as kernel PCA centres it anyway.
+    rbf: exp(-gamma |x - y|^2) - 1; polynomial: (gamma x.y + 1)^3; sigmoid: tanh(gamma x.y + 1);
+    linear: x.y. From the last three the value of the vectors' mean with itself is taken (from the
+    linear kernel also what depends on one of the vectors alone). The differences are not taken of
+    the values, so that small vectors and a common offset cost no digits.
 
     Raises:
         ValueError: If the kernel is not one of `KERNELS`.
 
-    >>> kernel_matrix([[1.0, 1.0]], "polynomial", 0.5).item()
-    8.0
+    >>> kernel_matrix([[1.0, 0.0], [3.0, 0.0]], "polynomial", 0.5).tolist()  # 8, 125 / 8, ... - 27
+    [[-23.625, -11.375], [-11.375, 139.375]]
     """
-    match kernel:
-        case "rbf":
-            return np.exp(-gamma * squared_distances(vectors))
-        case "polynomial":
-            return np.asarray((gamma * gram_matrix(vectors) + COEF0) ** DEGREE)
-        case "sigmoid":
-            return np.tanh(gamma * gram_matrix(vectors) + COEF0)
-        case "linear":
-            return gram_matrix(vectors, centre_of(vectors))
-    raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}")
+    if kernel not in KERNELS:
+        raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}")
+    if kernel == "rbf":
+        return np.expm1(-gamma * squared_distances(vectors))
+    middle = centre_of(vectors)
+    centred = gram_matrix(vectors, middle)
+    if kernel == "linear":
+        return centred
+    along = np.array([(row - middle) @ middle for row in as_vectors(vectors, "vectors")])
+    # x.y = m.m + (x - m).(y - m) + (x - m).m + (y - m).m
+    rest = gamma * (centred + along[:, None] + along[None, :])
+    start = gamma * float(middle @ middle) + COEF0
+    if kernel == "polynomial":
+        return np.asarray(rest * (3 * start**2 + 3 * start * rest + rest**2))
+    # tanh(a + b) - tanh(a) = 2 (1 - exp(-2b)) / ((1 + exp(-2a)) (exp(-2b) + exp(2a)))
+    size = np.abs(rest)
+    rise = 1 / (np.exp(-2 * size) + np.exp(2 * start))
+    fall = -1 / (1 + np.exp(2 * (start - size)))
+    change = -np.expm1(-2 * size) * np.where(rest > 0, rise, fall)
+    return np.asarray(2 * change / (1 + np.exp(-2 * start)))
 
 
 def roc_auc(first: ArrayLike, second: ArrayLike) -> float:
@@ -166,7 +177,13 @@ def kernel_pca(
 
     An eigenvector's sign is free. Here a component points from the first named set to the
     others: the mean projection of the first set is the lower one. (With one set: the projection
-    of the largest size is positive.)
+    of the largest size is positive.) Projections are rounded to 12 digits of the component's
+    largest, so that those of equal vectors are equal.
+
+    Where two eigenvalues are equal to rounding, as where gamma makes all RBF values of different
+    vectors 0, their components are any orthogonal ones of one plane: they have no area. Where the
+    values overflow, or are all equal though the vectors differ, as where tanh is 1 everywhere,
+    nothing is known: projections and areas are NaN, fractions 0.
 
     Args:
         sets: Named sets of vectors, each [n, d]; together at least three vectors.
@@ -178,7 +195,8 @@ def kernel_pca(
         A dataset with `projection` over (`vector`, `component`), `explained` over `component`
         (the eigenvalue as a fraction of the sum of all eigenvalues' sizes) and, with two sets,
         `auc` over `component`: max(A, 1 - A) where A is `roc_auc` of the two sets'
-        projections; 0.5 means no separation, 1 a perfect one. `vector` has coordinates `set` and
+        projections; 0.5 means no separation, 1 a perfect one, NaN a component that is not
+        determined. `vector` has coordinates `set` and
         `run`, `component` counts from 1. Attributes: `kernel`, `gamma` (the number used, NaN
         for the linear kernel, which has none), `gamma_rule`, `dimension`, and for the
         polynomial `degree` and `coef0`.
@@ -206,18 +224,16 @@ def kernel_pca(
             f"components must be 1 to {count - 1} for {count} vectors, not {components}"
         )
     number = float("nan")
-    if kernel != "linear":
-        squares = squared_distances(vectors) if gamma == "median" else np.zeros((0, 0))
-        number = choose_gamma(gamma, squares, dimension)
-    matrix = kernel_matrix(vectors, kernel, number)
-    from sklearn.decomposition import KernelPCA  # here: it takes a second
-
-    model = KernelPCA(n_components=components, kernel="precomputed", eigen_solver="dense")
-    projection = model.fit_transform(matrix)
-
-    centred = matrix - matrix.mean(axis=0) - matrix.mean(axis=1)[:, None] + matrix.mean()
-    total = float(np.abs(np.linalg.eigvalsh(centred)).sum())
-    explained = model.eigenvalues_ / total if total > 0 else np.zeros(components)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if kernel != "linear":
+            squares = squared_distances(vectors) if gamma == "median" else np.zeros((0, 0))
+            number = choose_gamma(gamma, squares, dimension)
+        matrix = kernel_matrix(vectors, kernel, number)
+    projection = np.full((count, components), np.nan)
+    explained, alone = np.zeros(components), np.zeros(components, dtype=bool)
+    same = bool((vectors == vectors[0]).all())
+    if np.isfinite(matrix).all() and (same or np.ptp(matrix) > 0):
+        projection, explained, alone = _projected(matrix, components)
 
     names = np.repeat(list(checked), [len(rows) for rows in checked.values()])
     in_first = names == next(iter(checked))
@@ -239,7 +255,7 @@ def kernel_pca(
         attributes["degree"] = DEGREE
     if kernel in ("polynomial", "sigmoid"):
         attributes["coef0"] = COEF0
-    found = xr.Dataset(
+    table = xr.Dataset(
         {
             "projection": (("vector", "component"), projection),
             "explained": ("component", explained),
@@ -253,5 +269,27 @@ def kernel_pca(
     )
     if len(checked) == 2:
         areas = [roc_auc(column[in_first], column[~in_first]) for column in projection.T]
-        found["auc"] = ("component", [max(area, 1 - area) for area in areas])
-    return found
+        areas = [max(area, 1 - area) for area in areas]
+        table["auc"] = "component", np.where(alone, areas, np.nan)
+    return table
+
+
+def _projected(
+    matrix: NDArray[np.float64], components: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Projections, fractions of the eigenvalues, and which eigenvalues differ from their next."""
+    from sklearn.decomposition import KernelPCA  # here: it takes a second
+
+    model = KernelPCA(n_components=components, kernel="precomputed", eigen_solver="dense")
+    projection = model.fit_transform(matrix)
+    sizes = np.abs(projection).max(axis=0, initial=0.0)
+    sizes[sizes == 0] = 1.0
+    projection = np.round(projection / sizes, 12) * sizes
+
+    centred = matrix - matrix.mean(axis=0) - matrix.mean(axis=1)[:, None] + matrix.mean()
+    values = np.linalg.eigvalsh(centred)[::-1]
+    total = float(np.abs(values).sum())
+    explained = model.eigenvalues_ / total if total > 0 else np.zeros(components)
+    steps = -np.diff(values) > 1e-12 * np.abs(values).max()
+    alone = np.append(steps, True) & np.append(True, steps)
+    return projection, explained, alone[:components] | (explained == 0)

@@ -261,12 +261,18 @@ class View:
     def projection(
         self, problem: str, sets: tuple[WeightSet, ...], kernel: str
     ) -> xr.Dataset | None:
-        """`kernel_pca` of sets; None with fewer than three points, or where a set has none."""
+        """`kernel_pca` of sets; None where a set has no point, or with fewer than three points.
+
+        Also None where all points are equal.
+        """
 
         def compute() -> xr.Dataset | None:
             filled = {str(each): self.points(problem, each)[0] for each in sets}
             sizes = [len(points) for points in filled.values()]
             if min(sizes) == 0 or sum(sizes) < 3:
+                return None
+            joined = np.concatenate(list(filled.values()))
+            if (joined == joined[0]).all():
                 return None
             gamma = self.results.config.analysis.gamma
             if kernel == OTHER_GAMMA:
