@@ -3,10 +3,10 @@
     python benchmarks/converged_paths.py DIR [--split train]
 
 For every weight set: the largest loss on each path (in bold where it lies above both ends) and its
-steps, medians of the height on the straight line, after the paper's 100 steps and at the end, and
-of the barrier above the higher end. A path "fell" by the part of its height above the lower end
-that the second half of its steps still took away. Last come Cliff's delta and
-the exact Mann-Whitney p-value of the heights and barriers of two optimizers' sets.
+steps; medians of the height on the straight line, after the paper's 100 steps (nan where it was not
+recorded) and at the end, and of the barrier above the higher end. A path "fell" by the part of its
+height above the lower end that the second half of its steps still took away. Last come Cliff's
+delta and the exact Mann-Whitney p-value of the heights and barriers of two optimizers' sets.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ def measured(path: xr.Dataset) -> dict[str, float]:
     """Return one path's numbers."""
     heights = path.heights.dropna("step")
     steps, low = heights.step.values, np.minimum.accumulate(heights.values)
+    early = np.searchsorted(steps, PAPERS_STEPS, side="right") - 1
     floor = min(float(path.start_value), float(path.end_value))
     half = low[np.searchsorted(steps, steps[-1] / 2, side="right") - 1]
     return {
         "height": float(path.height),
         "barrier": float(path.barrier),
         "steps": int(steps[-1]),
-        "early": float(low[np.searchsorted(steps, PAPERS_STEPS, side="right") - 1]),
+        "early": float(low[early]) if steps[early] > PAPERS_STEPS / 2 else np.nan,
         "fell": 1 - (low[-1] - floor) / (half - floor) if half > floor else 0.0,
         "straight": float(path.straight_height),
     }
