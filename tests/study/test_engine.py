@@ -447,6 +447,55 @@ def test_compare_measures_the_given_points():
         lowroad.compare({"bad": torch.full((1, 2), float("nan"))}, surface)
 
 
+def test_compare_takes_arrays_of_any_layout():
+    surface = lowroad.problems.mueller_brown()
+    minima = np.stack([minimum.point.numpy() for minimum in surface.train.minima])
+    sets = {
+        "turned": minima[::-1],
+        "foreign": minima.astype(">f8"),
+        "transposed": np.asfortranarray(minima),
+        "rows": list(minima[:, ::-1][:, ::-1]),
+    }
+    found = lowroad.compare(sets, surface, paths={"pairs": 0, "between": []})
+    table = found.table("training", "problem")
+    for name in sets:
+        values = table["train_value"].values[table["source"].values == name]
+        # published, to 3 decimals
+        assert sorted(values) == pytest.approx([-146.700, -108.167, -80.768], abs=1e-3)
+    with pytest.raises(ValueError, match="bad: expected points as real numbers"):
+        lowroad.compare({"bad": minima + 1j}, surface)
+    with pytest.raises(ValueError, match="bad: expected points as real numbers, got generator"):
+        lowroad.compare({"bad": (each for each in minima)}, surface)
+    with pytest.raises(TypeError, match="by name, a dict, got list"):
+        lowroad.compare([minima], surface)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"sharpness": {"runs": 1}}, "sharpness.runs: problem is not a network on data"),
+        ({"paths": {"align": True}}, "paths.align: the problem problem has no alignment"),
+        ({"paths": {"steps": "x"}}, "paths.steps: expected steps to be a whole number, got 'x'"),
+        ({"paths": {"learning_rate": "x"}}, "expected learning_rate to be a number, got 'x'"),
+        ({"paths": {"steps": True}}, "expected steps to be a whole number, got True"),
+    ],
+)
+def test_compare_refuses_what_a_study_file_may_not_say(sections, message):
+    surface = lowroad.problems.mueller_brown()
+    minima = torch.stack([minimum.point for minimum in surface.train.minima])
+    with pytest.raises(StudyFileError, match=message):
+        lowroad.compare({"all": minima}, surface, **sections)
+
+
+def test_more_eigenvalues_than_parameters_are_refused():
+    inputs = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    problem = lowroad.network_problem(
+        lambda: torch.nn.Linear(2, 1), (inputs, inputs[:, :1]), loss="mean_squared_error"
+    )
+    with pytest.raises(StudyFileError, match="eigenvalues: expected at most 3, the parameters of"):
+        lowroad.compare({"a": torch.zeros(1, 3)}, problem, sharpness={"runs": 1})
+
+
 def test_a_straight_line_is_a_path_finder_too():
     surface = lowroad.problems.mueller_brown()
     minima = torch.stack([minimum.point for minimum in surface.train.minima])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ from lowroad.paths.starts import lowest, perturbed, split_generator
 COUNTS = frozenset(
     {"points", "refinements", "starts", "terms", "images", "insertions", "recordings"}
 )
+_NUMBERS = {"int": (Integral, "whole number"), "float": (Real, "number")}
 MOST = 100_000  # of each of them: more are a slip of the keyboard, and no memory holds them
 
 Callback = Callable[[int, float], bool | None]
@@ -79,9 +80,12 @@ class PathFinder(ABC):
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            whole = field.type == "int" or (field.type == "int | None" and value is not None)
-            if whole and not isinstance(value, Integral):
-                raise TypeError(f"expected {field.name} to be a whole number, got {value!r}")
+            kind = str(field.type).removesuffix(" | None")
+            if kind not in _NUMBERS or (value is None and kind != field.type):
+                continue
+            expected, word = _NUMBERS[kind]
+            if isinstance(value, bool) or not isinstance(value, expected):
+                raise TypeError(f"expected {field.name} to be a {word}, got {value!r}")
         for name in sorted(COUNTS & {field.name for field in fields(self)}):
             if getattr(self, name) > MOST:
                 raise ValueError(f"expected {name} to be at most {MOST}, got a larger number")

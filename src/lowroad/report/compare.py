@@ -16,12 +16,12 @@ from lowroad.problems import Problem
 from lowroad.study.config import StudyConfig
 from lowroad.study.netcdf import content_digest
 from lowroad.study.references import ProblemReference
-from lowroad.study.resolve import examine
+from lowroad.study.resolve import examine, misfits, misused
 from lowroad.study.resolved import CheckpointFile, Study
 from lowroad.study.results import StudyResults, gather
 from lowroad.study.schedule import Schedule
 from lowroad.study.store import Outline, Record, Store
-from lowroad.study.study_file import parse_study
+from lowroad.study.study_file import StudyFileError, parse_study
 from lowroad.study.tasks import Task, canonical_json, digest_of
 from lowroad.study.worker import perform, provenance, task_arithmetic
 
@@ -91,7 +91,8 @@ def compare(
 
     Raises:
         ValueError: when there are no sets, a set is empty, points do not fit the problem or are not
-            finite, or a section has no such setting.
+            finite, or a section has no such setting or one that does not fit the problem.
+        TypeError: when `sets` is no dict.
 
     >>> import lowroad
     >>> surface = lowroad.problems.mueller_brown()
@@ -100,6 +101,8 @@ def compare(
     >>> found.table("training", "problem")["train_value"].values.round(3).tolist()
     [-146.7, -108.167, -80.768]
     """
+    if not isinstance(sets, Mapping):
+        raise TypeError(f"expected sets of points by name, a dict, got {type(sets).__name__}")
     points = {name: _points(name, given, problem) for name, given in sets.items()}
     if not points:
         raise ValueError("expected at least one named set of points, got none")
@@ -113,6 +116,9 @@ def compare(
         for name, own in points.items()
     }
     study = Study(config, None, {NAME: label}, {NAME: facts}, {}, files)
+    wrong = [*misused(config, NAME, None, {})] or [*misfits(study)]
+    if wrong:
+        raise StudyFileError(wrong)
     store = MemoryStore()
     schedule = Schedule(study, store)
     with task_arithmetic():
@@ -155,18 +161,30 @@ def _config(names: list[str], seed: int, sections: Mapping[str, Mapping[str, Any
 def _points(name: str, given: Points, problem: Problem) -> Tensor:
     if isinstance(given, Sequence) and given and isinstance(given[0], OptimizationResult):
         given = [result.point for result in given]
-    if isinstance(given, Sequence):
-        if not given:
-            raise ValueError(f"{name}: expected at least one point, got none")
-        given = torch.stack([torch.as_tensor(each) for each in given])
-    points = torch.as_tensor(given).to(problem.train.dtype)
+    if isinstance(given, Sequence) and not given:
+        raise ValueError(f"{name}: expected at least one point, got none")
     try:
+        if isinstance(given, Sequence):
+            given = torch.stack([_tensor(each) for each in given])
+        points = _tensor(given).to(problem.train.dtype)
         problem.train.check_points(points)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name}: {error}") from None
     if not len(points) or not bool(torch.isfinite(points).all()):
         raise ValueError(f"{name}: expected at least one point, all finite")
     return points.detach()
+
+
+def _tensor(given: Any) -> Tensor:
+    """Real numbers as a tensor, arrays of any strides and byte order too."""
+    if not isinstance(given, Tensor):
+        array = np.asarray(given)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"expected points as real numbers, got {type(given).__name__}")
+        given = torch.tensor(np.ascontiguousarray(array, array.dtype.newbyteorder("=")))
+    if given.is_complex():
+        raise TypeError("expected points as real numbers, got complex ones")
+    return given
 
 
 def _store_point(store: MemoryStore, task: Task, problem: Problem, point: Tensor) -> None:

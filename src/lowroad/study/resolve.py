@@ -93,7 +93,7 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
     if found:
         raise StudyFileError(list(dict.fromkeys(found)))
     study = Study(config, folder, problems, facts, codes, files)
-    found = list(dict.fromkeys([*_misfits(study), *_failing(study, known)]))
+    found = list(dict.fromkeys([*misfits(study), *_failing(study, known)]))
     if found:
         raise StudyFileError(found)
     return study
@@ -223,7 +223,7 @@ def _with_defaults(
     found: list[str] = []
     codes: dict[str, str] = {}
     for problem in config.problems:
-        found += _misused(config, problem, folder, codes)
+        found += misused(config, problem, folder, codes)
     if found:
         return config, found, codes
     content = document(config, full=True)
@@ -250,7 +250,7 @@ def _set(defaults: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if value is not None}
 
 
-def _misused(
+def misused(
     config: StudyConfig, problem: str, folder: Path | None, codes: dict[str, str]
 ) -> Iterable[str]:
     """What is wrong with the optimizers and path finders of a problem; adds their sources."""
@@ -309,7 +309,7 @@ def _unfit(
             yield _first_line(error)
 
 
-def _misfits(study: Study) -> Iterable[str]:
+def misfits(study: Study) -> Iterable[str]:
     """Settings that do not fit the problems: found without making anything."""
     for name, facts in study.facts.items():
         settings = study.config.settings(name)
@@ -317,6 +317,11 @@ def _misfits(study: Study) -> Iterable[str]:
             yield f"paths.align: the problem {name} has no alignment"
         if settings.sharpness.runs and not facts.network:
             yield f"sharpness.runs: {name} is not a network on data, whose Hessian can be measured"
+        elif settings.sharpness.runs and settings.sharpness.eigenvalues > facts.dimension:
+            yield (
+                f"sharpness.eigenvalues: expected at most {facts.dimension}, the parameters of "
+                f"{name}, got {settings.sharpness.eigenvalues}"
+            )
         smallest = min((facts.samples[split] for split in study.splits(name)), default=1)
         batch = settings.paths.own.get("batch_size")
         if isinstance(batch, int) and batch > smallest:
