@@ -368,6 +368,11 @@ keep = 5
             "optimizers.sparse.method: SparseAdam failed in its first step",
         ),
         ("optimizers.sgd.epoch=3", 'optimizers.sgd.epoch: .*did you mean "epochs"'),
+        ("optimizers.lbfgs.line_search=3", "optimizers.lbfgs.line_search: expected a line search"),
+        (
+            'optimizers.my own.method="sgd"',
+            'optimizers."my own": expected a name of letters, digits',
+        ),
         ('paths.finder="furier"', 'paths.finder: .*did you mean "fourier"'),
         ("paths.steps=0", "paths.steps: expected steps >= 1"),
         ('train.optimizers=["adam"]', 'train.optimizers: no optimizer .*"adam"; .* sgd, lbfgs'),

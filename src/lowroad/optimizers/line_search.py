@@ -162,12 +162,12 @@ def check_line_search(line_search: object) -> None:
     """
     if isinstance(line_search, type) and hasattr(line_search, "search"):
         raise TypeError(
-            "expected a line search, got the class "
+            "line_search: expected a line search, got the class "
             f"{line_search.__name__}: write {line_search.__name__}()"
         )
     if not callable(getattr(line_search, "search", None)):
         raise TypeError(
-            'expected a line search such as GoldenSection() or "strong_wolfe", got '
+            'line_search: expected a line search such as GoldenSection() or "strong_wolfe", got '
             f"{line_search!r:.60}"
         )
 

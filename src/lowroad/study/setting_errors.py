@@ -54,6 +54,7 @@ _WORDS = {
     "a valid string": "a string",
     r"a valid dictionary( or instance of \w+)?": "a table",
     "a valid tuple": 'a list such as ["sgd", "adam"]',
+    "to match pattern '.+'": "a name of letters, digits, '.', '_' and '-', a letter or digit first",
 }
 
 
