@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 
 import pytest
@@ -352,3 +353,28 @@ def test_attention_with_padding_is_the_same_without_gradients(kind, empty):
     assert landscape.value(point) == pytest.approx(expected, rel=1e-12)
     loss = F.cross_entropy(landscape.outputs(point), targets)
     assert float(loss) == pytest.approx(expected, rel=1e-12)
+
+
+class Halved(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, 2))
+        self.half = self.weight[:, :1]
+
+    def forward(self, x):
+        return F.linear(x, torch.cat([self.half, self.weight[:, 1:]], 1))
+
+
+def test_a_view_of_a_parameter_is_refused():
+    """In PyTorch it moves with the parameter, in a copy of the module it would not."""
+    with pytest.raises(ValueError, match=r"Halved\.half is a view of a parameter"):
+        NetworkLandscape(Halved(), *data(), "mean_squared_error")
+
+
+def test_a_landscape_with_a_loss_of_pytorch_can_be_sent_to_another_process():
+    inputs, targets = data()
+    landscape = NetworkLandscape(nn.Linear(2, 1), inputs, targets, nn.SmoothL1Loss())
+    point = torch.ones(3)
+    expected = F.smooth_l1_loss(inputs.sum(1, keepdim=True) + 1, targets).item()
+    sent = pickle.loads(pickle.dumps(landscape))
+    assert sent.value(point) == pytest.approx(expected, rel=1e-6)

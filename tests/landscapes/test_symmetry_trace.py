@@ -209,3 +209,16 @@ def test_sizes_that_do_not_follow_are_asked_for():
     moved = spec.permute({"w": w}, {"heads": torch.tensor([1, 0]), "size": torch.tensor([2, 0, 1])})
     assert moved["w"][:, 0].tolist() == [10, 6, 8, 4, 0, 2]
     assert math.prod(spec.sizes.values()) == 6
+
+
+def test_compiled_modules_are_traced_as_they_are_written():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
+    data = torch.randn(20, 3), torch.randint(0, 2, (20,)), "cross_entropy"
+    plain = NetworkLandscape(module, *data)
+    compiled = NetworkLandscape(torch.compile(module, backend="eager"), *data)
+    first, second = torch.randn(2, plain.dimension)
+    for matching in (weight_matching, activation_matching):
+        expected = matching(plain, first, second)
+        assert torch.equal(matching(compiled, first, second).point, expected.point)
+        assert not torch.equal(expected.point, second)

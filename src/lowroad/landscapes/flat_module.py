@@ -28,7 +28,7 @@ class FlatModule:
 
     Raises:
         ValueError: when the module has no trainable parameters, or they differ in type or device,
-            are complex or sparse.
+            are complex or sparse, or when it holds a view of one.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -131,12 +131,18 @@ def _shared(module: nn.Module) -> dict[int, Any]:
     open files and the like are shared.
     """
     memo: dict[int, Any] = {}
+    parameters = list(module.parameters())
     for part in module.modules():
         for name, value in vars(part).items():
             if name.startswith("_") and name in vars(nn.Module()):
                 continue
             for each in _contents(value):
                 if isinstance(each, Tensor):
+                    if any(each._base is p for p in parameters):
+                        raise ValueError(
+                            f"{type(part).__name__}.{name} is a view of a parameter, which would "
+                            "stay as it is where the parameter moves: take it in forward()"
+                        )
                     if not each.is_leaf:
                         memo[id(each)] = each.detach().clone()
                 elif not isinstance(each, nn.Module):

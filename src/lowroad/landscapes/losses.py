@@ -84,6 +84,33 @@ class WeightedCrossEntropy:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class SummedLoss:
+    """The sum of a user's loss over a batch.
+
+    Attributes:
+        loss: (outputs, targets) → the batch's mean, or one value per sample [n].
+    """
+
+    loss: Loss
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the sum over a batch, in float64.
+
+        Raises:
+            ValueError: when the loss returns anything else.
+        """
+        value = self.loss(outputs, targets)
+        samples = len(targets)
+        if not isinstance(value, Tensor) or value.shape not in ((), (samples,)):
+            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(
+                f"expected the loss to return a scalar mean or one value per sample [{samples}], "
+                f"got {got}"
+            )
+        return value.double() * samples if value.ndim == 0 else value.sum(dtype=torch.float64)
+
+
 def weight_of(loss: Loss, targets: Tensor) -> float:
     """Return what a batch counts: its samples, or Σ_i w_i for cross-entropies.
 
@@ -197,15 +224,4 @@ def summed_loss(loss: str | Loss) -> Loss:
     if isinstance(loss, nn.CrossEntropyLoss) and loss.reduction == "mean":
         return WeightedCrossEntropy(loss.weight, loss.ignore_index, loss.label_smoothing)
 
-    def summed(outputs: Tensor, targets: Tensor) -> Tensor:
-        value = loss(outputs, targets)
-        samples = len(targets)
-        if not isinstance(value, Tensor) or value.shape not in ((), (samples,)):
-            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise ValueError(
-                f"expected the loss to return a scalar mean or one value per sample [{samples}], "
-                f"got {got}"
-            )
-        return value.double() * samples if value.ndim == 0 else value.sum(dtype=torch.float64)
-
-    return summed
+    return SummedLoss(loss)

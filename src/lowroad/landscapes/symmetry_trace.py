@@ -9,7 +9,9 @@ their order matters). What stays free at the end can be renumbered without chang
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import Tensor, fx
@@ -45,7 +47,7 @@ class SymmetryTrace:
             return function(dict(zip(names, given, strict=True)))
 
         # a branch on numbers (are all tokens attended to?) is taken as it is taken on these samples
-        with math_kernels():
+        with math_kernels(), _compiled_as_written():
             self.graph = make_fx(call, _error_on_data_dependent_ops=False)(*tensors.values())
         self.graph.graph.eliminate_dead_code()
         self.labels: dict[fx.Node, Any] = {}
@@ -80,3 +82,9 @@ class SymmetryTrace:
         if any(isinstance(value, Tensor) and value.is_floating_point() for value in given):
             self.opaque.add(node.target._schema.name.removeprefix("aten::"))  # type: ignore
         return opaque(call)
+
+
+def _compiled_as_written() -> AbstractContextManager[Any]:
+    """Let parts that `torch.compile` made run as they are written, which a trace can follow."""
+    dynamo: Any = sys.modules.get("torch._dynamo")  # without it nothing is compiled
+    return nullcontext() if dynamo is None else dynamo.config.patch(error_on_nested_fx_trace=False)
