@@ -4,12 +4,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 from scipy.cluster.hierarchy import cophenet, linkage
 from scipy.spatial.distance import squareform
+from torch import nn
 
 from lowroad.analysis import merge_tree
-from lowroad.landscapes import MullerBrown
-from lowroad.paths import ElasticBandFinder
+from lowroad.landscapes import MullerBrown, NetworkLandscape
+from lowroad.paths import ElasticBandFinder, FourierPathFinder
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -91,3 +93,20 @@ def test_barriers_that_are_not_finite_join_nothing():
 def test_what_does_not_fit_is_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
         merge_tree(*arguments)
+
+
+def test_a_network_s_path_that_is_highest_at_an_end_joins_there():
+    """Along a path a float32 network is evaluated otherwise than at a point."""
+    generator = torch.Generator().manual_seed(0)
+    inputs, weights = (torch.randn(n, 5, generator=generator) for n in (200, 3))
+    module = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3))
+    landscape = NetworkLandscape(module, inputs, (inputs @ weights.T).argmax(1), "cross_entropy")
+    highest_at_an_end = 0
+    for _ in range(10):
+        start, end = torch.randn(2, landscape.dimension, generator=generator)
+        found = FourierPathFinder(steps=30).find(landscape, start, end)
+        heights = [landscape.value(start), landscape.value(end)]
+        tree = merge_tree(heights, [(0, 1)], [found.height])
+        assert tree.merges[0].level == max(*heights, found.height)
+        highest_at_an_end += found.height < max(heights)
+    assert highest_at_an_end > 0

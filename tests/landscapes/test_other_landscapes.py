@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from scipy.optimize import rosen, rosen_der
 from torch import nn
 
 from lowroad.landscapes import (
+    FunctionLandscape,
     MullerBrown,
     NegatedLandscape,
     NetworkLandscape,
@@ -17,6 +20,7 @@ from lowroad.landscapes import (
 from lowroad.landscapes.landscape import RestrictedLandscape
 from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
 from lowroad.landscapes.subspace import AffineSubspace
+from lowroad.paths import StraightLine
 
 
 def test_numpy_landscape():
@@ -36,6 +40,60 @@ def test_numpy_landscape_refuses():
         NumpyLandscape(lambda x: 0.0, lambda x: np.zeros(3), 2).values_and_gradients(point)
     with pytest.raises(ValueError, match="dimension of at least 1"):
         NumpyLandscape(rosen, rosen_der, 0)
+
+
+@pytest.mark.parametrize("value", [None, 1 + 2j])
+def test_a_value_that_is_no_number_is_named(value):
+    point = torch.zeros(1, 2, dtype=torch.float64)
+    with pytest.raises(ValueError, match="to a number, it returned"):
+        NumpyLandscape(lambda x: value, rosen_der, 2).values(point)
+
+
+def test_a_function_that_works_in_place_leaves_the_points():
+    landscape = FunctionLandscape(lambda x: x.sub_(1).square().sum(1), 2)
+    points = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
+    assert [landscape.values(points).item() for _ in range(2)] == [4.0, 4.0]
+    assert points.tolist() == [[1.0, 3.0]]
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_values_without_a_graph_have_no_gradient(single):
+    """A gradient of zeros would say that every point is stationary."""
+    points = torch.ones(1 if single else 3, 2, dtype=torch.float64)
+    difference = FunctionLandscape(lambda x: torch.from_numpy(np.diff(x.detach())[:, 0]), 2)
+    assert difference.values(points).tolist() == [0.0] * len(points)
+    with pytest.raises(ValueError, match="autograd cannot follow"):
+        difference.values_and_gradients(points)
+    constant = FunctionLandscape(lambda x: torch.full((len(x),), 5.0), 2)
+    values, gradients = constant.values_and_gradients(points)
+    assert values.tolist() == [5.0] * len(points)
+    assert not gradients.any()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (x - x.mean(0)).square().sum(1),
+        lambda x: (x / x.norm(dim=0)).sum(1),
+        lambda x: x.sum(1) + torch.randn(len(x)),
+        lambda x: x.cumsum(0).sum(1),
+    ],
+)
+def test_a_function_whose_rows_depend_on_each_other_or_on_chance_is_refused(function):
+    start, end = torch.tensor([[0.0, 1.0], [2.0, 3.0]], dtype=torch.float64)
+    with pytest.raises(ValueError, match="row i"):
+        StraightLine().find(FunctionLandscape(function, 2), start, end)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rounding_where_values_vanish_is_neither(dtype):
+    """Values alone and among others differ in their last digits."""
+    surface = FunctionLandscape(lambda x: (x.exp().sum(1) - 7 * math.e).square(), 7, dtype)
+    surface.check_repeatable(torch.ones(7, dtype=dtype))
+    shifted = FunctionLandscape(lambda x: x.cos().sum(1) - 1e6, 7, dtype)
+    shifted.check_repeatable(torch.ones(7, dtype=dtype))
+    bounded = FunctionLandscape(lambda x: torch.where(x > 1, torch.nan, x).sum(1), 7, dtype)
+    bounded.check_repeatable(torch.ones(7, dtype=dtype))
 
 
 def test_numpy_landscape_hands_out_copies():

@@ -12,6 +12,8 @@ from lowroad.analysis.checks import as_sample
 
 __all__ = ["Merge", "MergeTree", "merge_tree"]
 
+ROUNDING = 1e-5  # of values that are means over data in float32
+
 
 @dataclass(frozen=True)
 class Merge:
@@ -71,7 +73,8 @@ def merge_tree(heights: ArrayLike, pairs: ArrayLike, barriers: ArrayLike) -> Mer
     Two minima are joined at min over chains of pairs of max over the chain of the barriers: single
     linkage, by Kruskal's algorithm. A found path's height is an upper bound on the pass that it
     crosses, and a pass that no measured pair crosses is not seen, so every level of the tree is an
-    upper bound too, for the budget of the paths: more steps or more pairs can only lower it.
+    upper bound too, for the budget of the paths: more steps or more pairs can only lower it. A
+    barrier that lies below an end by no more than what float32 rounds is taken for that end.
 
     Args:
         heights: Heights of the minima [n].
@@ -81,7 +84,8 @@ def merge_tree(heights: ArrayLike, pairs: ArrayLike, barriers: ArrayLike) -> Mer
 
     Raises:
         ValueError: If shapes do not fit, a height is not finite, an index is not that of a minimum,
-            a pair joins a minimum with itself, or a barrier lies below one of its ends.
+            a pair joins a minimum with itself, or a barrier lies below one of its ends by more than
+            rounding.
 
     Source: Becker & Karplus, J. Chem. Phys. 106 (1997) 1495; Wales, Energy Landscapes, Cambridge
     University Press 2003, Section 5.1.
@@ -106,12 +110,14 @@ def merge_tree(heights: ArrayLike, pairs: ArrayLike, barriers: ArrayLike) -> Mer
     for (i, j), level in zip(ends.tolist(), levels.tolist(), strict=True):
         if i == j:
             raise ValueError(f"pair ({i}, {j}) joins a minimum with itself")
-        if level < max(minima[i], minima[j]):
+        if level < max(minima[i], minima[j]) - ROUNDING * max(abs(minima[i]), abs(minima[j])):
             raise ValueError(
                 f"the barrier {level:g} of pair ({i}, {j}) lies below its ends, at {minima[i]:g} "
                 f"and {minima[j]:g}: a path's height includes its ends; take all heights on one "
                 "landscape"
             )
+    # a network's value at a point and on a path through it differ in their last digits
+    levels = np.maximum(levels, minima[ends].max(axis=1, initial=-np.inf))
     parts = DisjointSet(range(len(minima)))
     node = {i: i for i in range(len(minima))}  # of a part, by its representative
     merges: list[Merge] = []

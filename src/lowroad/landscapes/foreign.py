@@ -120,6 +120,8 @@ def as_number(result: Any, what: str) -> float:
     >>> as_number(np.array([2.5]), "an energy")
     2.5
     """
+    if result is None or isinstance(result, complex):
+        raise ResultError(f"{what}, it returned {result}")
     number = as_array(result)
     if number.size != 1:
         raise ResultError(f"{what}, it returned an array of shape {list(number.shape)}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +24,8 @@ class FunctionLandscape(Landscape):
         device: where the points lie.
 
     Raises:
-        ValueError: when a call of the function on points returns anything but values [n].
+        ValueError: when a call of the function on points returns anything but real values [n], or
+            gradients are asked for of values that autograd cannot follow and that are not constant.
 
     >>> bowl = FunctionLandscape(lambda x: (x**2).sum(1), dimension=2)
     >>> bowl.values_and_gradients(torch.tensor([[3.0, 4.0]], dtype=torch.float64))
@@ -30,6 +33,7 @@ class FunctionLandscape(Landscape):
     """
 
     batched = True
+    _is_checked = False  # one point tells what a function does
     _differentiates = False  # the function calls autograd itself: its values need a graph
 
     def __init__(
@@ -54,7 +58,44 @@ class FunctionLandscape(Landscape):
                 f"the landscape's function must map points [{len(points)}, {self.dimension}] to "
                 f"a tensor of values [{len(points)}], it returned {got}"
             )
+        if values.is_complex():
+            raise ValueError("the landscape's function must return real values, got complex ones")
         return values
+
+    def _check_constant(self, points: Tensor, values: Tensor) -> None:
+        """Refuse values without a graph that change with the points."""
+        moved = self._evaluate(_beside(points, 1e-3))
+        if not torch.equal(moved.nan_to_num(), values.nan_to_num()):
+            raise ValueError(
+                "the landscape's function returned values that change with the points, but by "
+                "operations that autograd cannot follow (NumPy, .item(), .detach(), no_grad), so "
+                "that their gradient is not known: use torch operations throughout, or "
+                "NumpyLandscape with a gradient of your own"
+            )
+
+    def check_repeatable(self, point: Tensor) -> None:
+        """Refuse a function whose value at `point` [d] depends on other points or on chance.
+
+        Raises:
+            ValueError: when it does.
+        """
+        if self._is_checked:
+            return
+        points = torch.stack([_beside(point.detach(), 0.1), point.detach()])
+        alone = self.value(points[1])
+        try:
+            beside, together = self.values(points).tolist()
+        except Exception:  # the other point may be outside of the function's domain
+            return
+        self._is_checked = True
+        least = 1e-6 if self.dtype == torch.float64 else 1e-3
+        error = least * max(abs(v) for v in (alone, beside, 0.0) if math.isfinite(v))
+        if not np.isclose(together, alone, rtol=0, atol=error, equal_nan=True):
+            raise ValueError(
+                f"the landscape's function gives {alone} at a point, and {together} where the "
+                "point is evaluated together with another one or once more: row i of its values "
+                "may depend only on row i of its points, and on nothing that is random"
+            )
 
     def values(self, points: Tensor) -> Tensor:
         """Return the function's values [n] at `points` [n, d] in float64."""
@@ -62,7 +103,8 @@ class FunctionLandscape(Landscape):
         if not self._differentiates:
             try:
                 with torch.no_grad():
-                    return self._evaluate(points.detach()).double()
+                    # a copy: the function may work in place
+                    return self._evaluate(points.detach().clone()).double()
             except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
                 raise
             except RuntimeError:  # also where autograd finds no graph; any other comes again
@@ -78,7 +120,17 @@ class FunctionLandscape(Landscape):
         with torch.enable_grad():
             leaves = points.detach().requires_grad_()
             values = self._evaluate(leaves)
-            if not values.requires_grad:  # a constant function, or one that detaches its points
+            if not values.requires_grad:
+                self._check_constant(points.detach(), values)
                 return values.double(), torch.zeros_like(points)
             (gradients,) = torch.autograd.grad(values.sum(), leaves, materialize_grads=True)
         return values.detach().double(), gradients
+
+
+def _beside(points: Tensor, size: float) -> Tensor:
+    """Return points moved by parts of their size, each component by another part.
+
+    A function that is invariant under shifts or scaling changes there, too.
+    """
+    parts = torch.linspace(0.5, 1.0, points.shape[-1], dtype=torch.float64).to(points)
+    return points + size * (1 + points.abs()) * parts
