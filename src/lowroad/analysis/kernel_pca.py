@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from lowroad.analysis.checks import as_vectors, as_weight_sets
 
-__all__ = ["KERNELS", "choose_gamma", "gram_matrix", "kernel_matrix", "kernel_pca", "roc_auc"]
+__all__ = [
+    "KERNELS",
+    "choose_gamma",
+    "gram_matrix",
+    "kernel_pca",
+    "roc_auc",
+    "shifted_kernel_matrix",
+]
 
 KERNELS = ("rbf", "polynomial", "sigmoid", "linear")
 
@@ -116,7 +123,7 @@ def choose_gamma(gamma: str | float, squares: NDArray[np.float64], dimension: in
     return float(gamma)
 
 
-def kernel_matrix(vectors: ArrayLike, kernel: str, gamma: float) -> NDArray[np.float64]:
+def shifted_kernel_matrix(vectors: ArrayLike, kernel: str, gamma: float) -> NDArray[np.float64]:
     """Kernel values of all pairs of vectors [n, d], less one number, which centring removes.
 
     rbf: exp(-gamma |x - y|^2) - 1; polynomial: (gamma x.y + 1)^3; sigmoid: tanh(gamma x.y + 1);
@@ -127,7 +134,8 @@ def kernel_matrix(vectors: ArrayLike, kernel: str, gamma: float) -> NDArray[np.f
     Raises:
         ValueError: If the kernel is not one of `KERNELS`.
 
-    >>> kernel_matrix([[1.0, 0.0], [3.0, 0.0]], "polynomial", 0.5).tolist()  # 8, 125 / 8, ... - 27
+    >>> vectors = [[1.0, 0.0], [3.0, 0.0]]  # of mean 2: (0.5 · 4 + 1)³ = 27
+    >>> shifted_kernel_matrix(vectors, "polynomial", 0.5).tolist()  # [[3.375, 15.625], ...] - 27
     [[-23.625, -11.375], [-11.375, 139.375]]
     """
     if kernel not in KERNELS:
@@ -187,7 +195,7 @@ def kernel_pca(
 
     Args:
         sets: Named sets of vectors, each [n, d]; together at least three vectors.
-        kernel: One of `KERNELS`, see `kernel_matrix`.
+        kernel: One of `KERNELS`, see `shifted_kernel_matrix`.
         gamma: `"1/D"`, `"median"` or a positive number, see `choose_gamma`.
         components: How many components.
 
@@ -228,7 +236,7 @@ def kernel_pca(
         if kernel != "linear":
             squares = squared_distances(vectors) if gamma == "median" else np.zeros((0, 0))
             number = choose_gamma(gamma, squares, dimension)
-        matrix = kernel_matrix(vectors, kernel, number)
+        matrix = shifted_kernel_matrix(vectors, kernel, number)
     projection = np.full((count, components), np.nan)
     explained, alone = np.zeros(components), np.zeros(components, dtype=bool)
     same = bool((vectors == vectors[0]).all())
