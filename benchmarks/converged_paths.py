@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from lowroad.report.view import View
 from lowroad.study.results import load_results
 
 PAPERS_STEPS = 100
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["train", "test"], default="train")
     given = parser.parse_args()
     results = load_results(given.study)
+    view = View(results)
     print("| between | paths (steps) | straight | 100 steps | the end | barrier | fell |")
     print("|---|---|---|---|---|---|---|")
     comparisons = []
@@ -74,7 +76,7 @@ def main() -> None:
                 for each in paths
             )
             print(
-                f"| {problem} {name} | {heights} | {medians['straight']:.3g} | "
+                f"| {problem}, {view.label(name)} | {heights} | {medians['straight']:.3g} | "
                 f"{medians['early']:.3g} | {medians['height']:.3g} | {medians['barrier']:.3g} | "
                 f"{medians['fell']:.0%} |"
             )
