@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from lowroad.landscapes import CountingLandscape, CurvyValley, MullerBrown, SeparableValley
+from lowroad.landscapes import (
+    CountingLandscape,
+    CurvyValley,
+    FunctionLandscape,
+    MullerBrown,
+    SeparableValley,
+)
 from lowroad.outcome import Outcome
 from lowroad.paths import BezierPathFinder, FourierPathFinder, Path
 from lowroad.paths.basis import SineBasis
@@ -131,3 +137,17 @@ def test_minibatches_on_a_network():
     assert found.barrier < 0.2 * (found.history.heights[0] - found.profile[[0, -1]].max())
     with pytest.raises(ValueError, match="neither mini-batches nor noise"):
         FourierPathFinder(objective="max_flux", batch_size=20)
+
+
+@pytest.mark.parametrize("offset", [-1e7, 1e9])
+def test_the_barrier_does_not_depend_on_the_zero_of_the_energy(offset):
+    """Total energies of many electrons are large beside what they differ by."""
+    surface = MullerBrown()
+    shifted = FunctionLandscape(lambda x: surface.function(x) + offset, 2)
+    found = FourierPathFinder(objective="max_flux", steps=200).find(shifted, *surface.ends)
+    assert found.outcome is Outcome.CONVERGED_PEAK
+    assert found.refined_height - offset == pytest.approx(surface.lowest_height, abs=1e-3)
+    total = FourierPathFinder(optimizer="lbfgs", steps=200)
+    plain = total.find(surface, *surface.ends)
+    found = total.find(shifted, *surface.ends)
+    assert found.refined_height - offset == pytest.approx(plain.refined_height, abs=0.05)

@@ -16,6 +16,8 @@ from lowroad.paths.flux import FluxLoss
 from lowroad.paths.path import Path
 from lowroad.paths.total import Slope, TotalLoss
 
+LARGE = 1000.0  # units: the decrease that counts as none is no larger for a larger objective
+
 
 class CoefficientLandscape(Landscape):
     """A path objective as a landscape over the flattened coefficients, m·d of them.
@@ -28,6 +30,8 @@ class CoefficientLandscape(Landscape):
         landscape: the landscape that the path lies on.
         path: the path to start from.
         unit: a difference of values; 1 is used in place of 0.
+        size: of the objective, about. Most of a large one, such as a total energy, is the same
+            everywhere, and decreases are not small beside it.
 
     Attributes:
         start: the coefficients of that path, [m·d].
@@ -36,10 +40,16 @@ class CoefficientLandscape(Landscape):
     """
 
     def __init__(
-        self, objective: TotalLoss | FluxLoss, landscape: Landscape, path: Path, unit: float
+        self,
+        objective: TotalLoss | FluxLoss,
+        landscape: Landscape,
+        path: Path,
+        unit: float,
+        size: float,
     ) -> None:
         self._objective, self._landscape = objective, landscape
         self._length, self._unit = float((path.end - path.start).norm()), unit if unit > 0 else 1.0
+        self._value_tolerance = 1e-9 / max(1.0, size / (LARGE * self._unit))
         self.last_path = path
         self.last = Slope(torch.inf, path.coefficients, path.start[:1])
         self.start = (path.coefficients / self._length).reshape(-1)
@@ -59,7 +69,7 @@ class CoefficientLandscape(Landscape):
             line_search=StrongWolfe(),
             history=20,
             iterations=iterations,
-            tolerance=Tolerance(gradient=1e-9, value=1e-9),
+            tolerance=Tolerance(gradient=1e-9, value=self._value_tolerance),
             callback=after,
             resume=resume,
         ).outcome

@@ -134,7 +134,8 @@ class CurveSearch:
                 return Outcome.DIVERGED
             resumed = {"unit": float(inner.max() - inner.min()), "lbfgs": None}
         unit = resumed["unit"]
-        moved = CoefficientLandscape(objective, self.landscape, self.path, unit)
+        size = self.finder.points * self._size_at_ends
+        moved = CoefficientLandscape(objective, self.landscape, self.path, unit, size)
         stopped: list[Outcome] = []
         self._mark(unit=unit, lbfgs=resumed["lbfgs"])
         own = self._state(unit=unit)  # after the iteration before
@@ -235,7 +236,9 @@ class CurveSearch:
                     return stop
                 self._adam_step(slope)
             return None
-        moved = CoefficientLandscape(objective, self.landscape, self.path, scale)
+        moved = CoefficientLandscape(
+            objective, self.landscape, self.path, scale, self._size_at_ends
+        )
         before = self.step
         stopped: list[Outcome] = []
 
@@ -264,6 +267,10 @@ class CurveSearch:
         return whole, torch.cat([self._at_ends[:1], values, self._at_ends[1:]]), on_grid
 
     # shared
+
+    @property
+    def _size_at_ends(self) -> float:
+        return float(self._at_ends.abs().max())
 
     def _keep(self, value: float, on_grid: Tensor) -> bool:
         """Keep the present path if its value is the lowest so far; return whether it is."""
