@@ -118,3 +118,8 @@ def test_aligned_refuses():
     g = torch.Generator()
     with pytest.raises(ValueError, match="three to an atom"):
         aligned(torch.zeros(6), torch.zeros(9), g)
+    places = torch.randn(6, generator=g, dtype=torch.float64)
+    with pytest.raises(ValueError, match="expected finite positions"):
+        aligned(places, places * torch.nan, g)
+    with pytest.raises(ValueError, match="expected finite positions"):
+        LennardJones(2).symmetric_image(places, places * torch.nan)

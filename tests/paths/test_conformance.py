@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 
 import numpy as np
 import pytest
@@ -46,6 +47,18 @@ def test_numbers_that_no_memory_holds_are_refused(finder):
         for number in (10**9, 10**400):
             with pytest.raises(ValueError, match=f"expected {name} to be at most 100000"):
                 dataclasses.replace(finder, **{name: number})
+
+
+@finders
+def test_settings_that_are_no_finite_numbers_are_refused(finder):
+    for field in dataclasses.fields(finder):
+        if field.type not in ("float", "float | None"):
+            continue
+        with pytest.raises(TypeError, match=f"expected {field.name} to be a number, got '3'"):
+            dataclasses.replace(finder, **{field.name: "3"})
+        if field.name != "climb_below":  # the highest image climbs from the first step
+            with pytest.raises(ValueError, match=f"expected {field.name} to be finite, got inf"):
+                dataclasses.replace(finder, **{field.name: math.inf})
 
 
 class Interrupted(Exception):

@@ -125,6 +125,8 @@ def _assigned(
     fixed: Array, moved: Array, kinds: Kinds, to_images: Images | None = None
 ) -> NDArray[np.int64]:
     """Return which atom of `moved` takes each place, the sum of squared distances being least."""
+    if not (np.isfinite(fixed).all() and np.isfinite(moved).all()):
+        raise ValueError("expected finite positions of the atoms, got some that are not")
     order = np.arange(len(kinds))
     for kind in np.unique(kinds):
         own = np.flatnonzero(kinds == kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -71,6 +72,8 @@ class PathFinder(ABC):
 
     resumable: ClassVar[bool] = False
     """Whether `_search` takes a `keeper`."""
+    may_be_infinite: ClassVar[frozenset[str]] = frozenset()
+    """Settings for which infinity has a meaning."""
 
     points: int = 51
     refinements: int = REFINEMENTS
@@ -86,6 +89,9 @@ class PathFinder(ABC):
             expected, word = _NUMBERS[kind]
             if isinstance(value, bool) or not isinstance(value, expected):
                 raise TypeError(f"expected {field.name} to be a {word}, got {value!r}")
+            infinite = isinstance(value, float) and math.isinf(value)
+            if infinite and field.name not in self.may_be_infinite:
+                raise ValueError(f"expected {field.name} to be finite, got {value}")
         for name in sorted(COUNTS & {field.name for field in fields(self)}):
             if getattr(self, name) > MOST:
                 raise ValueError(f"expected {name} to be at most {MOST}, got a larger number")

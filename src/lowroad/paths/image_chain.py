@@ -55,6 +55,7 @@ class ImageChainFinder(PathFinder):
     """
 
     resumable = True
+    may_be_infinite = frozenset({"climb_below"})
 
     images: int = 11
     steps: int = 200
