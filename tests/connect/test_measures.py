@@ -99,6 +99,18 @@ def test_the_barrier_of_linear_mode_connectivity():
     assert above_mean(np.array([1.0, 2.0, 3.0])) == 1.0  # a slope has one, by this definition
 
 
+def test_an_accuracy_has_the_barrier_of_its_error(tmp_path):
+    """What the accuracy loses between two networks is what the error gains."""
+    modules = [trained(seed=seed) for seed in (1, 2)]
+    options = Options(reestimate_batch_norm=True, metrics=load_metrics(["error", "accuracy"]))
+    (record,) = connect(saved(tmp_path, modules), landscape(), LINE, tmp_path / "out", options)
+    barriers = json.loads((tmp_path / "out" / "summary.json").read_text())["linear_barriers"]
+    fall = record["straight_train_accuracy"].values
+    assert barriers["train_accuracy"] == pytest.approx((fall[0] + fall[-1]) / 2 - fall.min())
+    assert barriers["train_accuracy"] == pytest.approx(barriers["train_error"])
+    assert barriers["train_error"] > 0.03
+
+
 def test_many_checkpoints(tmp_path):
     surface = MullerBrown()
     points = [minimum.point for minimum in surface.minima]

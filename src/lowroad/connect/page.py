@@ -81,7 +81,8 @@ def _findings(record: xr.Dataset) -> list[str]:
     barriers = [f"{name.replace('_', ' ')} {b:.4g}" for name, b in linear_barriers(record).items()]
     sentences.append(
         f"{_pair(record)}: barrier of linear mode connectivity, the maximum on the straight line "
-        f"above the mean of its ends: {', '.join(barriers)}."
+        f"above the mean of its ends (for an accuracy, the minimum below it): "
+        f"{', '.join(barriers)}."
     )
     if "note" in record.attrs:
         sentences.append(f"{_pair(record)}: {record.attrs['note']}.")

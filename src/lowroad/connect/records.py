@@ -66,7 +66,8 @@ class Curve:
             }
         for name, values in self.along.items():
             own[f"{name}_height"] = float(values.max())
-            own[f"{name}_barrier_above_mean"] = above_mean(values)
+            is_accuracy = name.endswith("_accuracy")  # the higher, the better
+            own[f"{name}_barrier_above_mean"] = above_mean(-values if is_accuracy else values)
         return {f"{self.key}{name}": value for name, value in own.items()}
 
 
