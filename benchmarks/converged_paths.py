@@ -3,9 +3,9 @@
     python benchmarks/converged_paths.py DIR [--split train]
 
 For every weight set: the largest loss on each path (in bold where it lies above both ends) and its
-steps; medians of the height on the straight line, after the paper's 100 steps (nan where it was not
-recorded) and at the end, and of the barrier above the higher end. A path "fell" by the part of its
-height above the lower end that the second half of its steps still took away. Last come Cliff's
+steps; medians of the height on the straight line, after the paper's 100 steps (a dash where it was
+not recorded) and at the end, and of the barrier above the higher end. A path "fell" by the part of
+its height above the lower end that the second half of its steps still took away. Last come Cliff's
 delta and the exact Mann-Whitney p-value of the heights and barriers of two optimizers' sets.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
+from lowroad.analysis.comparisons import cliffs_delta, rank_sum_p
 from lowroad.report.view import View
 from lowroad.study.results import load_results
 
@@ -51,6 +51,11 @@ def measured(path: xr.Dataset) -> dict[str, float]:
     }
 
 
+def number(value: float) -> str:
+    """Return a number, or a dash where there is none."""
+    return "–" if np.isnan(value) else f"{value:.3g}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -75,21 +80,18 @@ def main() -> None:
                 f" ({each['steps']:,})"
                 for each in paths
             )
-            print(
-                f"| {problem}, {view.label(name)} | {heights} | {medians['straight']:.3g} | "
-                f"{medians['early']:.3g} | {medians['height']:.3g} | {medians['barrier']:.3g} | "
-                f"{medians['fell']:.0%} |"
-            )
+            columns = ("straight", "early", "height", "barrier")
+            numbers = " | ".join(number(medians[key]) for key in columns)
+            label = f"{problem}, {view.label(name)}"
+            print(f"| {label} | {heights} | {numbers} | {medians['fell']:.0%} |")
         for selection in ("train", "test"):
             pair = [sets.get(f"{name}/{selection}", []) for name in ("sgd", "lbfgs")]
             for key in ("height", "barrier"):
                 if all(pair):
                     first, second = ([each[key] for each in paths] for paths in pair)
-                    test = stats.mannwhitneyu(second, first, method="exact")
-                    delta = 2 * test.statistic / (len(first) * len(second)) - 1
                     comparisons.append(
-                        f"{problem}, {selection} weights, {key}s: BFGS against SGD, "
-                        f"delta {delta:+.2f}, p = {test.pvalue:.3f}"
+                        f"{problem}, {selection} weights, {key}s: BFGS against SGD, delta "
+                        f"{cliffs_delta(second, first):+.2f}, p = {rank_sum_p(second, first):.3f}"
                     )
     print("\n" + "\n".join(comparisons))
 

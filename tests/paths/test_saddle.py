@@ -245,7 +245,8 @@ def test_few_gradients_are_needed_near_a_saddle():
     surface = MullerBrown()
     found = StringFinder(tolerance=1e-5, steps=2000).find(surface, *surface.ends)
     saddle = refine_saddle(surface, found, tolerance=1e-6)
-    assert saddle.evaluations.gradients < 35  # 44 with a first step of 5% of the ends' distance
+    # 75 with steps without memory of 5% of the ends' distance
+    assert saddle.evaluations.gradients < 30
 
 
 @pytest.mark.parametrize("shift", [3.0, 10.0, 100.0])

@@ -56,9 +56,9 @@ def sharpness(
     found, since it finds one of several equal eigenvalues. The trace is their sum plus Hutchinson's
     mean of vᵀ P C P v over random signs v, where P projects out their eigenvectors (the deflation
     of Hutch++): where few eigenvalues stand out, its error is small. A product C v costs two to
-    four gradients; five eigenvalues take some 50 to 80 of them,
-    more where some are equal. Networks of up to 100 parameters
-    get all of C and the exact trace. For a part of the data, make the landscape of that part.
+    four gradients; five eigenvalues take several dozen of them, more where some are equal. Networks
+    of up to 100 parameters get all of C and the exact trace. For a part of the data, make the
+    landscape of that part.
 
     Args:
         landscape: The network's loss. Its module must be one that PyTorch differentiates twice.

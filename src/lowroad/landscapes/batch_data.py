@@ -21,7 +21,14 @@ from lowroad.landscapes.batches import (
     mapped,
     sliceable,
 )
-from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, response_of, weight_of
+from lowroad.landscapes.losses import (
+    NOTHING_COUNTS,
+    Loss,
+    divisor_of,
+    loss_given,
+    outputs_or_loss,
+    weight_of,
+)
 from lowroad.landscapes.network_data import refuse_misfit
 from lowroad.landscapes.random_states import random_states
 from lowroad.landscapes.repeatable import differ, equal, refuse_no_mean
@@ -116,8 +123,8 @@ class BatchData:
 
     @property
     def weight(self) -> float:
-        """Σ_b w_b; 1 where nothing counts in a part of the data: its losses sum to 0."""
-        return self._weight or 1.0
+        """Σ_b w_b, or 1 where nothing counts in a part of the data."""
+        return divisor_of(self._weight)
 
     def _part(self, batches: Batches | Stream, keep: bool = False) -> BatchData:
         other = object.__new__(BatchData)
@@ -274,7 +281,7 @@ class BatchData:
         """Return what the module makes of a batch: its outputs, or the objective's value [1]."""
         if self._loss is not None:
             inputs, targets = _pair(batch.content)
-            return response_of(module(inputs), targets, self._loss)
+            return outputs_or_loss(module(inputs), targets, self._loss)
         return self._mean(module, batch).reshape(1)
 
     def outputs_and_losses(

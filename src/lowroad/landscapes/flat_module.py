@@ -194,9 +194,8 @@ def prepare_attention(layer: nn.Module) -> None:
     if isinstance(layer, nn.TransformerEncoder):
         layer.use_nested_tensor = False
     elif isinstance(layer, nn.TransformerEncoderLayer):
-        layer.activation_relu_or_gelu = (
-            0  # says which kernel can be used, and is not used elsewhere
-        )
+        # says which kernel can be used, and is not used elsewhere
+        layer.activation_relu_or_gelu = 0
     elif type(layer) is nn.MultiheadAttention and not layer.training:
         layer.dropout, layer.training = 0.0, True
 

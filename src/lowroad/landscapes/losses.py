@@ -146,7 +146,16 @@ def weight_of(loss: Loss, targets: Tensor) -> float:
     return float(weight.to(targets.device).double()[counted.long()].sum())
 
 
-def response_of(outputs: Any, targets: Tensor, loss: Loss) -> Tensor:
+def divisor_of(weight: float) -> float:
+    """Return what a sum of losses is divided by; it is 0 where nothing counts, and so is its mean.
+
+    >>> divisor_of(2.5), divisor_of(0.0)
+    (2.5, 1.0)
+    """
+    return weight or 1.0
+
+
+def outputs_or_loss(outputs: Any, targets: Tensor, loss: Loss) -> Tensor:
     """Return a module's outputs, or the loss [1] where they are not one tensor.
 
     Recurrent layers return their states beside, models of other libraries return tables.

@@ -16,7 +16,7 @@ from lowroad.landscapes.flat_module import FlatModule
 from lowroad.landscapes.landscape import Landscape, PointwiseLandscape, RestrictedLandscape
 from lowroad.landscapes.losses import Loss, summed_loss
 from lowroad.landscapes.module_landscape import ModuleLandscape
-from lowroad.landscapes.network_data import Data
+from lowroad.landscapes.network_data import Data, needs_gradients
 from lowroad.landscapes.repeatable import (
     perturbed,
     refuse_rescaling,
@@ -26,7 +26,7 @@ from lowroad.landscapes.repeatable import (
 from lowroad.landscapes.shared_first_layer import SharedFirstLayerRestriction
 from lowroad.landscapes.subspace import AffineSubspace
 from lowroad.landscapes.symmetry import SymmetricImage
-from lowroad.landscapes.tensor_data import TensorData
+from lowroad.landscapes.tensor_data import TensorData, data_of
 from lowroad.landscapes.vectorized import VectorizedLandscape, is_dense, is_right_at_once
 
 R = TypeVar("R")
@@ -135,7 +135,7 @@ class NetworkLandscape(ModuleLandscape):
         self._threaded = False
         refuse_rescaling(self.module)
         if targets is not None:
-            self._use(self._tensors(inputs, targets, loss), chunk or CACHED)
+            self._use(data_of(inputs, targets, loss, self.device), chunk or CACHED)
         else:
             summed = None if loss is None else summed_loss(loss)
             made = BatchData(
@@ -148,7 +148,7 @@ class NetworkLandscape(ModuleLandscape):
                 seed=seed,
             )
             self._use(made, made.size)
-        self._differentiates = self._needs_gradients()
+        self._differentiates = needs_gradients(self._data, CHECKED, self.module, self.penalty)
         if targets is not None and chunk is None:
             self.chunk = default_chunk(self._loss_of, self.samples, self.device)
             self._chosen_chunk = False
@@ -162,23 +162,6 @@ class NetworkLandscape(ModuleLandscape):
                 self._vectorized = is_right_at_once(tried, perturbed(self._initial))
         for point in (self._initial, perturbed(self._initial)):
             self.check_repeatable(point)
-
-    def _tensors(self, inputs: Tensor, targets: Tensor, loss: str | Loss | None) -> TensorData:
-        if not (isinstance(inputs, Tensor) and isinstance(targets, Tensor)):
-            raise TypeError(
-                "expected inputs and targets as torch tensors, got "
-                f"{type(inputs).__name__} and {type(targets).__name__}"
-            )
-        if loss is None:
-            raise ValueError(
-                "expected a loss of the outputs and the targets, such as 'cross_entropy' or "
-                "'mean_squared_error', got none"
-            )
-        if inputs.device.type != self.device.type:
-            raise ValueError(
-                f"expected inputs on the module's device {self.device}, got {inputs.device}"
-            )
-        return TensorData(inputs, targets, summed_loss(loss))
 
     def _use(self, data: Data, chunk: int) -> None:
         self._data = data
@@ -375,34 +358,6 @@ class NetworkLandscape(ModuleLandscape):
         else:
             return super().restrict(subspace)
         return SharedFirstLayerRestriction(self, self._model, first, data.loss, samples, subspace)
-
-    def _needs_gradients(self) -> bool:
-        """Return whether the loss itself differentiates, and so needs gradients for its values.
-
-        Raises:
-            ValueError: when it has no gradient by the parameters.
-        """
-        batch = self._data.some(CHECKED)
-        with torch.enable_grad():
-            try:
-                loss = self._data.summed(self.module, batch)
-            except Exception:
-                self._data.refuse_misfit(self.module)
-                raise
-            penalty = self.penalty()
-        for what, value in (("loss", loss), ("regularizer", penalty)):
-            if value is not None and not value.requires_grad:
-                raise ValueError(
-                    f"expected a {what} that depends on the module's parameters, got one without a "
-                    "gradient: compute it with PyTorch, without .item(), .detach() or NumPy"
-                )
-        try:
-            with torch.no_grad():
-                self._data.summed(self.module, batch)
-                self.penalty()
-        except RuntimeError:
-            return True
-        return False
 
     @torch.no_grad()
     def check_repeatable(self, point: Tensor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 
@@ -72,3 +73,34 @@ def refuse_misfit(module: nn.Module, inputs: Any) -> None:
         raise ValueError(
             f"the module cannot be called on the inputs, {what}{hint}: {error}"
         ) from error
+
+
+def needs_gradients(
+    data: Data, samples: int, module: nn.Module, penalty: Callable[[], Tensor | None]
+) -> bool:
+    """Return whether a loss itself differentiates, and so needs gradients for its values.
+
+    Raises:
+        ValueError: when the loss, or the regularizer's penalty, has no gradient by the parameters.
+    """
+    batch = data.some(samples)
+    with torch.enable_grad():
+        try:
+            loss = data.summed(module, batch)
+        except Exception:
+            data.refuse_misfit(module)
+            raise
+        penalized = penalty()
+    for what, value in (("loss", loss), ("regularizer", penalized)):
+        if value is not None and not value.requires_grad:
+            raise ValueError(
+                f"expected a {what} that depends on the module's parameters, got one without a "
+                "gradient: compute it with PyTorch, without .item(), .detach() or NumPy"
+            )
+    try:
+        with torch.no_grad():
+            data.summed(module, batch)
+            penalty()
+    except RuntimeError:
+        return True
+    return False

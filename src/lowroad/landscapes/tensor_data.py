@@ -8,12 +8,43 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lowroad.landscapes.losses import NOTHING_COUNTS, Loss, loss_given, response_of, weight_of
+from lowroad.landscapes.losses import (
+    NOTHING_COUNTS,
+    Loss,
+    divisor_of,
+    loss_given,
+    outputs_or_loss,
+    summed_loss,
+    weight_of,
+)
 from lowroad.landscapes.network_data import refuse_misfit
 from lowroad.landscapes.repeatable import refuse_no_mean
 from lowroad.landscapes.sparse_samples import SparseSamples
 
 Pair = tuple[Tensor, Tensor]
+
+
+def data_of(inputs: Any, targets: Any, loss: str | Loss | None, device: torch.device) -> TensorData:
+    """Return the data that a landscape was given in two tensors.
+
+    Raises:
+        TypeError: when they are not tensors.
+        ValueError: when there is no loss, the inputs are on another type of device, or numbers of
+            inputs and targets differ or are zero.
+    """
+    if not (isinstance(inputs, Tensor) and isinstance(targets, Tensor)):
+        raise TypeError(
+            "expected inputs and targets as torch tensors, got "
+            f"{type(inputs).__name__} and {type(targets).__name__}"
+        )
+    if loss is None:
+        raise ValueError(
+            "expected a loss of the outputs and the targets, such as 'cross_entropy' or "
+            "'mean_squared_error', got none"
+        )
+    if inputs.device.type != device.type:
+        raise ValueError(f"expected inputs on the module's device {device}, got {inputs.device}")
+    return TensorData(inputs, targets, summed_loss(loss))
 
 
 class TensorData:
@@ -83,12 +114,12 @@ class TensorData:
     def weight(self) -> float:
         """What the data counts: the number of samples, or Σ_i w_i of a weighted cross-entropy.
 
-        1 where nothing counts in a part of the data: its losses sum to 0.
+        1 where nothing counts in a part of the data.
         """
         if self._counts_samples:
             return self.samples
         if self._weight is None:
-            self._weight = weight_of(self.loss, self.targets) or 1.0
+            self._weight = divisor_of(weight_of(self.loss, self.targets))
         return self._weight
 
     def sparse_samples(self) -> SparseSamples:
@@ -129,7 +160,7 @@ class TensorData:
 
     def response(self, module: nn.Module, batch: Pair) -> Tensor:
         """Return what the module makes of a batch: its outputs, or [1] if they are several."""
-        return response_of(module(batch[0]), batch[1], self.loss)
+        return outputs_or_loss(module(batch[0]), batch[1], self.loss)
 
     def content(self, batch: Pair) -> Pair:
         """Return what a function of the user's takes: inputs and targets."""

@@ -16,6 +16,7 @@ from lowroad.landscapes.losses import (
     Loss,
     cross_entropies,
     cross_entropy,
+    divisor_of,
     mean_squared_error,
     mean_squared_errors,
     weight_of,
@@ -101,7 +102,9 @@ class VectorizedLandscape(Landscape):
         self.dtype, self.device = model.vector.dtype, model.vector.device
         self.samples = inputs.shape[1]
         self._together = together or len(inputs)
-        weights = [weight_of(loss, each) or 1.0 if weight is None else weight for each in targets]
+        weights = [
+            divisor_of(weight_of(loss, each)) if weight is None else weight for each in targets
+        ]
         self._weights = torch.tensor(weights, dtype=torch.float64, device=self.device)
 
     def _groups(self, points: Tensor) -> Iterator[tuple[Tensor, ...]]:

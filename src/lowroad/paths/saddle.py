@@ -70,7 +70,7 @@ def refine_saddle(
 
     Gradients are differenced over 1e-4 of the ends' distance D, and over more, up to 1e-2 of it,
     where they are noisy, as those of quantum-chemical calculators are: (σ D / range of the path's
-    values)^⅓ for a noise σ of a component, which fourth differences at every fourth step show.
+    values)^⅓ for a noise σ of a component, which third differences at every fourth step show.
     Where differences over twice the length say that gradients are not linear over so much, the
     length is reduced.
 
@@ -176,13 +176,13 @@ def _noise_variance(
 ) -> float:
     """Return an estimate of the variance of the noise of a component of the gradient.
 
-    From the fourth difference over so small a step that only noise is left of it, whose variance
-    is 70 times the noise's. Source: Moré & Wild 2011.
+    From the third difference over so small a step that only noise is left of it, whose variance is
+    20 times the noise's. Source: Moré & Wild 2011.
     """
-    places = torch.stack([x + k * step * along for k in (-2, -1, 1, 2)])
-    far, near, near_too, far_too = landscape.values_and_gradients(places)[1].double()
-    fourth = far + far_too - 4 * (near + near_too) + 6 * gradient.double()
-    square = float(fourth.norm()) ** 2 / (70 * len(x))
+    places = torch.stack([x + k * step * along for k in (-1, 1, 2)])
+    before, after, far = landscape.values_and_gradients(places)[1].double()
+    third = far - before + 3 * (gradient.double() - after)
+    square = float(third.norm()) ** 2 / (20 * len(x))
     return square if math.isfinite(square) else 0.0
 
 
