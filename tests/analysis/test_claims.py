@@ -98,6 +98,20 @@ def test_a_claim_names_its_problems():
     assert refuted.verdict is Verdict.FAILS
 
 
+def test_an_interval_does_not_depend_on_what_else_is_judged():
+    expected = Expectation(
+        "a", "training_value", "a", "b", Finding.FIRST_LOWER, {"p": True, "q": True}
+    )
+    claims = Claims((Claim(1, "So it is.", "by ranks", (expected,)),))
+    mixed = problem(LOW, np.linspace(0.0, 3.0, 8))
+    alone, beside = (
+        judge_claims(claims, samples, np.random.default_rng(0))[0].evidence[-1].interval
+        for samples in ({"q": mixed}, {"p": problem(LOW, HIGH), "q": mixed})
+    )
+    assert alone == beside
+    assert -1.0 < alone.low < alone.high < 1.0
+
+
 def test_bad_claims_are_refused():
     with pytest.raises(ValueError, match="did you mean 'sharpness'"):
         Expectation("x", "sharpnes", "a", "b", Finding.FIRST_LOWER, {"p": True})

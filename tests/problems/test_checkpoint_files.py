@@ -65,6 +65,7 @@ def lightning():
 
 
 ZEROS = {name: torch.zeros_like(tensor) for name, tensor in STATE.items()}
+ONE = torch.ones(())
 LAYOUTS = {
     "plain": (STATE, None, ""),
     "lightning": (lightning(), None, 'state_dict, without the prefix "model." of its names'),
@@ -78,6 +79,15 @@ LAYOUTS = {
     ),
     "moving average": ({"state_dict": ZEROS, "state_dict_ema": STATE}, "state_dict_ema",
                        "state_dict_ema"),
+    "lightning with a loss's weights and a metric": (
+        {"state_dict": prefixed("model.") | {"loss.weight": torch.ones(3), "acc.total": ONE}},
+        None, "state_dict.model",
+    ),
+    "one network of two": (
+        prefixed("generator.") | prefixed("discriminator.", {"0.weight": torch.ones(2, 2)}),
+        None, "generator",
+    ),
+    "a prefix as the key": (prefixed("model.") | prefixed("ema.module.", ZEROS), "model", "model"),
     "usual before others": ({"ema": ZEROS, "model": STATE}, None, "model"),
     "what fits before what is usual": (
         {"model": {"other": torch.ones(3)}, "generator": {"net": STATE}}, None, "generator.net",
@@ -113,6 +123,22 @@ def test_a_wrapped_model_takes_the_bare_ones_file(tmp_path):
     assert torch.equal(found.point, POINT)
     torch.save(prefixed("model."), tmp_path / "a.pt")
     assert read_checkpoint(tmp_path / "a.pt", landscape_of(Wrapped(network()))).taken == ""
+
+
+def test_several_networks_of_one_kind_beside_each_other_need_a_key(tmp_path):
+    torch.save({"state_dict": prefixed("model.") | prefixed("ema.", ZEROS)}, tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match=r"choose a key of state_dict\.model, state_dict\.ema"):
+        read_checkpoint(tmp_path / "a.ckpt", LANDSCAPE)
+    found = read_checkpoint(tmp_path / "a.ckpt", LANDSCAPE, "state_dict.model")
+    assert torch.equal(found.point, POINT)
+
+
+def test_a_network_that_lacks_something_is_refused_whatever_is_beside(tmp_path):
+    state = prefixed("model.") | {"loss.weight": torch.ones(3)}
+    del state["model.0.bias"]
+    torch.save(state, tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match=r"0\.bias"):
+        read_checkpoint(tmp_path / "a.ckpt", LANDSCAPE)
 
 
 def test_places_in_a_sequence_are_no_prefixes(tmp_path):

@@ -473,6 +473,8 @@ def test_compare_takes_arrays_of_any_layout():
         lowroad.compare({"bad": (each for each in minima)}, surface)
     with pytest.raises(TypeError, match="by name, a dict, got list"):
         lowroad.compare([minima], surface)
+    with pytest.raises(TypeError, match="paths: expected a dict of settings, got NoneType"):
+        lowroad.compare({"all": minima}, surface, paths=None)
 
 
 @pytest.mark.parametrize(

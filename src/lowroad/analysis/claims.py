@@ -17,6 +17,7 @@ from lowroad.analysis.questions import (
     QUESTIONS,
     SIGNIFICANCE,
     Finding,
+    chance_of,
     runs_that_decide,
 )
 from lowroad.analysis.questions_measured import Measured
@@ -205,13 +206,14 @@ def judge_claims(
     'not enough runs'
     """
     results = []
+    seed = int(generator.integers(2**63))
     for claim in claims.claims:
         named = dict.fromkeys(name for each in claim.expectations for name in each.problems)
         missing = tuple(name for name in named if name not in samples)
         evidence: list[Evidence] = []
         for name in named:
             if name in samples:
-                evidence += _evidence(claim.expectations, name, samples[name], generator)
+                evidence += _evidence(claim.expectations, name, samples[name], seed)
         verdict = _together(evidence, missing)
         results.append(
             ClaimResult(claim.number, claim.statement, claim.rule, tuple(evidence), missing,
@@ -224,7 +226,7 @@ def _evidence(
     expectations: Sequence[Expectation],
     problem: str,
     samples: ProblemSamples,
-    generator: np.random.Generator,
+    seed: int,
 ) -> list[Evidence]:
     evidence, seen = [], set()
     for each in expectations:
@@ -235,7 +237,8 @@ def _evidence(
         if key in seen:
             continue
         seen.add(key)
-        asked = Asked(samples, each.first, each.second, each.part, generator)
+        chance = chance_of(seed, problem, each.question, each.part, each.first, each.second)
+        asked = Asked(samples, each.first, each.second, each.part, chance)
         found = QUESTIONS[each.question].measure(asked)
         text, nan = each.text, float("nan")
         if found is None:

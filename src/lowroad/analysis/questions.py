@@ -273,14 +273,18 @@ def ask_all(
             for pair in family:
                 # in one order, so that exchanged names give the mirrored answer
                 one, two = sorted(pair)
-                key = crc32("\n".join([question.name, part, one, two]).encode())
-                chance = np.random.default_rng([seed, key])
+                chance = chance_of(seed, question.name, part, one, two)
                 measured = question.measure(Asked(samples, one, two, part, chance))
                 if measured is not None:
                     turned = pair != (one, two) and question.compared == _SETS
                     found[pair] = _mirrored(measured) if turned else measured
             answers += _answers(question, samples.name, part, found)
     return tuple(answers)
+
+
+def chance_of(seed: int, *names: str) -> np.random.Generator:
+    """Return a comparison's own random numbers, whatever other comparisons are made."""
+    return np.random.default_rng([seed, crc32("\n".join(names).encode())])
 
 
 def _mirrored(found: Measured) -> Measured:

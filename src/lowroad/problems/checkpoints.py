@@ -55,12 +55,14 @@ def read_checkpoint(path: Path, landscape: Landscape, key: str | None = None) ->
     module (torch.save, safetensors, an index of shards), by itself or anywhere in nested tables;
     its kind is known by its content. Everything that `load_state_dict(strict=True)` or safetensors'
     `load_model` takes is taken, also where all names share a prefix, such as `module.` or
-    `_orig_mod.`, that the model's lack, or the other way round. Nothing in a file is executed.
+    `_orig_mod.`, that the model's lack, or the other way round, or where one prefix has all that
+    the model has, beside others such as a loss's. Nothing in a file is executed.
 
     Args:
         path: the file.
         landscape: whose module it is.
-        key: where the weights are, where the file holds several: "ema", or "ema.model".
+        key: where the weights are, where the file holds several: "ema", or "ema.model"; also the
+            prefix of their names.
 
     Raises:
         ValueError: when the file is of another kind, is damaged, does not fit the landscape, or
@@ -163,6 +165,8 @@ def _under(content: Any, key: str) -> Any:
     ]
     if isinstance(content, Mapping) and key in content:
         found = [content[key]]
+    if not found:
+        found = [part for path, part in _parts(content) if key in (path[-1], ".".join(path))]
     if len(found) != 1:
         held = "no table"
         if isinstance(content, Mapping):
@@ -199,7 +203,46 @@ def _chosen(content: Mapping[Any, Any], own: Mapping[str, Any]) -> tuple[Mapping
             f"expected one set of weights, got several that fit: choose a key of {keys}"
         )
     key, state, names = best[0]
+    if names.matching < len(state.keys() - BESIDE):
+        parts = {".".join(path): part for path, part in _parts(content) if _fits(part, own)}
+        if len(parts) > 1:
+            raise ValueError(
+                "expected one set of weights, got several that fit: choose a key of "
+                + ", ".join(list(parts)[:5])
+            )
+        for key, part in parts.items():
+            return part, key
     return names.of_model(state), ", ".join(filter(None, (key, names.said)))
+
+
+def _parts(content: Any) -> Iterator[tuple[tuple[str, ...], OrderedDict[str, Any]]]:
+    """Yield state dicts by the prefixes that some of a table's names have, without these."""
+    for path, table in _tables(content):
+        if not isinstance(table, Mapping):
+            continue
+        parts: dict[tuple[str, ...], OrderedDict[str, Any]] = {}
+        for name, value in table.items():
+            if _is_of_state(name, value):
+                words = name.split(".")
+                for i in range(1, len(words)):
+                    if words[i - 1].isdigit():  # a place in a sequence
+                        break
+                    part = parts.setdefault(tuple(words[:i]), OrderedDict())
+                    part[".".join(words[i:])] = value
+        for prefix, part in parts.items():
+            start = ".".join(prefix)
+            part._metadata = {  # type: ignore[attr-defined]
+                name[len(start) :].removeprefix("."): version
+                for name, version in getattr(table, "_metadata", {}).items()
+                if f"{name}.".startswith(f"{start}.")
+            }
+            yield (*path, *prefix), part
+
+
+def _fits(state: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    """Return whether a state dict's names are the model's, all of them, as they are."""
+    names = _Names.of(state, own)
+    return len(own) <= len(state) == names.matching and not names.less and not names.more
 
 
 def _is_of_state(name: Any, value: Any) -> bool:

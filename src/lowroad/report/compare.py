@@ -92,7 +92,7 @@ def compare(
     Raises:
         ValueError: when there are no sets, a set is empty, points do not fit the problem or are not
             finite, or a section has no such setting or one that does not fit the problem.
-        TypeError: when `sets` is no dict.
+        TypeError: when `sets` or a section is no dict.
 
     >>> import lowroad
     >>> surface = lowroad.problems.mueller_brown()
@@ -103,6 +103,9 @@ def compare(
     """
     if not isinstance(sets, Mapping):
         raise TypeError(f"expected sets of points by name, a dict, got {type(sets).__name__}")
+    for name, given in sections.items():
+        if not isinstance(given, Mapping):
+            raise TypeError(f"{name}: expected a dict of settings, got {type(given).__name__}")
     points = {name: _points(name, given, problem) for name, given in sets.items()}
     if not points:
         raise ValueError("expected at least one named set of points, got none")
