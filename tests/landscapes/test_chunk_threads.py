@@ -155,6 +155,22 @@ def test_each_point_of_an_ensemble_has_a_thread_and_the_bits_of_one_alone(kind):
     assert threading.get_ident() not in {ident for ident, _ in CALLS}
 
 
+@pytest.mark.parametrize("kind", [Recurrent, Convolution])
+def test_points_of_a_single_chunk_each_are_shared_by_the_threads(kind):
+    landscape = made(kind, samples=2)
+    points = torch.stack([landscape.initial_point() * factor for factor in (1.0, 0.5, 0.2)])
+    torch.set_num_threads(1)
+    expected = landscape.values(points), *landscape.values_and_gradients(points)
+    torch.set_num_threads(2)
+    CALLS.clear()
+    assert torch.equal(landscape.values(points), expected[0])
+    assert all(map(torch.equal, landscape.values_and_gradients(points), expected[1:]))
+    assert threading.get_ident() not in {ident for ident, _ in CALLS}
+    CALLS.clear()
+    landscape.values(points[:1])
+    assert {ident for ident, _ in CALLS} == {threading.get_ident()}
+
+
 def test_losses_of_users_are_called_by_one_thread():
     torch.set_num_threads(2)
     whole = made()

@@ -16,6 +16,7 @@ from lowroad.landscapes.landscape import PointwiseLandscape
 if TYPE_CHECKING:
     from lowroad.landscapes.network import NetworkLandscape
 
+Task = tuple["NetworkLandscape", Tensor]
 R = TypeVar("R")
 C = TypeVar("C")
 AT_ONCE = 8  # chunks at most: each needs memory
@@ -83,14 +84,25 @@ class PointsOnThreads(PointwiseLandscape):
         super().__init__(landscapes)
         self._model, self._own = model, landscapes
 
+    def values(self, points: Tensor) -> Tensor:
+        """Return L_i(x_i) [n]."""
+        return torch.cat(list(on_threads(self._model, self._tasks(points), _value)))
+
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return L_i(x_i) [n] and their gradients [n, d]."""
-        self.check_points(points)
-        tasks = list(zip(self._own, points, strict=True))
-        pairs = list(on_threads(self._model, tasks, _evaluated))
+        pairs = list(on_threads(self._model, self._tasks(points), _value_and_gradient))
         return torch.cat([h for h, _ in pairs]), torch.cat([g for _, g in pairs])
 
+    def _tasks(self, points: Tensor) -> list[Task]:
+        self.check_points(points)
+        return list(zip(self._own, points, strict=True))
 
-def _evaluated(model: FlatModule, task: tuple[NetworkLandscape, Tensor]) -> tuple[Tensor, Tensor]:
+
+def _value(model: FlatModule, task: Task) -> Tensor:
+    landscape, point = task
+    return landscape.evaluated_by(model).values(point[None])
+
+
+def _value_and_gradient(model: FlatModule, task: Task) -> tuple[Tensor, Tensor]:
     landscape, point = task
     return landscape.evaluated_by(model).values_and_gradients(point[None])

@@ -221,10 +221,17 @@ class NetworkLandscape(ModuleLandscape):
         loss = self._pairs.loss
         return VectorizedLandscape(self._model, loss, *pair, weight=self.weight, together=together)
 
+    def _side_by_side(self, points: Tensor) -> PointsOnThreads | None:
+        """Return this landscape for points that are a thread's work each, where it has several."""
+        threads = torch.get_num_threads()
+        if not self._threaded or threads < 2 or len(points) < threads:
+            return None
+        return PointsOnThreads(self._model, [self] * len(points))
+
     def values(self, points: Tensor) -> Tensor:
         """Return the mean losses [n] at `points` [n, d]."""
         self.check_points(points)
-        if (together := self._all_at(points)) is not None:
+        if (together := self._all_at(points) or self._side_by_side(points)) is not None:
             return together.values(points)
         sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
         with torch.no_grad():
@@ -238,7 +245,7 @@ class NetworkLandscape(ModuleLandscape):
     def values_and_gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean losses [n] and their gradients [n, d]."""
         self.check_points(points)
-        if (together := self._all_at(points)) is not None:
+        if (together := self._all_at(points) or self._side_by_side(points)) is not None:
             return together.values_and_gradients(points)
         sums = torch.zeros(len(points), dtype=torch.float64, device=self.device)
         gradients = torch.empty(points.shape, dtype=points.dtype, device=self.device)
