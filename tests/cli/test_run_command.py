@@ -285,7 +285,8 @@ def test_workers_and_devices_belong_together(
     outcome = call("run", study, "--out", tmp_path / "run", *options)
     assert told in outcome.out
     device = "auto" if "auto" in options else "cpu"
-    assert given == [(workers, {"device": device, "folder": study.parent})]
+    passed = [(number, each["device"], each["folder"]) for number, each in given]
+    assert passed == [(workers, device, study.parent)]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ import lowroad
 from lowroad.report.tables import kept_table
 from lowroad.report.view import View
 from lowroad.seeds import derived_seed
-from lowroad.study import references
+from lowroad.study import references, worker
 from lowroad.study.results import StudyResults, load_results
 from lowroad.study.run import PreparedRun, prepare_run
 from lowroad.study.snapshot import SnapshotFile
@@ -245,6 +246,30 @@ def test_a_worker_with_stale_source_is_refused(folder):
     (folder / f"{module_of(folder)}_helper.py").write_text("SCALE = 2.0\n")
     with pytest.raises(references.ClusterError, match=r"has changed .*restart the workers"):
         references.make_problem(reference, folder)
+
+
+@pytest.mark.parametrize("edited", ["method", "problem"])
+def test_a_worker_that_imports_a_later_source_than_the_run_s_is_refused(folder, edited):
+    run = prepared(folder, f'optimizers.mine.method="{module_of(folder)}:descent"', *SHORT)
+    task = next(each for each in run.tasks if ":descent" in each.settings["method"])
+    path = task.settings["method"] if edited == "method" else task.problem.path
+    source = folder / f"{module_of(folder)}.py"
+    source.write_text(source.read_text() + "\n# an edit while the run goes on\n")
+    references._IMPORTED.clear()  # as in a new process
+    references._PROBLEMS.clear()
+    options = {"folder": folder, "sources": {path: run.study.sources[path]}}
+    with pytest.raises(references.ClusterError, match=f"source of {path} is another one"):
+        worker.run_task(folder / "run", task, lambda step, value: None, **options)
+    pinned = prepared(folder, f'problems.net.version="{task.problem.code}"', *SHORT)
+    assert task.problem.path not in pinned.study.sources
+
+
+def test_another_function_of_a_stale_module_is_refused(folder):
+    reference = prepared(folder).study.problems["net"]
+    (folder / f"{module_of(folder)}_helper.py").write_text("SCALE = 2.0\n")
+    other = dataclasses.replace(reference, path=reference.path.replace(":net", ":other_test"))
+    with pytest.raises(references.ClusterError, match=r"has changed .*restart the workers"):
+        references.make_problem(other, folder)
 
 
 def test_a_grid_s_candidates_are_compared_on_the_first_seeds(folder):

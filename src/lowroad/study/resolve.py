@@ -24,8 +24,8 @@ from lowroad.study.config import StudyConfig
 from lowroad.study.references import (
     Facts,
     ProblemReference,
-    code_of,
     make_problem,
+    note_import,
     resolve_problem,
     see_folder,
 )
@@ -59,7 +59,7 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
     for name, settings in config.problems.items():
         try:
             path, options = settings.from_, _checked_options(settings.from_, settings.options)
-            code = settings.version or code_of(path, folder)
+            code = settings.version or note_import(path, folder)
             problems[name] = ProblemReference(name, path, canonical_json(options), code)
             if known is not None and known.problems.get(name) == problems[name]:
                 facts[name] = known.facts[name]
@@ -264,7 +264,7 @@ def misused(
         place = f"problems.{problem}.optimizers.{name}" if own else f"optimizers.{name}"
         checks += [(place, check_settings, table.method, each) for each in combinations(table.own)]
         with suppress(ImportError):  # the check says it
-            codes[table.method] = table.version or code_of(table.method, folder)
+            codes[table.method] = table.version or note_import(table.method, folder)
     place = f"problems.{problem}.paths" if "paths" in sections else "paths"
     checks.append((place, check_finder, settings.paths.finder, settings.paths.own))
     for name, finder in settings.paths.finders.items():
