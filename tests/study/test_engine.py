@@ -62,6 +62,10 @@ def other_test():
     return dataclasses.replace(net(), test=net(9).test)
 
 
+def ends():
+    raise SystemExit(0)
+
+
 def late():
     import dataclasses
     made, drawn = net(), []
@@ -426,6 +430,38 @@ def test_refuses_before_the_first_task(folder, assignment, message):
 def test_a_mistake_in_the_user_s_own_code_shows_the_user_s_own_error(folder):
     with pytest.raises(UserCodeError, match=r"in broken\n.*\nRuntimeError: a mistake of my own"):
         carry_out(folder, f'problems.net.from="{module_of(folder)}:broken"')
+    with pytest.raises(UserCodeError, match=r"in ends\n.*\nSystemExit: 0"):
+        carry_out(folder, f'problems.net.from="{module_of(folder)}:ends"')
+
+
+@pytest.mark.parametrize("line", ["1 / 0", "raise KeyError", "def f(:"])
+@pytest.mark.parametrize(
+    "setting", ["optimizers.mine.method", "report.claims", "problems.net.from"]
+)
+def test_a_module_that_cannot_be_imported_shows_the_user_s_own_error(folder, setting, line):
+    module = f"broken_{module_of(folder)}"
+    (folder / f"{module}.py").write_text(f"{line}\n")
+    with pytest.raises(UserCodeError, match=rf"{setting.rpartition('.')[0]}.*\n.*{module}"):
+        prepared(folder, f'{setting}="{module}:anything"')
+
+
+@pytest.mark.parametrize(
+    "setting", ["optimizers.mine.method", "report.claims", "problems.net.from"]
+)
+def test_a_module_that_ends_the_program_is_refused(folder, setting):
+    module = f"program_{module_of(folder)}"
+    (folder / f"{module}.py").write_text("raise SystemExit(0)\n")
+    with pytest.raises(StudyFileError, match="ends the program when it is imported"):
+        prepared(folder, f'{setting}="{module}:anything"')
+
+
+@pytest.mark.parametrize(
+    ("claims", "message"),
+    [("nosuchmodule:claims", "no module"), ("math:pi", "to be a lowroad.analysis.Claims")],
+)
+def test_claims_are_found_before_the_first_task(folder, claims, message):
+    with pytest.raises(StudyFileError, match=rf"report\.claims: .*{message}"):
+        prepared(folder, f'report.claims="{claims}"')
 
 
 def test_other_data_gives_another_fingerprint(folder):

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from lowroad.importing import import_object
 from lowroad.nearest import nearest
 from lowroad.seeds import derived_seed
 from lowroad.study.config import StudyConfig
@@ -70,12 +71,17 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
                 found += [f"problems.{name}: {line}" for line in _no_numbers(made)]
         except StudyFileError as error:
             found += [f"problems.{name}.{line}" for line in error.problems]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if folder is not None and is_users(error, folder):
                 raise UserCodeError(f"problems.{name}", error, folder) from error
             found.append(f"problems.{name}: {_first_line(error)}")
     config, more, codes = _with_defaults(config, folder, facts)
     found += more
+    if config.report.claims is not None:
+        try:
+            claims_of(config.report.claims, folder)
+        except StudyFileError as error:
+            found += error.problems
     files = {}
     for name, table in config.checkpoints.items():
         files[name] = _files(table.files, folder)
@@ -272,10 +278,40 @@ def misused(
     for place, check, name, each in checks:
         try:
             check(name, each)
-        except (ValueError, TypeError, ImportError) as error:
+        except Exception as error:
             if folder is not None and is_users(error, folder):
                 raise UserCodeError(place, error, folder) from error
+            if not isinstance(error, ValueError | TypeError | ImportError):
+                raise
             yield from (f"{place}.{line}" for line in str(error).splitlines())
+
+
+def claims_of(path: str, folder: Path | None) -> Any:
+    """Return the published claims that a study names.
+
+    Raises:
+        StudyFileError: there is nothing of that name, or something else.
+        UserCodeError: a module of the study's folder raised.
+    """
+    from lowroad.analysis import Claims
+
+    see_folder(folder)
+    try:
+        claims = import_object(path)
+    except Exception as error:
+        if folder is not None and is_users(error, folder):
+            raise UserCodeError("report.claims", error, folder) from error
+        if not isinstance(error, ImportError):
+            raise
+        raise StudyFileError([f"report.claims: {error}"]) from None
+    if not isinstance(claims, Claims):
+        raise StudyFileError(
+            [
+                f"report.claims: expected {path} to be a lowroad.analysis.Claims, got "
+                f"{type(claims).__name__}"
+            ]
+        )
+    return claims
 
 
 def _files(patterns: Any, folder: Path | None) -> tuple[CheckpointFile, ...]:
@@ -359,6 +395,6 @@ def _failing(study: Study, known: Study | None) -> Iterable[str]:
                     yield f"optimizers.{optimizer}.{_first_line(error)}"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
