@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ import lowroad
 from lowroad.report.tables import kept_table
 from lowroad.report.view import View
 from lowroad.seeds import derived_seed
-from lowroad.study import references, worker
+from lowroad.study import references, resolve, worker
 from lowroad.study.results import StudyResults, load_results
 from lowroad.study.run import PreparedRun, prepare_run
 from lowroad.study.snapshot import SnapshotFile
@@ -292,6 +293,16 @@ def test_a_grid_s_candidates_are_compared_on_the_first_seeds(folder):
     )
     table = results.table("training", "net")
     assert (table["source"].values == "sgd").sum() == 3
+
+
+@pytest.mark.parametrize("pattern", ["weights/*.pt", "{folder}/weights/*.pt", "../*/weights/*.pt"])
+def test_checkpoints_are_found_in_a_folder_of_any_name(tmp_path, pattern):
+    folder = tmp_path / "a [new] folder*?"
+    (folder / "weights").mkdir(parents=True)
+    (folder / "weights" / "1.pt").touch()
+    pattern = pattern.format(folder=glob.escape(str(folder)))
+    (found,) = resolve._files(pattern, folder)
+    assert Path(found.path).samefile(folder / "weights" / "1.pt")
 
 
 def test_checkpoints_are_points_by_content(folder):

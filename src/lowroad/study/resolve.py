@@ -318,8 +318,8 @@ def _files(patterns: Any, folder: Path | None) -> tuple[CheckpointFile, ...]:
     """The files that patterns match, by content; two of equal content count once."""
     listed = (patterns,) if isinstance(patterns, str) else patterns
     paths = {
-        Path(match) for pattern in listed
-        for match in glob(str((folder or Path()) / pattern), recursive=True)
+        (folder or Path()) / match for pattern in listed
+        for match in glob(pattern, root_dir=folder, recursive=True)
     }  # fmt: skip
     by_digest = {
         hashlib.sha256(path.read_bytes()).hexdigest(): path
