@@ -86,6 +86,12 @@ def test_what_is_no_toml_is_named_with_its_line(
     assert len(problem) < len(str(path)) + 200
 
 
+def test_a_byte_order_mark_is_no_part_of_the_study(tmp_path: Path) -> None:
+    text = (STUDIES / "quick.toml").read_bytes()
+    marked = write(tmp_path, b"\xef\xbb\xbf" + text)
+    assert read_study(marked) == read_study(STUDIES / "quick.toml")
+
+
 def test_each_problem_has_the_files_name(tmp_path: Path) -> None:
     path = write(tmp_path, "seed = 'x'\n")
     assert problems(path) == [

@@ -57,7 +57,7 @@ def read_study(path: Path, assignments: Sequence[str] = ()) -> StudyConfig:
         StudyFileError: the file is missing, is no TOML, or holds wrong settings.
     """
     try:
-        text = _content(path).decode("utf-8")
+        text = _content(path).decode("utf-8-sig")  # Windows' editors write a byte order mark
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # Python 3.11 to 3.13 give the place only inside the message.
