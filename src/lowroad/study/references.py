@@ -72,6 +72,7 @@ class Facts:
         free_gradients, gradient_tolerance: of its training landscape; defaults depend on them.
         network: whether the training landscape is a network's.
         value_seconds, gradient_seconds: rough times of one evaluation of the training landscape.
+        seed: the study's, of which the first start is; -1 where it was not noted.
     """
 
     dimension: int
@@ -92,6 +93,7 @@ class Facts:
     network: bool = False
     value_seconds: float = 0.0
     gradient_seconds: float = 0.0
+    seed: int = -1
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Facts:

@@ -46,7 +46,8 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
     Args:
         config: the study as its file says it.
         folder: the study file's folder, from which modules are imported.
-        known: the study as it was resolved before; problems of the same source are not made again.
+        known: the study as it was resolved before; problems of the same source are not made again
+            where the study's seed is the same.
 
     Raises:
         StudyFileError: with one line for each problem, optimizer, finder or file that cannot be
@@ -62,7 +63,11 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
             path, options = settings.from_, _checked_options(settings.from_, settings.options)
             code = settings.version or note_import(path, folder)
             problems[name] = ProblemReference(name, path, canonical_json(options), code)
-            if known is not None and known.problems.get(name) == problems[name]:
+            if (
+                known is not None
+                and known.problems.get(name) == problems[name]
+                and known.facts[name].seed == config.seed
+            ):
                 facts[name] = known.facts[name]
             else:
                 made = make_problem(problems[name], folder)
@@ -154,6 +159,7 @@ def examine(problem: Any, name: str, seed: int, starts: int = 1) -> Facts:
         except (ValueError, TypeError) as error:
             raise type(error)(f"start of seed {number}: {error}") from error
     return Facts(
+        seed=seed,
         dimension=landscape.dimension,
         dtype=str(landscape.dtype),
         start_norm=float(start.double().norm()),
