@@ -102,6 +102,7 @@ class PreparedRun:
                     folder=self.study.folder,
                     device=device,
                     sources=self.study.sources,
+                    facts=self.study.facts,
                 )
                 execute(self.tasks, function, workers, on_event)
         waiting = self.schedule.total - len(self.schedule.done) - len(failed)

@@ -37,6 +37,7 @@ def run_task(
     folder: Path | None = None,
     device: Device = "cpu",
     sources: Mapping[str, str] = MappingProxyType({}),
+    facts: Mapping[str, Facts] = MappingProxyType({}),
 ) -> dict[str, float]:
     """Do a task with one thread and write its record; what a worker is told to do.
 
@@ -47,6 +48,7 @@ def run_task(
         folder: the study's own modules.
         device: where the arithmetic happens.
         sources: as `Study.sources`.
+        facts: as `Study.facts`; not from the directory, where another run may have its own.
 
     Returns:
         The numbers that progress shows, such as ``{"train": …}`` or ``{"path height": …}``.
@@ -66,7 +68,7 @@ def run_task(
     for path in {task.problem.path, task.settings.get("method", "")} & sources.keys():
         check_import(path, folder, sources[path])
     with task_arithmetic():
-        _compare_fingerprint(problem, task, store)
+        _compare_fingerprint(problem, task, facts.get(task.problem.label))
         return perform(task, problem, store, report, where, folder)
 
 
@@ -104,25 +106,21 @@ def perform(
     }
 
 
-def _compare_fingerprint(problem: Problem, task: Task, store: Store) -> None:
+def _compare_fingerprint(problem: Problem, task: Task, facts: Facts | None) -> None:
     """Refuse a problem that is another one here than where the study was started.
 
     Raises:
         ClusterError: when it is.
     """
     key = task.problem.label, canonical_json(task.problem.hash_inputs())
-    if key in _checked or not store.problems_file.exists():
+    if key in _checked or facts is None:
         return
-    facts = json.loads(store.problems_file.read_bytes())["facts"].get(task.problem.label)
-    if facts is not None:
-        lines = Facts.from_json(facts).differences(
-            examine(problem, task.problem.label, task.study_seed)
+    lines = facts.differences(examine(problem, task.problem.label, task.study_seed))
+    if lines:
+        raise ClusterError(
+            f"on {platform.node()} the problem {task.problem.label} is another one than where "
+            f"the study was started (other data?): {'; '.join(lines)}"
         )
-        if lines:
-            raise ClusterError(
-                f"on {platform.node()} the problem {task.problem.label} is another one than where "
-                f"the study was started (other data?): {'; '.join(lines)}"
-            )
     _checked.add(key)
 
 
