@@ -13,7 +13,6 @@ from typing import Any
 from lowroad.execution.events import Event, Report
 from lowroad.study import worker
 from lowroad.study.config import StudyConfig
-from lowroad.study.device import Device
 from lowroad.study.progress import RunProgress
 from lowroad.study.run import prepare_run
 from lowroad.study.snapshot import SnapshotFile
@@ -23,9 +22,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_or_die(
-    directory: Path, task: Any, report: Report, folder: Path, device: Device
-) -> dict[str, float]:
+def run_or_die(directory: Path, task: Any, report: Report, **options: Any) -> dict[str, float]:
     """Do a task as a worker does, but die in the middle of every third one, once each."""
     begun = directory.parent / "begun"
     begun.mkdir(exist_ok=True)
@@ -39,12 +36,10 @@ def run_or_die(
             (directory.parent / f"died-{task.hash}").touch()
             die()
 
-    return worker.run_task(directory, task, deadly, folder, device)
+    return worker.run_task(directory, task, deadly, **options)
 
 
-def find_no_room(
-    directory: Path, task: Any, report: Report, folder: Path, device: Device
-) -> dict[str, float]:
+def find_no_room(directory: Path, task: Any, report: Report, **options: Any) -> dict[str, float]:
     """Do a task as a worker does whose user has filled the quota."""
     raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "a record")
 

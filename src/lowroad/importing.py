@@ -15,8 +15,8 @@ def import_object(path: str) -> Any:
     """Return what an import path names: "module:attribute", or "package.module.attribute".
 
     Raises:
-        ImportPathError: when the path has no such form, or the module or the attribute is not
-            found.
+        ImportPathError: when the path has no such form, the module or the attribute is not found,
+            or the module ends the program.
         Exception: what the module itself raises when it is imported.
 
     >>> import_object("math:pi") == import_object("math.pi")
@@ -38,6 +38,11 @@ def import_object(path: str) -> Any:
             f'there is no module "{error.name}" for "{path}": expected a file {error.name}.py '
             "beside the study file, or an installed package"
         ) from None
+    except SystemExit as error:
+        raise ImportPathError(
+            f'the module "{module_name}" ends the program when it is imported: what it does as a '
+            'program belongs under if __name__ == "__main__":'
+        ) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             close = difflib.get_close_matches(part, dir(found), n=1, cutoff=0.6)

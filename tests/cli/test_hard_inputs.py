@@ -50,6 +50,19 @@ def wait_for(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize(("closed", "workers"), [((1,), "1"), ((0, 1, 2), "2")])
+def test_output_that_was_closed_at_the_start_does_not_end_the_study(
+    study: Path, closed: tuple[int, ...], workers: str
+) -> None:
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    run = start(study, "--workers", workers, *RUNS_ONLY, preexec_fn=close)
+    _, told = run.communicate()
+    assert (run.returncode, told) == (0, "")
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_reader_that_goes_away_does_not_end_the_study(study: Path, workers: str) -> None:
     run = start(study, "--workers", workers, *RUNS_ONLY)

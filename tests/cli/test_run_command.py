@@ -196,6 +196,10 @@ def test_a_new_study_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert study.facts["spirals"].samples == {"train": 400, "test": 400}
     assert call("new", "mine").code == 2
     assert call("new", "no spaces").code == 2
+    longest = "n" * 100
+    assert call("new", longest).code == 0
+    assert read_study(tmp_path / longest / "study.toml").name == longest
+    assert call("new", longest + "n").code == 2  # a study cannot have such a name
 
 
 def test_sections_that_keep_their_own_value_are_said(study: Path) -> None:
@@ -285,7 +289,8 @@ def test_workers_and_devices_belong_together(
     outcome = call("run", study, "--out", tmp_path / "run", *options)
     assert told in outcome.out
     device = "auto" if "auto" in options else "cpu"
-    assert given == [(workers, {"device": device, "folder": study.parent})]
+    passed = [(number, each["device"], each["folder"]) for number, each in given]
+    assert passed == [(workers, device, study.parent)]
 
 
 @pytest.mark.parametrize(

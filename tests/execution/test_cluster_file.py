@@ -31,6 +31,11 @@ def job(**entries: str) -> str:
     return "[job]\n" + "\n".join(f"{name} = {value}" for name, value in (RIGHT | entries).items())
 
 
+def test_a_byte_order_mark_is_no_part_of_it(tmp_path: Path) -> None:
+    marked = read_slurm(write(tmp_path, "\ufeff" + job()))
+    assert marked == read_slurm(write(tmp_path, job()))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -66,6 +66,15 @@ def test_equal_numbers_have_a_bar_too():
     assert row.bars.tolist() == [0.6]
 
 
+@pytest.mark.parametrize("value", [1e17, -6.9e32, 1e300])
+@pytest.mark.parametrize("number", [1, 40])
+def test_equal_numbers_of_any_size_have_edges_around_them(value, number):
+    edges = common_edges([[value] * number], log=False)
+    assert edges[0] < value < edges[-1]
+    assert (np.diff(edges) > 0).all()
+    assert len(ridges({"a": [value] * number}, log=False)[0].values) == number
+
+
 def test_edges_hold_all_samples_and_suit_the_narrowest():
     narrow, wide = np.linspace(5.0, 5.5, 36), np.linspace(0.0, 10.0, 36)
     edges = common_edges([narrow, wide], log=False)

@@ -7,6 +7,9 @@ import torch
 
 from lowroad.landscapes import AnaPot, FunctionLandscape, LennardJones, MullerBrown
 from lowroad.problems import Problem
+from lowroad.problems.problem import TAKEN
+from lowroad.study.measurements.metric import METRIC
+from lowroad.study.netcdf import NETCDFS_OWN, PROVENANCE
 
 
 def start(generator):
@@ -45,6 +48,12 @@ def test_splits():
         ("metrics", ["error"], TypeError, "metrics: expected functions .* by name.*got list"),
         ("metrics", {"error": 0.1}, TypeError, r"metrics\['error'\]: expected a function"),
         ("metrics", {"value": start}, ValueError, "choose another name"),
+        ("metrics", {"seconds": start}, ValueError, '"seconds" is what a record itself has'),
+        ("metrics", {"seed": start}, ValueError, '"seed" is what a record itself has'),
+        ("metrics", {"top/1": start}, ValueError, "expected a name without .* got 'top/1'"),
+        ("metrics", {"_norm": start}, ValueError, "expected a name without .* got '_norm'"),
+        ("metrics", {"": start}, ValueError, "expected a name without .* got ''"),
+        ("metrics", {1: start}, ValueError, "expected a name without .* got 1"),
         ("quantity", None, TypeError, "quantity: expected a string, got NoneType"),
         ("unit", 1, TypeError, "unit: expected a string, got int"),
         ("lower_bound", float("nan"), ValueError, "lower_bound: expected a finite number"),
@@ -54,6 +63,12 @@ def test_splits():
 def test_refusals(field, value, error, message):
     with pytest.raises(error, match=message):
         made(**{field: value})
+
+
+def test_metrics_cannot_have_the_names_of_what_stands_beside_them():
+    labels = {"problem", "set", "seed", "split", METRIC.row, *METRIC.numbers}
+    written = {"title", "task", "computed_from", *PROVENANCE, *NETCDFS_OWN}
+    assert labels | written == TAKEN
 
 
 def test_other_types_of_numbers_are_refused():

@@ -20,6 +20,7 @@ from lowroad.report.tables import (
     weight_table,
 )
 from lowroad.report.view import View
+from lowroad.study.study_file import StudyFileError
 from report.synthetic import MadeResults, change, make_results
 
 SIX = ("sgd", "momentum", "adam", "rmsprop", "lbfgs", "sam")
@@ -126,7 +127,7 @@ def test_the_papers_claims_are_judged_on_its_problems():
 
 
 def test_claims_of_another_kind_are_refused():
-    with pytest.raises(TypeError, match=r"report\.claims: expected math:pi to be a .*Claims"):
+    with pytest.raises(StudyFileError, match=r"report\.claims: expected math:pi to be a .*Claims"):
         asked(make_results(claims="math:pi"))
     assert Claims().claims == ()
 

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 import lowroad
+from lowroad.plotting.style import new_figure
 from lowroad.report.figures import FIGURES, figures_of
 from lowroad.report.figures.distances import rms_distances
+from lowroad.report.files import _show_names_as_they_are, save_figures
 from lowroad.report.view import View
 from lowroad.report.views import Charts
-from report.synthetic import make_results
+from report.synthetic import LABELS, make_results
 
 
 def surface_sets(number: int, each: int = 4) -> View:
@@ -182,3 +184,23 @@ def test_finders_are_compared_on_pairs_that_all_have_connected():
     (drawn,) = figure.draw(View(results)).values()
     labels = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
     assert labels == ["bent\nn = 3", "fourier\nn = 3"]
+
+
+def test_names_with_dollar_signs_are_no_formulas(tmp_path, monkeypatch):
+    monkeypatch.setitem(LABELS, "sgd", r"SGD $\frac$")
+    results = make_results(("FCP",), quantity="loss in $ per $")
+    written = save_figures(View(results), tmp_path)
+    assert written
+    assert all(path.stat().st_size for path in written)
+
+
+def test_numbers_on_axes_stay_formulas():
+    figure, [axes] = new_figure(1, 1, 3.0, 3.0)
+    axes.plot([1, 2], [1e-9, 1e3])
+    axes.set(yscale="log", title=r"$\frac$", xticks=[1, 2], xticklabels=[r"$\frac$", "b"])
+    _show_names_as_they_are(figure)
+    figure.draw_without_rendering()
+    numbers = axes.get_yticklabels()
+    assert any("mathdefault" in label.get_text() for label in numbers)
+    assert all(label.get_parse_math() for label in numbers)
+    assert not axes.title.get_parse_math()

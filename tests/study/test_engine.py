@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import glob
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +16,7 @@ import lowroad
 from lowroad.report.tables import kept_table
 from lowroad.report.view import View
 from lowroad.seeds import derived_seed
-from lowroad.study import references
+from lowroad.study import references, resolve, worker
 from lowroad.study.results import StudyResults, load_results
 from lowroad.study.run import PreparedRun, prepare_run
 from lowroad.study.snapshot import SnapshotFile
@@ -59,6 +61,10 @@ def nothing():
 def other_test():
     import dataclasses
     return dataclasses.replace(net(), test=net(9).test)
+
+
+def ends():
+    raise SystemExit(0)
 
 
 def late():
@@ -247,6 +253,30 @@ def test_a_worker_with_stale_source_is_refused(folder):
         references.make_problem(reference, folder)
 
 
+@pytest.mark.parametrize("edited", ["method", "problem"])
+def test_a_worker_that_imports_a_later_source_than_the_run_s_is_refused(folder, edited):
+    run = prepared(folder, f'optimizers.mine.method="{module_of(folder)}:descent"', *SHORT)
+    task = next(each for each in run.tasks if ":descent" in each.settings["method"])
+    path = task.settings["method"] if edited == "method" else task.problem.path
+    source = folder / f"{module_of(folder)}.py"
+    source.write_text(source.read_text() + "\n# an edit while the run goes on\n")
+    references._IMPORTED.clear()  # as in a new process
+    references._PROBLEMS.clear()
+    options = {"folder": folder, "sources": {path: run.study.sources[path]}}
+    with pytest.raises(references.ClusterError, match=f"source of {path} is another one"):
+        worker.run_task(folder / "run", task, lambda step, value: None, **options)
+    pinned = prepared(folder, f'problems.net.version="{task.problem.code}"', *SHORT)
+    assert task.problem.path not in pinned.study.sources
+
+
+def test_another_function_of_a_stale_module_is_refused(folder):
+    reference = prepared(folder).study.problems["net"]
+    (folder / f"{module_of(folder)}_helper.py").write_text("SCALE = 2.0\n")
+    other = dataclasses.replace(reference, path=reference.path.replace(":net", ":other_test"))
+    with pytest.raises(references.ClusterError, match=r"has changed .*restart the workers"):
+        references.make_problem(other, folder)
+
+
 def test_a_grid_s_candidates_are_compared_on_the_first_seeds(folder):
     rates = [0.003, 0.3]
     results = carry_out(
@@ -263,6 +293,16 @@ def test_a_grid_s_candidates_are_compared_on_the_first_seeds(folder):
     )
     table = results.table("training", "net")
     assert (table["source"].values == "sgd").sum() == 3
+
+
+@pytest.mark.parametrize("pattern", ["weights/*.pt", "{folder}/weights/*.pt", "../*/weights/*.pt"])
+def test_checkpoints_are_found_in_a_folder_of_any_name(tmp_path, pattern):
+    folder = tmp_path / "a [new] folder*?"
+    (folder / "weights").mkdir(parents=True)
+    (folder / "weights" / "1.pt").touch()
+    pattern = pattern.format(folder=glob.escape(str(folder)))
+    (found,) = resolve._files(pattern, folder)
+    assert Path(found.path).samefile(folder / "weights" / "1.pt")
 
 
 def test_checkpoints_are_points_by_content(folder):
@@ -401,6 +441,38 @@ def test_refuses_before_the_first_task(folder, assignment, message):
 def test_a_mistake_in_the_user_s_own_code_shows_the_user_s_own_error(folder):
     with pytest.raises(UserCodeError, match=r"in broken\n.*\nRuntimeError: a mistake of my own"):
         carry_out(folder, f'problems.net.from="{module_of(folder)}:broken"')
+    with pytest.raises(UserCodeError, match=r"in ends\n.*\nSystemExit: 0"):
+        carry_out(folder, f'problems.net.from="{module_of(folder)}:ends"')
+
+
+@pytest.mark.parametrize("line", ["1 / 0", "raise KeyError", "def f(:"])
+@pytest.mark.parametrize(
+    "setting", ["optimizers.mine.method", "report.claims", "problems.net.from"]
+)
+def test_a_module_that_cannot_be_imported_shows_the_user_s_own_error(folder, setting, line):
+    module = f"broken_{module_of(folder)}"
+    (folder / f"{module}.py").write_text(f"{line}\n")
+    with pytest.raises(UserCodeError, match=rf"{setting.rpartition('.')[0]}.*\n.*{module}"):
+        prepared(folder, f'{setting}="{module}:anything"')
+
+
+@pytest.mark.parametrize(
+    "setting", ["optimizers.mine.method", "report.claims", "problems.net.from"]
+)
+def test_a_module_that_ends_the_program_is_refused(folder, setting):
+    module = f"program_{module_of(folder)}"
+    (folder / f"{module}.py").write_text("raise SystemExit(0)\n")
+    with pytest.raises(StudyFileError, match="ends the program when it is imported"):
+        prepared(folder, f'{setting}="{module}:anything"')
+
+
+@pytest.mark.parametrize(
+    ("claims", "message"),
+    [("nosuchmodule:claims", "no module"), ("math:pi", "to be a lowroad.analysis.Claims")],
+)
+def test_claims_are_found_before_the_first_task(folder, claims, message):
+    with pytest.raises(StudyFileError, match=rf"report\.claims: .*{message}"):
+        prepared(folder, f'report.claims="{claims}"')
 
 
 def test_other_data_gives_another_fingerprint(folder):

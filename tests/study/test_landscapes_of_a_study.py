@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +140,7 @@ def test_a_metric_that_is_no_number_is_refused_before_the_first_task(
 def as_in_another_process(folder: Path) -> None:
     references._PROBLEMS.clear()
     references._IMPORTED.clear()
+    worker._checked.clear()
     sys.modules.pop("own_landscapes", None)
     sys.path[:] = [each for each in sys.path if each != str(folder)]
 
@@ -154,14 +155,25 @@ def test_a_worker_that_cannot_import_the_module_says_what_to_do(folder: Path) ->
     assert Store(folder / "out").failures() == set()
 
 
+def test_another_run_in_the_directory_does_not_make_a_problem_another_one(folder: Path) -> None:
+    run = prepared(folder, "bare")
+    prepared(folder, "whole")  # with a landscape more
+    as_in_another_process(folder)
+    assert not run.execute(1, lambda progress, event: None).failed
+
+
+def test_another_seed_does_not_make_a_problem_another_one(folder: Path) -> None:
+    carry_out(folder, "bare")
+    as_in_another_process(folder)
+    assert carry_out(folder, "bare", seed=5).missing == 0
+
+
 @pytest.mark.parametrize("fact", ["samples", "start_value", "dimension"])
 def test_a_worker_whose_problem_is_another_one_is_refused(folder: Path, fact: str) -> None:
     run = prepared(folder, "bare")
-    told = run.schedule.store.problems_file
-    content = json.loads(told.read_bytes())
-    facts = content["facts"]["net"]
-    facts[fact] = {"train": 31} if fact == "samples" else 1.001 * facts[fact]
-    told.write_text(json.dumps(content))
+    facts = run.study.facts["net"]
+    other = {"train": 31} if fact == "samples" else 1.001 * getattr(facts, fact)
+    run.study.facts["net"] = dataclasses.replace(facts, **{fact: other})
     as_in_another_process(folder)
     with pytest.raises(ClusterError, match="the problem net is another one than where") as caught:
         run.execute(1, lambda progress, event: None)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lowroad.study.study_file import (
     StudyFileError,
     differences,
+    overridden,
     parse_study,
     read_study,
     to_toml,
@@ -86,6 +87,12 @@ def test_what_is_no_toml_is_named_with_its_line(
     assert len(problem) < len(str(path)) + 200
 
 
+def test_a_byte_order_mark_is_no_part_of_the_study(tmp_path: Path) -> None:
+    text = (STUDIES / "quick.toml").read_bytes()
+    marked = write(tmp_path, b"\xef\xbb\xbf" + text)
+    assert read_study(marked) == read_study(STUDIES / "quick.toml")
+
+
 def test_each_problem_has_the_files_name(tmp_path: Path) -> None:
     path = write(tmp_path, "seed = 'x'\n")
     assert problems(path) == [
@@ -121,6 +128,27 @@ def test_assignments_come_before_the_checks(tmp_path: Path) -> None:
     assert config.paths.own == {"learning_rate": 0.01}
     assert config.settings("q").paths.own == {"learning_rate": 0.01, "points": 21}
     assert config.problems["p"].options == {"size": 5}
+
+
+def test_names_with_dots_are_assigned_to(tmp_path: Path) -> None:
+    text = """
+        name = "dots"
+        [problems."net-0.1"]
+        from = "m:f"
+        optimizers."sgd.v2" = { epochs = 7 }
+        [problems.net-0]
+        from = "m:f"
+        [optimizers."sgd.v2"]
+        method = "sgd"
+    """
+    assignments = ["problems.net-0.1.size=5", "optimizers.sgd.v2.epochs=3"]
+    config = read_study(write(tmp_path, text), assignments)
+    assert config.problems["net-0.1"].options == {"size": 5}
+    assert config.problems["net-0"].options == {}
+    assert config.optimizers["sgd.v2"].own == {"epochs": 3}
+    (line,) = overridden(config, assignments)
+    assert "--set problems.net-0.1.optimizers.sgd.v2.epochs=... changes it" in line
+    assert "net-0.1 keeps its own value, 7" in line
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ def new(
 ) -> None:
     """Write a study file and a problem module that run as they are."""
     with readable_errors():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", folder.name):
-            fail(f"{folder.name}: expected a name of letters, digits, '.', '_', '-'", WRONG_USAGE)
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", folder.name):
+            told = "expected a name of at most 100 letters, digits, '.', '_', '-'"
+            fail(f"{folder}: {told}", WRONG_USAGE)
         if folder.exists():
             fail(f"{folder} exists: choose another name, or remove it", WRONG_USAGE)
         folder.mkdir(parents=True)

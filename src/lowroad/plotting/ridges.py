@@ -107,7 +107,8 @@ def common_edges(samples: Sequence[ArrayLike], log: bool) -> NDArray[np.float64]
     joined = np.concatenate(scaled)
     low, high = float(joined.min()), float(joined.max())
     if low == high:
-        low, high = low - 0.5, high + 0.5
+        margin = max(0.5, 1e-3 * abs(low))  # which rounding keeps, however large the numbers
+        low, high = low - margin, high + margin
     widths = [np.ptp(values) / (1.5 * np.sqrt(len(values))) for values in scaled]
     finest = min((width for width in widths if width > 0), default=high - low)
     bins = int(np.clip(np.ceil((high - low) / finest), 8, 60))

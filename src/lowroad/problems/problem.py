@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,14 @@ from lowroad.landscapes import Landscape
 
 Metric = Callable[[Landscape, Tensor], float]
 Start = Callable[[torch.Generator], Tensor]
+TAKEN = frozenset(
+    {
+        *("value", "problem", "set", "seed", "split", "point"),
+        *("title", "task", "computed_from", "seconds", "elapsed", "created", "machine"),
+        *("versions", "content_sha256", "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"),
+    }
+)
+"""What else stands beside the metrics in records and tables, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +45,8 @@ class Problem:
 
     Raises:
         TypeError: when something is not a landscape or not a function.
-        ValueError: when the landscapes' points differ, or the lower bound is not a finite number.
+        ValueError: when the landscapes' points differ, or the lower bound is not a finite number,
+            or a metric has a name that its record or table cannot hold.
 
     >>> from lowroad.landscapes import MullerBrown
     >>> surface = MullerBrown()
@@ -96,8 +106,14 @@ class Problem:
         bound = self.lower_bound
         if bound is not None and not (isinstance(bound, int | float) and math.isfinite(bound)):
             raise ValueError(f"lower_bound: expected a finite number or None, got {bound!r}")
-        if "value" in self.metrics:
-            raise ValueError('metrics: "value" is the landscape\'s own; choose another name')
+        for name in self.metrics:
+            if name in TAKEN:
+                told = "the landscape's own" if name == "value" else "what a record itself has"
+                raise ValueError(f'metrics: "{name}" is {told}; choose another name')
+            if not isinstance(name, str) or not re.fullmatch("[^_/][^/]*", name):
+                raise ValueError(
+                    f'metrics: expected a name without "/" or a first "_", got {name!r}'
+                )
 
     @property
     def splits(self) -> tuple[str, ...]:

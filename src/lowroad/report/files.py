@@ -5,6 +5,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter, ScalarFormatter
+
 from lowroad.plotting.style import drawing
 from lowroad.report.figures import figures_of
 from lowroad.report.view import View
@@ -23,6 +28,7 @@ def save_figures(view: View, directory: Path, style: str = "screen") -> list[Pat
     with drawing(style):
         for each in figures_of(view):
             for name, figure in each.draw(view).items():
+                _show_names_as_they_are(figure)
                 # Lay out once for both files: it takes most of the time.
                 figure.draw_without_rendering()
                 figure.set_layout_engine("none")
@@ -35,3 +41,16 @@ def save_figures(view: View, directory: Path, style: str = "screen") -> list[Pat
                     write_atomically(path, content.getvalue())
                     written.append(path)
     return written
+
+
+def _show_names_as_they_are(figure: Figure) -> None:
+    """Take dollar signs in labels, metrics and units for no formula; numbers on axes stay one."""
+    numbers = {
+        text
+        for axis in figure.findobj(Axis)
+        if isinstance(axis.get_major_formatter(), LogFormatter | ScalarFormatter)
+        for part in (*axis.get_major_ticks(), *axis.get_minor_ticks(), axis.offsetText)
+        for text in part.findobj(Text)
+    }
+    for text in set(figure.findobj(Text)) - numbers:
+        text.set_parse_math(False)

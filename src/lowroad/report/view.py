@@ -18,13 +18,13 @@ from lowroad.analysis import (
     merge_tree,
     weight_statistics,
 )
-from lowroad.importing import import_object
 from lowroad.plotting.ridges import wants_log_axis
 from lowroad.plotting.style import SetStyle, set_styles
 from lowroad.report.text import SPLIT_NAMES
 from lowroad.report.views import LegendEntry, legend_of
 from lowroad.study.config import like_with_like
 from lowroad.study.labels import SetPair, WeightSet
+from lowroad.study.resolve import claims_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,17 +59,16 @@ class View:
 
     Attributes:
         claims: The published claims that the study names, or None.
+
+    Raises:
+        StudyFileError, UserCodeError: The claims cannot be had.
     """
 
     def __init__(self, results: StudyResults) -> None:
         self.results = results
         self._cache: dict[Hashable, Any] = {}
         named = results.config.report.claims
-        if named is not None:
-            from lowroad.study.references import see_folder
-
-            see_folder(results.study.folder)
-        self.claims: Any = None if named is None else import_object(named)
+        self.claims: Any = None if named is None else claims_of(named, results.study.folder)
 
     def _once(self, key: Hashable, compute: Callable[[], T]) -> T:
         if key not in self._cache:

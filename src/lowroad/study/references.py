@@ -72,6 +72,7 @@ class Facts:
         free_gradients, gradient_tolerance: of its training landscape; defaults depend on them.
         network: whether the training landscape is a network's.
         value_seconds, gradient_seconds: rough times of one evaluation of the training landscape.
+        seed: the study's, of which the first start is; -1 where it was not noted.
     """
 
     dimension: int
@@ -92,6 +93,7 @@ class Facts:
     network: bool = False
     value_seconds: float = 0.0
     gradient_seconds: float = 0.0
+    seed: int = -1
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Facts:
@@ -118,6 +120,10 @@ def see_folder(folder: Path | None) -> None:
         sys.path.insert(0, str(folder))
 
 
+def _module_of(path: str) -> str:
+    return path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
+
+
 def code_of(path: str, folder: Path | None) -> str:
     """Return what identifies the source behind an import path.
 
@@ -127,7 +133,7 @@ def code_of(path: str, folder: Path | None) -> str:
     Raises:
         ImportError: when the module is not found.
     """
-    module = path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
+    module = _module_of(path)
     root = module.partition(".")[0]
     if root in ("", "torch", "lowroad"):
         return f"numerics {NUMERICS}" if root == "lowroad" else ""
@@ -184,9 +190,36 @@ def _imports(source: bytes, package: list[str]) -> list[str]:
     return names
 
 
-_IMPORTED: dict[str, str] = {}  # the code that each path had when this process imported it
+_IMPORTED: dict[str, str] = {}  # the code that each module had when this process imported it
 _PROBLEMS: OrderedDict[tuple[ProblemReference, str], Problem] = OrderedDict()
 MOST_PROBLEMS = 3  # that a process keeps
+
+
+def note_import(path: str, folder: Path | None) -> str:
+    """Return the code of an import path, which this process is about to import or has imported."""
+    now = code_of(path, folder)
+    _IMPORTED.setdefault(_module_of(path), now)
+    return now
+
+
+def check_import(path: str, folder: Path | None, code: str) -> None:
+    """Refuse to use an import path whose source was not the expected one when it was imported.
+
+    Args:
+        path: the import path.
+        folder: the study's folder.
+        code: what `code_of` gave where the study was resolved.
+
+    Raises:
+        ClusterError: when it was another one.
+    """
+    if _module_of(path) not in _IMPORTED:
+        note_import(path, folder)
+    if _IMPORTED[_module_of(path)] not in ("", code):  # where there is none, the import says so
+        raise ClusterError(
+            f"the source of {path} is another one here than where the run began: has it been "
+            "edited since? Run the same command again, and restart the workers of a cluster"
+        )
 
 
 def make_problem(reference: ProblemReference, folder: Path | None, device: str = "cpu") -> Problem:
@@ -210,8 +243,7 @@ def make_problem(reference: ProblemReference, folder: Path | None, device: str =
             "folder and the packages that its modules import: install them there, or put the "
             "modules into a package that is installed on all machines"
         ) from error
-    now = code_of(reference.path, folder)
-    if _IMPORTED.setdefault(reference.path, now) != now:
+    if note_import(reference.path, folder) != _IMPORTED[_module_of(reference.path)]:
         raise ClusterError(
             f"the source of {reference.path} has changed since this worker imported it: restart "
             "the workers"

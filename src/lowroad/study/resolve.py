@@ -18,14 +18,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from lowroad.importing import import_object
 from lowroad.nearest import nearest
 from lowroad.seeds import derived_seed
 from lowroad.study.config import StudyConfig
 from lowroad.study.references import (
     Facts,
     ProblemReference,
-    code_of,
     make_problem,
+    note_import,
     resolve_problem,
     see_folder,
 )
@@ -45,7 +46,8 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
     Args:
         config: the study as its file says it.
         folder: the study file's folder, from which modules are imported.
-        known: the study as it was resolved before; problems of the same source are not made again.
+        known: the study as it was resolved before; problems of the same source are not made again
+            where the study's seed is the same.
 
     Raises:
         StudyFileError: with one line for each problem, optimizer, finder or file that cannot be
@@ -59,9 +61,13 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
     for name, settings in config.problems.items():
         try:
             path, options = settings.from_, _checked_options(settings.from_, settings.options)
-            code = settings.version or code_of(path, folder)
+            code = settings.version or note_import(path, folder)
             problems[name] = ProblemReference(name, path, canonical_json(options), code)
-            if known is not None and known.problems.get(name) == problems[name]:
+            if (
+                known is not None
+                and known.problems.get(name) == problems[name]
+                and known.facts[name].seed == config.seed
+            ):
                 facts[name] = known.facts[name]
             else:
                 made = make_problem(problems[name], folder)
@@ -70,12 +76,17 @@ def resolve_study(config: StudyConfig, folder: Path | None, known: Study | None 
                 found += [f"problems.{name}: {line}" for line in _no_numbers(made)]
         except StudyFileError as error:
             found += [f"problems.{name}.{line}" for line in error.problems]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if folder is not None and is_users(error, folder):
                 raise UserCodeError(f"problems.{name}", error, folder) from error
             found.append(f"problems.{name}: {_first_line(error)}")
     config, more, codes = _with_defaults(config, folder, facts)
     found += more
+    if config.report.claims is not None:
+        try:
+            claims_of(config.report.claims, folder)
+        except StudyFileError as error:
+            found += error.problems
     files = {}
     for name, table in config.checkpoints.items():
         files[name] = _files(table.files, folder)
@@ -148,6 +159,7 @@ def examine(problem: Any, name: str, seed: int, starts: int = 1) -> Facts:
         except (ValueError, TypeError) as error:
             raise type(error)(f"start of seed {number}: {error}") from error
     return Facts(
+        seed=seed,
         dimension=landscape.dimension,
         dtype=str(landscape.dtype),
         start_norm=float(start.double().norm()),
@@ -264,7 +276,7 @@ def misused(
         place = f"problems.{problem}.optimizers.{name}" if own else f"optimizers.{name}"
         checks += [(place, check_settings, table.method, each) for each in combinations(table.own)]
         with suppress(ImportError):  # the check says it
-            codes[table.method] = table.version or code_of(table.method, folder)
+            codes[table.method] = table.version or note_import(table.method, folder)
     place = f"problems.{problem}.paths" if "paths" in sections else "paths"
     checks.append((place, check_finder, settings.paths.finder, settings.paths.own))
     for name, finder in settings.paths.finders.items():
@@ -272,18 +284,48 @@ def misused(
     for place, check, name, each in checks:
         try:
             check(name, each)
-        except (ValueError, TypeError, ImportError) as error:
+        except Exception as error:
             if folder is not None and is_users(error, folder):
                 raise UserCodeError(place, error, folder) from error
+            if not isinstance(error, ValueError | TypeError | ImportError):
+                raise
             yield from (f"{place}.{line}" for line in str(error).splitlines())
+
+
+def claims_of(path: str, folder: Path | None) -> Any:
+    """Return the published claims that a study names.
+
+    Raises:
+        StudyFileError: there is nothing of that name, or something else.
+        UserCodeError: a module of the study's folder raised.
+    """
+    from lowroad.analysis import Claims
+
+    see_folder(folder)
+    try:
+        claims = import_object(path)
+    except Exception as error:
+        if folder is not None and is_users(error, folder):
+            raise UserCodeError("report.claims", error, folder) from error
+        if not isinstance(error, ImportError):
+            raise
+        raise StudyFileError([f"report.claims: {error}"]) from None
+    if not isinstance(claims, Claims):
+        raise StudyFileError(
+            [
+                f"report.claims: expected {path} to be a lowroad.analysis.Claims, got "
+                f"{type(claims).__name__}"
+            ]
+        )
+    return claims
 
 
 def _files(patterns: Any, folder: Path | None) -> tuple[CheckpointFile, ...]:
     """The files that patterns match, by content; two of equal content count once."""
     listed = (patterns,) if isinstance(patterns, str) else patterns
     paths = {
-        Path(match) for pattern in listed
-        for match in glob(str((folder or Path()) / pattern), recursive=True)
+        (folder or Path()) / match for pattern in listed
+        for match in glob(pattern, root_dir=folder, recursive=True)
     }  # fmt: skip
     by_digest = {
         hashlib.sha256(path.read_bytes()).hexdigest(): path
@@ -359,6 +401,6 @@ def _failing(study: Study, known: Study | None) -> Iterable[str]:
                     yield f"optimizers.{optimizer}.{_first_line(error)}"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

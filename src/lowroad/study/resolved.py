@@ -113,6 +113,21 @@ class Study:
             for name, reference in self.problems.items()
         }
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """Digests of sources by import path, but for those whose version the study gives."""
+        tables = [
+            table for name in self.problems
+            for table in self.config.settings(name).optimizers.values()
+        ]  # fmt: skip
+        pinned = {table.method for table in tables if table.version is not None}
+        own = {method: code for method, code in self.codes.items() if method not in pinned}
+        return own | {
+            each.path: each.code
+            for name, each in self.problems.items()
+            if self.config.problems[name].version is None
+        }
+
     def as_json(self) -> bytes:
         """What `load_study` reads beside the study file."""
         content = {

@@ -96,8 +96,14 @@ class PreparedRun:
             from lowroad.study.worker import run_task
 
             with Heartbeat(store, progress):
-                folder = self.study.folder
-                function = partial(run_task, store.directory, folder=folder, device=device)
+                function = partial(
+                    run_task,
+                    store.directory,
+                    folder=self.study.folder,
+                    device=device,
+                    sources=self.study.sources,
+                    facts=self.study.facts,
+                )
                 execute(self.tasks, function, workers, on_event)
         waiting = self.schedule.total - len(self.schedule.done) - len(failed)
         damaged = tuple(self.schedule.damaged[known:])

@@ -57,7 +57,7 @@ def read_study(path: Path, assignments: Sequence[str] = ()) -> StudyConfig:
         StudyFileError: the file is missing, is no TOML, or holds wrong settings.
     """
     try:
-        text = _content(path).decode("utf-8")
+        text = _content(path).decode("utf-8-sig")  # Windows' editors write a byte order mark
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # Python 3.11 to 3.13 give the place only inside the message.
@@ -93,8 +93,8 @@ def overridden(config: StudyConfig, assignments: Sequence[str]) -> list[str]:
         key = assignment.partition("=")[0].strip()
         for name, problem in config.problems.items():
             own: Any = problem.sections
-            for part in key.split("."):
-                own = own.get(part.strip()) if isinstance(own, Mapping) else None
+            for part in _parts(key, own):
+                own = own.get(part) if isinstance(own, Mapping) else None
             if own is not None and not isinstance(own, Mapping):
                 lines.append(
                     f"--set {key}: the problem {name} keeps its own value, {shown(own)}; "
@@ -140,10 +140,22 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def _parts(key: str, table: Any) -> list[str]:
+    """The parts of a key; a name that has dots itself is one where its table has it."""
+    left = [part.strip() for part in key.split(".", maxsplit=DEEPEST)]
+    parts: list[str] = []
+    while left:
+        known: Mapping[str, Any] = table if isinstance(table, Mapping) else {}
+        number = next((n for n in range(len(left), 1, -1) if ".".join(left[:n]) in known), 1)
+        parts.append(".".join(left[:number]))
+        left, table = left[number:], known.get(parts[-1])
+    return parts
+
+
 def _assign(raw: dict[str, Any], assignment: str) -> None:
     """Apply ``key.key=value``; the value is TOML, and anything else counts as a string."""
     key, equals, text = assignment.partition("=")
-    parts = [part.strip() for part in key.split(".", maxsplit=DEEPEST)]
+    parts = _parts(key, raw)
     assignment = shortened(assignment)
     if not equals or not all(parts) or len(parts) > DEEPEST:
         raise StudyFileError([f"--set {assignment}: expected KEY=VALUE such as train.seeds=8"])

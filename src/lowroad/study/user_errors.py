@@ -21,12 +21,12 @@ class UserCodeError(Exception):
         folder: the study's folder.
     """
 
-    def __init__(self, place: str, error: Exception, folder: Path) -> None:
+    def __init__(self, place: str, error: BaseException, folder: Path) -> None:
         trace = "".join(traceback.format_exception(error, chain=False))
         super().__init__(f"{place}: an error in your code:\n{users_part(trace, folder)}")
 
 
-def is_users(error: Exception, folder: Path | None) -> bool:
+def is_users(error: BaseException, folder: Path | None) -> bool:
     """Whether an error comes from a module of the study's folder, not from a refusal of ours."""
     if folder is None:
         return False

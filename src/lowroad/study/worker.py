@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from lowroad.problems import Problem
 from lowroad.study.content import read_sound
 from lowroad.study.device import CPU, Device, device_of
 from lowroad.study.measurements import MEASUREMENTS, Context
-from lowroad.study.references import Facts, make_problem
+from lowroad.study.references import Facts, check_import, make_problem
 from lowroad.study.resolve import examine
 from lowroad.study.snapshot import SnapshotFile
 from lowroad.study.store import Store
@@ -30,16 +31,31 @@ _checked: set[tuple[str, str]] = set()  # problems whose fingerprint this proces
 
 
 def run_task(
-    directory: Path, task: Task, report: Report, folder: Path | None = None, device: Device = "cpu"
+    directory: Path,
+    task: Task,
+    report: Report,
+    folder: Path | None = None,
+    device: Device = "cpu",
+    sources: Mapping[str, str] = MappingProxyType({}),
+    facts: Mapping[str, Facts] = MappingProxyType({}),
 ) -> dict[str, float]:
     """Do a task with one thread and write its record; what a worker is told to do.
+
+    Args:
+        directory: the study's.
+        task: what to do.
+        report: told where the task is.
+        folder: the study's own modules.
+        device: where the arithmetic happens.
+        sources: as `Study.sources`.
+        facts: as `Study.facts`; not from the directory, where another run may have its own.
 
     Returns:
         The numbers that progress shows, such as ``{"train": …}`` or ``{"path height": …}``.
 
     Raises:
         ClusterError: this process does not see the study's directory, or does not have the
-            problem's module or data.
+            problem's module or data, or has imported another source than that of the run.
     """
     store = Store(directory)
     if not store.study_file.exists():
@@ -49,8 +65,10 @@ def run_task(
         )
     where = device_of(device)
     problem = make_problem(task.problem, folder, str(where))
+    for path in {task.problem.path, task.settings.get("method", "")} & sources.keys():
+        check_import(path, folder, sources[path])
     with task_arithmetic():
-        _compare_fingerprint(problem, task, store)
+        _compare_fingerprint(problem, task, facts.get(task.problem.label))
         return perform(task, problem, store, report, where, folder)
 
 
@@ -88,25 +106,21 @@ def perform(
     }
 
 
-def _compare_fingerprint(problem: Problem, task: Task, store: Store) -> None:
+def _compare_fingerprint(problem: Problem, task: Task, facts: Facts | None) -> None:
     """Refuse a problem that is another one here than where the study was started.
 
     Raises:
         ClusterError: when it is.
     """
     key = task.problem.label, canonical_json(task.problem.hash_inputs())
-    if key in _checked or not store.problems_file.exists():
+    if key in _checked or facts is None:
         return
-    facts = json.loads(store.problems_file.read_bytes())["facts"].get(task.problem.label)
-    if facts is not None:
-        lines = Facts.from_json(facts).differences(
-            examine(problem, task.problem.label, task.study_seed)
+    lines = facts.differences(examine(problem, task.problem.label, task.study_seed))
+    if lines:
+        raise ClusterError(
+            f"on {platform.node()} the problem {task.problem.label} is another one than where "
+            f"the study was started (other data?): {'; '.join(lines)}"
         )
-        if lines:
-            raise ClusterError(
-                f"on {platform.node()} the problem {task.problem.label} is another one than where "
-                f"the study was started (other data?): {'; '.join(lines)}"
-            )
     _checked.add(key)
 
 
