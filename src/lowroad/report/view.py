@@ -24,7 +24,7 @@ from lowroad.report.text import SPLIT_NAMES
 from lowroad.report.views import LegendEntry, legend_of
 from lowroad.study.config import like_with_like
 from lowroad.study.labels import SetPair, WeightSet
-from lowroad.study.resolve import claims_of
+from lowroad.study.references import claims_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from lowroad.execution.clusters import ClusterError
 from lowroad.importing import import_object
+from lowroad.study.study_file import StudyFileError
+from lowroad.study.user_errors import UserCodeError, is_users
 
 if TYPE_CHECKING:
     from lowroad.problems import Problem
@@ -290,3 +292,31 @@ def call_problem(function: Any, options: Mapping[str, Any], device: str) -> Prob
             f"expected the function to return a lowroad.Problem, got {type(problem).__name__}"
         )
     return problem
+
+
+def claims_of(path: str, folder: Path | None) -> Any:
+    """Return the published claims that a study names.
+
+    Raises:
+        StudyFileError: there is nothing of that name, or something else.
+        UserCodeError: a module of the study's folder raised.
+    """
+    from lowroad.analysis import Claims
+
+    see_folder(folder)
+    try:
+        claims = import_object(path)
+    except Exception as error:
+        if folder is not None and is_users(error, folder):
+            raise UserCodeError("report.claims", error, folder) from error
+        if not isinstance(error, ImportError):
+            raise
+        raise StudyFileError([f"report.claims: {error}"]) from None
+    if not isinstance(claims, Claims):
+        raise StudyFileError(
+            [
+                f"report.claims: expected {path} to be a lowroad.analysis.Claims, got "
+                f"{type(claims).__name__}"
+            ]
+        )
+    return claims

@@ -18,13 +18,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from lowroad.importing import import_object
 from lowroad.nearest import nearest
 from lowroad.seeds import derived_seed
 from lowroad.study.config import StudyConfig
 from lowroad.study.references import (
     Facts,
     ProblemReference,
+    claims_of,
     make_problem,
     note_import,
     resolve_problem,
@@ -290,34 +290,6 @@ def misused(
             if not isinstance(error, ValueError | TypeError | ImportError):
                 raise
             yield from (f"{place}.{line}" for line in str(error).splitlines())
-
-
-def claims_of(path: str, folder: Path | None) -> Any:
-    """Return the published claims that a study names.
-
-    Raises:
-        StudyFileError: there is nothing of that name, or something else.
-        UserCodeError: a module of the study's folder raised.
-    """
-    from lowroad.analysis import Claims
-
-    see_folder(folder)
-    try:
-        claims = import_object(path)
-    except Exception as error:
-        if folder is not None and is_users(error, folder):
-            raise UserCodeError("report.claims", error, folder) from error
-        if not isinstance(error, ImportError):
-            raise
-        raise StudyFileError([f"report.claims: {error}"]) from None
-    if not isinstance(claims, Claims):
-        raise StudyFileError(
-            [
-                f"report.claims: expected {path} to be a lowroad.analysis.Claims, got "
-                f"{type(claims).__name__}"
-            ]
-        )
-    return claims
 
 
 def _files(patterns: Any, folder: Path | None) -> tuple[CheckpointFile, ...]:
