@@ -61,3 +61,16 @@ def test_deep_networks_are_recognised_and_their_planes_timed():
         )
         assert done.returncode == 0, done.stderr
         assert re.search(told, done.stdout)
+
+
+@pytest.mark.slow
+def test_more_measurements_find_a_minimum_that_is_no_higher():
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "test_minimum.py", "--seeds", "2", "--images", "1000",
+         "--epochs", "3", "--every", "3"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    numbers = re.findall(r"(\d\.\d{4}) ± \d", done.stdout)
+    assert len(numbers) == 2, done.stdout
+    assert 0 < float(numbers[1]) <= float(numbers[0]) < 2.4
