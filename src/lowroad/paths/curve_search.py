@@ -156,6 +156,8 @@ class CurveSearch:
         outcome = moved.minimize(self.finder.steps, after, resumed["lbfgs"])
         if stopped:
             return stopped[0]
+        if outcome.converged:
+            return Outcome.OBJECTIVE_CONVERGED
         return outcome if outcome is not Outcome.BUDGET_SPENT else self._outcome_at_the_end()
 
     def _is_due(self) -> bool:
