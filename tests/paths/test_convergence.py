@@ -181,6 +181,15 @@ def test_a_sum_says_nothing_about_the_barrier(make):
     assert "nothing about the barrier" in found.outcome.value
 
 
+def test_a_sum_that_lbfgs_minimized_says_nothing_about_the_barrier():
+    """The least sum's path is far above the pass of Müller and Brown."""
+    surface = MullerBrown()
+    found = FourierPathFinder(optimizer="lbfgs", steps=300).find(surface, *surface.ends)
+    assert found.refined_height > -40.6648435 + 10
+    assert found.outcome is Outcome.OBJECTIVE_CONVERGED
+    assert not found.outcome.converged
+
+
 @pytest.mark.parametrize("name", [*FINDERS, *SUMS, "fire"])
 def test_overlapping_atoms_give_no_false_barrier(name):
     """LJ7 turned by 180°, and two atoms exchanged: values of 1e84 and more on the first path."""

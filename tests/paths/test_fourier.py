@@ -175,6 +175,26 @@ def test_stopped_by_the_caller():
     assert found.height < StraightLine().find(surface, *surface.ends).height
 
 
+@pytest.mark.parametrize("steps", [7, 10, 13])  # ten batches a pass
+def test_a_search_by_minibatches_that_is_stopped_is_one_of_so_many_steps(network, steps):
+    landscape, start, end = network
+    settings = {"points": 11, "learning_rate": 0.1, "batch_size": 40}
+    stopped, brief = (
+        FourierPathFinder(steps=number, **settings).find(
+            landscape,
+            start,
+            end,
+            generator=torch.Generator().manual_seed(0),
+            callback=lambda step, height: step == steps,
+        )
+        for number in (25, steps)
+    )
+    assert (stopped.outcome, brief.outcome) == (Outcome.STOPPED, Outcome.BUDGET_SPENT)
+    assert np.array_equal(stopped.profile, brief.profile)
+    assert stopped.history.steps.tolist() == brief.history.steps.tolist()
+    assert brief.profile.sum() < StraightLine(points=11).find(landscape, start, end).profile.sum()
+
+
 def test_until_converged_stops_early_and_says_so():
     surface = TwoWells()
     finder = FourierPathFinder(steps=5000, learning_rate=0.01, smoothness=35, until="converged")

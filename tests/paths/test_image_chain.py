@@ -191,17 +191,33 @@ def test_refusals():
         StringFinder(fmax=0.0)
 
 
+@pytest.mark.parametrize("top", [5.0, torch.inf, torch.nan])
 @pytest.mark.parametrize("finder", [ElasticBandFinder, StringFinder])
-def test_what_images_do_not_see_makes_no_path_higher_than_the_first(finder):
+def test_what_images_do_not_see_makes_no_path_higher_than_the_first(finder, top):
     """The image jumps over a thin ridge into a hollow; the spline through it crosses the ridge."""
 
     def hollow_behind_a_ridge(points):
         x, y = points[:, 0], points[:, 1]
-        hill = torch.exp(-((x - 0.5) ** 2 + y**2) / 0.08)
-        return hill + (y - 0.6) ** 2 + 5 * torch.exp(-(((y - 0.3) / 0.01) ** 2) / 2)
+        hill = torch.exp(-((x - 0.5) ** 2 + y**2) / 0.08) + (y - 0.6) ** 2
+        ridge = 5 * torch.exp(-(((y - 0.3) / 0.01) ** 2) / 2)
+        return hill + (ridge if top == 5 else torch.where((y - 0.3).abs() < 0.02, top, 0.0))
 
     landscape = FunctionLandscape(hollow_behind_a_ridge, dimension=2)
     ends = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
     found = finder(images=3, max_step=1.0).find(landscape, *ends)
     assert found.history.heights[-1] < 0.41
     assert found.height == pytest.approx(1.36)  # at (0.5, 0): 1 + 0.6², the straight line's
+
+
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+@pytest.mark.parametrize("finder", [ElasticBandFinder, StringFinder])
+def test_a_path_without_a_value_between_its_images_has_not_converged(finder, value):
+    """(x² − 1)² + y² but on a strip between two images, which no path goes around."""
+
+    def strip(points):
+        values = (points[:, 0] ** 2 - 1) ** 2 + points[:, 1] ** 2
+        return torch.where((points[:, 0] - 0.3).abs() < 0.05, value, values)
+
+    landscape = FunctionLandscape(strip, dimension=2)
+    ends = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    assert finder().find(landscape, *ends).outcome is Outcome.TOO_FEW_IMAGES

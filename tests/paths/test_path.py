@@ -99,6 +99,16 @@ def test_in_its_own_basis_a_path_stays(basis):
     assert torch.allclose(path.in_basis(basis).coefficients, path.coefficients)
 
 
+@pytest.mark.parametrize("basis", [SineBasis(300), HatBasis(300), BernsteinBasis(300)], ids=str)
+def test_in_a_family_of_many_shapes_a_smooth_path_stays(basis):
+    """(2t, sin πt): chords of 1/301 err by (π/301)²/8 = 1.4e-5 at most, the others by less."""
+    start, end, bend = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    path = Path(start, end, bend[None], SineBasis(1)).in_basis(basis)
+    t = torch.linspace(0, 1, 3001, dtype=torch.float64)
+    exact = torch.stack([2 * t, torch.sin(torch.pi * t)], dim=1)
+    assert float((path(t) - exact).abs().max()) < 1.4e-5
+
+
 def test_straight_line_measurements():
     surface = MullerBrown()
     found = StraightLine(points=201).find(surface, *surface.ends)

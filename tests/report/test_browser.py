@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lowroad.report import write_report
-from report.synthetic import make_results
+from report.synthetic import LABELS, make_results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -79,6 +79,27 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+NAMES = {
+    "one": "0.1",
+    "two": "0.01",
+    "three": "black",
+    "four": "R&D <b>x</b> %{y} $z$",
+    "five": "Adam, learning rate 0.001, weight decay 0.0001, no warming",
+}
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Report of sets whose names are numbers, colours, in plotly's language, or long."""
+    directory = tmp_path_factory.mktemp("named")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lowroad.report.page.save_figures", lambda *_: [])
+        for name, label in NAMES.items():
+            patch.setitem(LABELS, name, label)
+        write_report(make_results(("mlp",), tuple(NAMES), test=False), directory)
+    return directory
+
+
 def opened(browser: Any, directory: Path, device: dict[str, Any]) -> Any:
     """The page, offline, with every chart drawn; fails on any message of the console."""
     context = browser.new_context(offline=True, **device)
@@ -114,6 +135,22 @@ def test_everything_is_drawn_and_nothing_is_cut(browser, study, device, request)
     assert page.evaluate(OVERFLOWING) == []
     assert page.evaluate(CUT) == []
     assert page.evaluate(EMPTY_CELLS) == 0
+    page.context.close()
+
+
+def test_sets_have_their_names_in_charts(browser, named):
+    """Beside a matrix and beside rows, as they are, and they leave half of the width to both."""
+    page = opened(browser, named, PHONE)
+    for chart in ("#between-train .chart", "#path-heights-train .chart"):
+        chart = page.locator(chart).first
+        ticks = chart.locator(".ytick text").evaluate_all(
+            "texts => texts.map((text) => [...text.querySelectorAll('tspan')]"
+            ".map((line) => line.textContent).join(' ') || text.textContent)"
+        )
+        assert sorted(tick.removesuffix(" n = 6") for tick in ticks) == sorted(NAMES.values())
+        panel = chart.locator(".bglayer .bg, .plotbg .bg, .gridlayer").first.bounding_box()
+        assert panel["width"] > 0.5 * chart.bounding_box()["width"]
+    assert page.evaluate(CUT) == []
     page.context.close()
 
 

@@ -111,12 +111,15 @@ class CurveSearch:
         self._mark()
         while self.step < self.finder.steps:
             batch, is_full = self._batches.next()
-            if self._batches.begins_pass or (not is_full and self._is_due()):
+            is_recorded = is_full or self._batches.begins_pass or self._is_due()
+            if is_recorded and not is_full:
                 self._consider_total(objective.value(self.landscape, self.path)[1])
             slope = objective.slope(batch, self.path)
             if is_full:
                 self._consider_total(slope.values)
             stop = self._why_stop(slope)
+            if stop is Outcome.STOPPED and not is_recorded:
+                self._consider_total(objective.value(self.landscape, self.path)[1])
             if stop is not None:
                 return stop
             with self._undisturbed():
@@ -156,6 +159,8 @@ class CurveSearch:
         outcome = moved.minimize(self.finder.steps, after, resumed["lbfgs"])
         if stopped:
             return stopped[0]
+        if outcome.converged:
+            return Outcome.OBJECTIVE_CONVERGED
         return outcome if outcome is not Outcome.BUDGET_SPENT else self._outcome_at_the_end()
 
     def _is_due(self) -> bool:

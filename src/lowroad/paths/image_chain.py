@@ -118,17 +118,18 @@ class ImageChainFinder(PathFinder):
         t = torch.linspace(0, 1, self.points, dtype=torch.float64, device=start.device)
         along = landscape.restrict(search.path.subspace)
         profile = along.values(search.path.coordinates(t).to(start))
+        top = float(torch.where(profile.isnan(), torch.inf, profile).max())
         if outcome is Outcome.CONVERGED_PATH and search.best is not None:
             values = search.best.values
             rounding = 8 * torch.finfo(values.dtype).eps * float(values.abs().max())
             allowed = BETWEEN * float(values.max() - values.min()) + rounding
-            if float(profile.max()) > search.best.height + allowed:
+            if top > search.best.height + allowed:
                 outcome = Outcome.TOO_FEW_IMAGES
-        if float(profile.max()) > history.heights[0]:
+        if top > history.heights[0]:
             # higher between the images than the first images, perhaps also than the first path
             grid = self.points, self.refinements
             first = measure(landscape, landscape.evaluations, path, *grid, history, outcome)
-            if first.refined_height < float(profile.max()):
+            if first.refined_height < top:
                 return Search(path, history, outcome, torch.from_numpy(first.profile))
         estimate = None
         if search.best is not None:

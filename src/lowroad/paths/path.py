@@ -75,9 +75,14 @@ class Path:
         return Path(self.start, self.end, coefficients, self.basis)
 
     def in_basis(self, basis: Basis, samples: int = 201) -> Path:
-        """Return the path of another family that is nearest to this one (least squares in t)."""
-        t = torch.linspace(0, 1, samples, dtype=torch.float64, device=self.start.device)
-        fit = torch.linalg.lstsq(basis.values(t), self.basis.values(t)).solution
+        """Return the path of another family that is nearest to this one (least squares in t).
+
+        At `samples` equally spaced t, or more where the family has many shapes. By singular values:
+        many Bernstein polynomials are nearly dependent.
+        """
+        t = torch.linspace(0, 1, max(samples, 4 * basis.terms + 1), dtype=torch.float64)
+        shapes, wanted = basis.values(t), self.basis.values(t)
+        fit = torch.linalg.lstsq(shapes, wanted, driver="gelsd").solution
         return Path(self.start, self.end, fit.to(self.coefficients) @ self.coefficients, basis)
 
     def step_lengths(self, t: Tensor) -> Tensor:

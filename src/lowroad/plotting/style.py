@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import math
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,11 +27,13 @@ __all__ = [
     "drawing",
     "new_figure",
     "path_styles",
+    "plotly_text",
     "say_nothing_here",
     "scientific",
     "set_styles",
     "shorter",
     "three_figures",
+    "wrapped",
 ]
 
 
@@ -54,6 +58,11 @@ class SetStyle:
     hatch: str
     dash: str
     plotly_dash: str
+
+    @property
+    def plotly_label(self) -> str:
+        """The label as text of plotly."""
+        return plotly_text(self.label)
 
 
 # Okabe and Ito's palette, with a grey that is seen on black and on white in place of black.
@@ -269,6 +278,24 @@ def say_nothing_here(axes: Axes, text: str) -> None:
     axes.text(
         0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.35", wrap=True
     )
+
+
+def plotly_text(name: str) -> str:
+    """A name in plotly's language, which has tags, entities, equations and, in hovers, variables.
+
+    >>> plotly_text("lr<0.1 & <b>, %{x} $y$")
+    'lr&lt;0.1 &amp; &lt;b&gt;, %&#123;x} &#36;y&#36;'
+    """
+    return html.escape(name, quote=False).replace("%{", "%&#123;").replace("$", "&#36;")
+
+
+def wrapped(name: str, width: int) -> list[str]:
+    """Lines of a name, of at most so many characters: beside a panel it must leave it room.
+
+    >>> wrapped("Adam, learning rate 0.001", 20)
+    ['Adam, learning rate', '0.001']
+    """
+    return textwrap.wrap(name, width) or [name]
 
 
 def scientific(number: float) -> str:

@@ -16,7 +16,7 @@ from lowroad.analysis import MergeTree
 from lowroad.plotting.barriers import tree_lines
 from lowroad.plotting.paths import medians_of
 from lowroad.plotting.ridges import Ridge, log_ticks, ridges, row_limits, wants_log_axis
-from lowroad.plotting.style import SetStyle, shorter, three_figures
+from lowroad.plotting.style import SetStyle, plotly_text, shorter, three_figures, wrapped
 
 __all__ = [
     "MARK_SIZE",
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 MARK_SIZE = 8
+_NAME_WIDTH = 16  # letters of a line of a name beside a panel, on a phone too
 _PATTERNS = {"": "", "///": "/", "...": ".", "xxx": "x"}
 OUTLINE = {"color": "black", "width": 0.8}
 
@@ -81,15 +82,26 @@ def ridge_chart(
     figure = go.Figure()
     for place, row in enumerate(rows):
         _add_row(figure, row, place, medians.get(row.name), styles[row.name])
-    names = [f"{styles[row.name].label}<br>n = {len(row.values)}" for row in rows]
+    names = [[*_lines(styles[row.name].label), f"n = {len(row.values)}"] for row in rows]
     figure.update_yaxes(
-        tickvals=list(range(len(rows))), ticktext=names, range=row_limits(rows), showgrid=True
-    )
+        tickvals=list(range(len(rows))), ticktext=["<br>".join(lines) for lines in names],
+        range=row_limits(rows), showgrid=True,
+    )  # fmt: skip
     figure.update_xaxes(title_text=f"{label} (log scale)" if log else label)
     if log:
         joined = np.concatenate([*(row.values for row in rows), list(medians.values())])
         figure.update_xaxes(**log_axis(joined))
-    return layout(figure, 90 + (62 if len(rows) < 6 else 44) * len(rows))
+    row = max(62 if len(rows) < 6 else 44, _height(names))
+    return layout(figure, 90 + row * len(rows))
+
+
+def _lines(name: str) -> list[str]:
+    return [plotly_text(line) for line in wrapped(name, _NAME_WIDTH)]
+
+
+def _height(names: Sequence[Sequence[str]]) -> int:
+    """Pixels of the row with the most lines."""
+    return 8 + 15 * max(map(len, names), default=1)
 
 
 def _add_row(
@@ -107,18 +119,19 @@ def _add_row(
         return
     figure.add_scatter(
         x=[row.median] * 2, y=[place + end for end in row.reach], mode="lines", meta="ink",
-        line={"width": 2.5}, hovertemplate=f"{style.label}, median %{{x:.4g}}<extra></extra>",
+        line={"width": 2.5},
+        hovertemplate=f"{style.plotly_label}, median %{{x:.4g}}<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
         x=row.values, y=place + row.offsets, mode="markers",
         marker={"symbol": style.symbol, "size": MARK_SIZE, "color": style.color, "line": OUTLINE},
-        hovertemplate=f"{style.label}: %{{x:.4g}}<extra></extra>",
+        hovertemplate=f"{style.plotly_label}: %{{x:.4g}}<extra></extra>",
     )  # fmt: skip
     if straight is not None:
         figure.add_scatter(
             x=[straight], y=[place + row.middle], mode="markers", meta="ink",
             marker={"symbol": "triangle-down-open", "size": 9, "line": {"width": 1.5}},
-            hovertemplate=f"{style.label}, straight lines, median %{{x:.4g}}<extra></extra>",
+            hovertemplate=f"{style.plotly_label}, straight lines, median %{{x:.4g}}<extra></extra>",
         )  # fmt: skip
 
 
@@ -166,7 +179,7 @@ def _add_projection(
             x=points[:, 0], y=points[:, 1], mode="markers",
             marker={"symbol": style.symbol, "size": MARK_SIZE,
                     "color": style.color, "line": OUTLINE},
-            hovertemplate=f"{style.label}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>", **where,
+            hovertemplate=f"{style.plotly_label}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>", **where,
         )  # fmt: skip
 
 
@@ -176,16 +189,20 @@ def matrix_chart(
     """A heat map of one number for each two sets; what was not measured stays empty."""
     shown = np.log10(np.where(values > 0, values, np.nan)) if log else values
     texts = [[three_figures(v) if np.isfinite(v) else "" for v in line] for line in values]
+    known = [plotly_text(name) for name in names]
     figure = go.Figure()
     figure.add_heatmap(
-        z=shown, x=list(names), y=list(names), text=texts, texttemplate="%{text}",
+        z=shown, x=known, y=known, text=texts, texttemplate="%{text}",
         colorscale="Cividis", showscale=False, hoverongaps=False, xgap=1, ygap=1,
         textfont={"size": 10 if len(names) > 6 else 12},
         hovertemplate=f"%{{y}} – %{{x}}<br>{what} %{{text}}<extra></extra>",
     )  # fmt: skip
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    figure.update_xaxes(showgrid=False, tickangle=-40)
-    return layout(figure, 140 + 34 * len(names))
+    # said to be categories: names such as 0.1 or 2024-01 would be places on an axis
+    lines = [_lines(name) for name in names]
+    ticks = {"tickvals": known, "ticktext": ["<br>".join(each) for each in lines]}
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, **ticks)
+    figure.update_xaxes(type="category", showgrid=False, tickangle=-40, **ticks)
+    return layout(figure, 140 + max(34, _height(lines)) * len(names))
 
 
 def trees_chart(
@@ -199,13 +216,13 @@ def trees_chart(
         places, x, y = tree_lines(tree, first)
         figure.add_scatter(
             x=x, y=y, mode="lines", line={"color": style.color, "width": 1.8},
-            connectgaps=False, hovertemplate=f"{style.label}<br>%{{y:.4g}}<extra></extra>",
+            connectgaps=False, hovertemplate=f"{style.plotly_label}<br>%{{y:.4g}}<extra></extra>",
         )  # fmt: skip
         figure.add_scatter(
             x=places, y=tree.heights, mode="markers",
             marker={"symbol": style.symbol, "size": MARK_SIZE, "color": style.color,
                     "line": OUTLINE},
-            hovertemplate=f"{style.label}, solution<br>%{{y:.5g}}<extra></extra>",
+            hovertemplate=f"{style.plotly_label}, solution<br>%{{y:.5g}}<extra></extra>",
         )  # fmt: skip
         values += [*tree.heights, *(merge.level for merge in tree.merges)]
         first += len(places) + 1

@@ -150,14 +150,14 @@ def _chart(
         one = _thinned(x[[chosen]], y[[chosen]], _MOST_POINTS)
         figure.add_scatter(
             x=one[0], y=one[1], mode="lines", line=line | {"width": 2.4}, name=style.label,
-            hovertemplate=f"{style.label}<br>%{{x:.4g}}: %{{y:.3g}}<extra></extra>",
+            hovertemplate=f"{style.plotly_label}<br>%{{x:.4g}}: %{{y:.3g}}<extra></extra>",
         )  # fmt: skip
         lowest = int(np.nanargmin(y[chosen])) if np.isfinite(y[chosen]).any() else 0
         figure.add_scatter(
             x=[x[chosen, lowest]], y=[y[chosen, lowest]], mode="markers",
             marker={"symbol": style.symbol, "size": MARK_SIZE, "color": style.color,
                     "line": OUTLINE},
-            hovertemplate=f"{style.label}, lowest<br>%{{x:.4g}}: %{{y:.3g}}<extra></extra>",
+            hovertemplate=f"{style.plotly_label}, lowest<br>%{{x:.4g}}: %{{y:.3g}}<extra></extra>",
         )  # fmt: skip
     figure.update_yaxes(title_text=f"{quantity} (log scale)" if log else quantity, **axis)
     figure.update_xaxes(title_text=AXIS_NAMES[against], rangemode="tozero")

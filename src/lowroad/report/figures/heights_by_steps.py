@@ -108,7 +108,7 @@ def _chart(
             line=line | {"width": 2.2},
             marker={"symbol": style.symbol, "size": MARK_SIZE, "color": style.color,
                     "line": OUTLINE, "maxdisplayed": 8},
-            hovertemplate=f"{style.label}, median<br>step %{{x}}: %{{y:.3g}}<extra></extra>",
+            hovertemplate=f"{style.plotly_label}, median<br>step %{{x}}: %{{y:.3g}}<extra></extra>",
         )  # fmt: skip
     values = np.concatenate([curve["lowest"].values.ravel() for curve in curves.values()])
     log = view.wants_log(problem, [values])

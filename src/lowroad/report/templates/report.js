@@ -15,7 +15,8 @@
   function themed(spec) {
     const ink = color("--ink");
     const dark = color("--paper") !== "#ffffff";
-    const { data, layout } = JSON.parse(JSON.stringify(spec).replaceAll('"black"', `"${ink}"`));
+    const { data, layout } = JSON.parse(JSON.stringify(spec), (key, value) =>
+      key.endsWith("color") && value === "black" ? ink : value); // not a name, "black"
     for (const trace of data) {
       if (dark && trace.opacity < 1 && trace.mode === "lines" && !trace.fill) {
         trace.opacity = Math.min(1, 1.8 * trace.opacity); // thin lines fade on a dark ground
