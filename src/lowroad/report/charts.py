@@ -91,8 +91,8 @@ def ridge_chart(
     if log:
         joined = np.concatenate([*(row.values for row in rows), list(medians.values())])
         figure.update_xaxes(**log_axis(joined))
-    row = max(62 if len(rows) < 6 else 44, _height(names))
-    return layout(figure, 90 + row * len(rows))
+    height = max(62 if len(rows) < 6 else 44, _height(names))
+    return layout(figure, 90 + height * len(rows))
 
 
 def _lines(name: str) -> list[str]:
