@@ -181,3 +181,33 @@ def test_matrices_write_numbers_into_their_cells():
     assert drawn(nothing)
     with pytest.raises(ValueError, match=r"mlp: expected one row .* shape \(2, 2\)"):
         set_matrices({"mlp": (["a"], values)}, "barrier")
+
+
+LONG = [f"Adam, learning rate 0.001, weight decay 0.0001, batch size {n}" for n in (8, 16)]
+
+
+@pytest.mark.parametrize("panels", [1, 2])
+@pytest.mark.parametrize("kind", ["rows", "matrix", "curves", "projections"])
+def test_long_names_leave_panels_their_room_and_are_within_the_figure(kind, panels):
+    names = [f"panel {n}" for n in range(panels)]
+    if kind == "rows":
+        figure = sample_rows(
+            {name: {each: [1.0, 2.0] for each in LONG} for name in names}, "height"
+        )
+    elif kind == "matrix":
+        figure = set_matrices({name: (LONG, np.eye(2)) for name in names}, "barrier")
+    elif kind == "curves":
+        styles = set_styles(["sgd/train", "sgd/test"], {"sgd/train": LONG[0], "sgd/test": LONG[1]})
+        looks = {split: styles[f"sgd/{split}"] for split in ("train", "test")}
+        figure = training_curves(dict.fromkeys(names, runs(1.0)), dict.fromkeys(names, looks))
+    else:
+        rng = np.random.default_rng(0)
+        table = kernel_pca({name: rng.normal(size=(4, 9)) for name in LONG}, "linear")
+        figure = kernel_projections(dict.fromkeys(names, table))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        assert axes.get_position().width > 0.5 / panels
+        assert axes.get_position().height > 0.25
+    tight = figure.get_tightbbox()
+    assert tight.x0 > -0.05
+    assert tight.x1 < figure.get_figwidth() + 0.05

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lowroad.analysis import MergeTree
 from lowroad.plotting.paths import panel_grid
 from lowroad.plotting.ridges import log_ticks, wants_log_axis
-from lowroad.plotting.style import SetStyle, drawing, say_nothing_here, set_styles
+from lowroad.plotting.style import SetStyle, draw_legend, drawing, say_nothing_here, set_styles
 
 __all__ = [
     "convergence_curves",
@@ -68,7 +68,7 @@ def convergence_curves(
             _scale(panel, wants_log_axis(filled))
             for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
                 labels.setdefault(label, handle)
-        _legend(figure, labels)
+        draw_legend(figure, labels)
         return figure
 
 
@@ -115,7 +115,7 @@ def disconnectivity_graphs(
             _scale(panel, wants_log_heights(sets))
             for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
                 labels.setdefault(label, handle)
-        _legend(figure, labels)
+        draw_legend(figure, labels)
         return figure
 
 
@@ -167,8 +167,3 @@ def _scale(axes: Axes, log: bool) -> None:
         axes.set_yscale("log")
         axes.minorticks_off()
         axes.set_yticks(*log_ticks(*axes.get_ylim()))
-
-
-def _legend(figure: Figure, labels: Mapping[str, Artist]) -> None:
-    if labels:
-        figure.legend(list(labels.values()), list(labels), loc="outside upper center", ncols=4)

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from lowroad.analysis.losses import representative_run
 from lowroad.plotting.paths import panel_grid
 from lowroad.plotting.ridges import log_ticks, wants_log_axis
-from lowroad.plotting.style import SetStyle, drawing, say_nothing_here
+from lowroad.plotting.style import (
+    TITLE_WIDTH,
+    SetStyle,
+    draw_legend,
+    drawing,
+    say_nothing_here,
+    wrapped,
+)
 
 __all__ = ["AXIS_NAMES", "abscissa", "pick_representative", "training_curves"]
 
@@ -65,7 +72,7 @@ def training_curves(
         curves = [runs[f"{k}_values"].values for n, runs in panels.items() for k in styles[n]]
         log = wants_log_axis(curves)
         for axis, (name, runs) in zip(axes, panels.items(), strict=False):
-            axis.set_title(name, loc="left")
+            axis.set_title("\n".join(wrapped(name, TITLE_WIDTH)), loc="left")
             _draw(axis, runs, styles[name], against)
             axis.set(xlabel=AXIS_NAMES[against], ylabel=quantity)
         drawn = [axis for axis in axes if axis.lines]
@@ -82,10 +89,7 @@ def training_curves(
             for axis in axes
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
         }
-        if handles:
-            figure.legend(
-                list(handles.values()), list(handles), loc="outside upper center", ncols=4
-            )
+        draw_legend(figure, handles)
         return figure
 
 

@@ -11,7 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lowroad.plotting.paths import panel_grid
-from lowroad.plotting.style import SetStyle, drawing, say_nothing_here, set_styles, shorter
+from lowroad.plotting.style import (
+    SetStyle,
+    draw_legend,
+    drawing,
+    say_nothing_here,
+    set_styles,
+    shorter,
+)
 
 __all__ = ["kernel_projections", "samples_of"]
 
@@ -60,8 +67,7 @@ def kernel_projections(
                 panel.set(xticks=[], yticks=[])
             for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
                 labels.setdefault(label, handle)
-        if labels:
-            figure.legend(list(labels.values()), list(labels), loc="outside upper center", ncols=4)
+        draw_legend(figure, labels)
         return figure
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from lowroad.plotting.paths import panel_grid
-from lowroad.plotting.style import drawing, shorter
+from lowroad.plotting.style import NAME_WIDTH, drawing, shorter, wrapped
 
 __all__ = ["set_matrices"]
 
@@ -52,8 +52,9 @@ def set_matrices(
                     column, row, shorter(float(values[row, column])), ha="center", va="center",
                     fontsize=6.5, color="white" if dark else "black",
                 )  # fmt: skip
-            panel.set_xticks(range(len(names)), names, rotation=40, ha="right")
-            panel.set_yticks(range(len(names)), names)
+            labels = ["\n".join(wrapped(name, NAME_WIDTH)) for name in names]
+            panel.set_xticks(range(len(names)), labels, rotation=40, ha="right")
+            panel.set_yticks(range(len(names)), labels)
             panel.tick_params(length=0)
             panel.set_title(f"{title}: {label}", loc="left")
         return figure

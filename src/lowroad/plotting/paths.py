@@ -13,12 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 from lowroad.plotting.ridges import Ridge, log_ticks, ridges, row_limits, wants_log_axis
 from lowroad.plotting.style import (
     LINE_COLORS,
+    LINE_HEIGHT,
+    NAME_WIDTH,
     STRAIGHT_COLOR,
+    TITLE_WIDTH,
     SetStyle,
     drawing,
     new_figure,
     say_nothing_here,
     set_styles,
+    wrapped,
 )
 
 __all__ = [
@@ -158,11 +162,13 @@ def sample_rows(
     looks = styles or set_styles(name for sets in samples.values() for name in sets)
     with drawing():
         most = max((len(sets) for sets in samples.values()), default=4)
-        figure, axes = panel_grid(len(samples), row_height=0.7 + 0.4 * most)
+        tallest = max((len(_lines(each.label)) for each in looks.values()), default=1)
+        row = max(0.4, LINE_HEIGHT * (tallest + 1))  # and the number
+        figure, axes = panel_grid(len(samples), row_height=0.7 + row * most)
         for panel, (name, sets) in zip(axes, samples.items(), strict=False):
             lines = (straight or {}).get(name, {})
             draw_ridges(panel, sets, label, lines, looks, log)
-            panel.set_title(name, loc="left")
+            panel.set_title("\n".join(wrapped(name, TITLE_WIDTH)), loc="left")
         return figure
 
 
@@ -201,7 +207,10 @@ def draw_ridges(
         return
     for place, row in enumerate(reversed(rows)):
         _draw_row(axes, row, place, medians.get(row.name), styles[row.name])
-    names = [f"{styles[row.name].label}\nn = {len(row.values)}" for row in reversed(rows)]
+    names = [
+        "\n".join([*_lines(styles[row.name].label), f"n = {len(row.values)}"])
+        for row in reversed(rows)
+    ]
     axes.set_yticks(range(len(rows)), names)
     axes.tick_params(axis="y", length=0)
     axes.set(ylim=row_limits(rows), xlabel=f"{label} (log scale)" if log else label)
@@ -209,6 +218,10 @@ def draw_ridges(
         axes.set_xscale("log")
         axes.minorticks_off()
         axes.set_xticks(*log_ticks(*axes.get_xlim()))
+
+
+def _lines(name: str) -> list[str]:
+    return wrapped(name, NAME_WIDTH)
 
 
 def medians_of(samples: Mapping[str, ArrayLike]) -> dict[str, float]:

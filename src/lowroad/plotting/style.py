@@ -12,18 +12,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 __all__ = [
     "HEIGHT_COLORS",
     "LINE_COLORS",
+    "LINE_HEIGHT",
     "MARKERS",
+    "NAME_WIDTH",
     "SOURCE_COLORS",
     "STRAIGHT_COLOR",
     "STYLES",
+    "TITLE_WIDTH",
     "PathStyle",
     "SetStyle",
+    "draw_legend",
     "drawing",
     "new_figure",
     "path_styles",
@@ -35,6 +40,11 @@ __all__ = [
     "three_figures",
     "wrapped",
 ]
+
+
+NAME_WIDTH = 24  # letters of a line of a name beside a panel
+TITLE_WIDTH = 50  # and above it
+LINE_HEIGHT = 0.12  # inches of such a line
 
 
 @dataclass(frozen=True)
@@ -278,6 +288,22 @@ def say_nothing_here(axes: Axes, text: str) -> None:
     axes.text(
         0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.35", wrap=True
     )
+
+
+def draw_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
+    """Draw a figure's legend above it, in as many columns, four at most, as its width holds.
+
+    The figure grows by the legend's third and further lines.
+    """
+    if entries:
+        size = matplotlib.rcParams["legend.fontsize"]
+        column = size * (5 + 0.6 * max(map(len, entries)))  # the mark, the gaps, and letters
+        columns = min(4, max(1, int(72 * figure.get_figwidth() / column)))
+        more = max(0, -(-len(entries) // columns) - 2)
+        figure.set_figheight(figure.get_figheight() + 1.3 * LINE_HEIGHT * more)
+        figure.legend(
+            list(entries.values()), list(entries), loc="outside upper center", ncols=columns
+        )
 
 
 def plotly_text(name: str) -> str:
