@@ -92,8 +92,28 @@ def test_log_axis_only_for_positive_numbers_that_span_much():
 
 
 def test_log_ticks_lie_inside():
-    for low, high in [(0.03, 0.04), (0.09, 7.0), (1e-8, 3.0), (1e-300, 1e-290)]:
+    for low, high in [
+        (0.03, 0.04),
+        (0.09, 7.0),
+        (1e-8, 3.0),
+        (1e-300, 1e-290),
+        (2.1, 2.3),
+        (1e-40, 2.0),
+    ]:
         values, labels = log_ticks(low, high)
-        assert len(values) == len(labels) <= 10
+        assert 1 <= len(values) == len(labels) <= 10
         assert all(low <= value <= high for value in values)
     assert log_ticks(1e-3, 1.0)[1] == ["10⁻³", "10⁻²", "10⁻¹", "1"]
+
+
+def test_large_equal_numbers_have_a_bar_too():
+    """Where neighbouring floats are farther apart than the half of a bar."""
+    [row] = ridges({"a": np.full(9, 1e20)}, log=False)
+    assert (len(row.bars), row.bars.max()) == (1, 0.6)
+    assert row.edges[0] <= 1e20 < row.edges[-1]
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_a_log_axis_refuses_numbers_that_it_cannot_show(low):
+    with pytest.raises(ValueError, match="positive numbers only, got"):
+        ridges({"a": [low, 1.0, 2.0], "b": [1.0]}, log=True)

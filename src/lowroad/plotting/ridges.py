@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from lowroad.plotting.style import shorter
@@ -73,20 +74,24 @@ def wants_log_axis(samples: Sequence[ArrayLike]) -> bool:
 def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     """Ticks for a log axis from `low` to `high`, with their labels.
 
-    Within two and a half decades 1, 2 and 5 times powers of ten, written out; beyond that, powers
-    of ten alone.
+    Within two and a half decades 1, 2 and 5 times powers of ten, written out, or round numbers
+    where there is none of these; beyond that, powers of ten alone, at most ten of them.
 
     >>> log_ticks(0.09, 0.6)
     ([0.1, 0.2, 0.5], ['0.1', '0.2', '0.5'])
     >>> log_ticks(1e-8, 2.0)[1]
     ['10⁻⁸', '10⁻⁶', '10⁻⁴', '10⁻²', '1']
+    >>> log_ticks(1e-32, 2.0)[1], log_ticks(2.1, 2.3)[1]
+    (['10⁻³⁰', '10⁻²⁴', '10⁻¹⁸', '10⁻¹²', '10⁻⁶', '1'], ['2.1', '2.15', '2.2', '2.25'])
     """
     first, last = floor(log10(low)), ceil(log10(high))
     if log10(high / low) <= 2.5:
         values = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
         inside = [float(f"{value:.3g}") for value in values if low <= value <= high]
+        if not inside:
+            inside = [float(x) for x in MaxNLocator(4).tick_values(low, high) if low <= x <= high]
         return inside, [shorter(value) for value in inside]
-    stride = 1 if last - first <= 6 else 2
+    stride = 1 if last - first <= 6 else 2 * ceil((last - first) / 16)
     powers = [p for p in range(first, last + 1) if p % stride == 0 and low <= 10.0**p <= high]
     raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
     return [10.0**p for p in powers], [
@@ -124,10 +129,15 @@ def common_edges(samples: Sequence[ArrayLike], log: bool) -> NDArray[np.float64]
 def ridges(samples: Mapping[str, ArrayLike], log: bool) -> list[Ridge]:
     """One row for each sample, with bars on common edges.
 
+    Raises:
+        ValueError: for numbers on a log axis that are not positive.
+
     >>> [row] = ridges({"a": [3.0, 1.0, 2.0]}, log=False)
     >>> row.values.tolist(), row.median, len(row.bars)
     ([1.0, 2.0, 3.0], 2.0, 0)
     """
+    if log and (low := _finite(list(samples.values())).min(initial=np.inf)) <= 0:
+        raise ValueError(f"a log axis has positive numbers only, got {low}: pass log=False")
     edges = common_edges(list(samples.values()), log)
     rows = []
     for name, sample in samples.items():
