@@ -111,6 +111,18 @@ def test_barriers_are_reached_or_not_called_converged(name):
     assert reached >= 0.9 * len(SURFACES)
 
 
+@pytest.mark.parametrize("depth", [1e3, 1e5])
+@pytest.mark.parametrize("name", FINDERS)
+def test_an_end_far_below_the_barrier_makes_no_path_converged(name, depth):
+    """The barrier from the left is 1 as without the well, whose depth at the pass is 1e-12."""
+
+    def well(x):
+        return wave(x) - depth * torch.exp(-((x[:, 0] - 1) ** 2 + x[:, 1] ** 2) / 0.08)
+
+    found = FINDERS[name].find(function(well, 2), *pair([-1, 0], [1, 0]))
+    assert found.refined_height == pytest.approx(1, abs=0.01) or not found.outcome.converged
+
+
 class Scaled(Landscape):
     """The same landscape in other units of length and value."""
 

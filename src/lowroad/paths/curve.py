@@ -38,9 +38,10 @@ class CurveFinder(PathFinder):
 
     The search for a low height has converged (`Outcome.CONVERGED_PEAK`) where the height no longer
     changes from round to round and the gradient at the path's highest point, computed anew, is
-    below a twentieth of the path's range of values over its length: a family of curves that cannot
-    follow the valley stops changing as well, but not at a pass. The minimum of the total lies above
-    the pass, so a total that no longer changes is `Outcome.OBJECTIVE_CONVERGED` and no more.
+    below a twentieth of the path's rise above its higher end over its length: a family of curves
+    that cannot follow the valley stops changing as well, but not at a pass. The minimum of the
+    total lies above the pass, so a total that no longer changes is `Outcome.OBJECTIVE_CONVERGED`
+    and no more.
 
     Attributes:
         objective: "total" or "max_flux".

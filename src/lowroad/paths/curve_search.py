@@ -16,6 +16,7 @@ from lowroad.outcome import Outcome
 from lowroad.paths.coefficients import CoefficientLandscape
 from lowroad.paths.finder import Callback
 from lowroad.paths.flux import FluxLoss, evaluation_points, interpolated_maximum
+from lowroad.paths.images import rise
 from lowroad.paths.keeper import Keeper, State
 from lowroad.paths.passes import Passes
 from lowroad.paths.path import Path
@@ -29,7 +30,7 @@ ROUND = 10  # steps of the maximum-flux search between two settings of β and of
 FIRST_BETA, LAST_BETA = 10.0, 300.0  # times one over the profile's range
 ANNEALING = 6  # rounds from the first β to the last
 STEP = 0.01  # of the ends' distance: how far a step of Adam moves a coefficient vector
-STATIONARY = 0.05  # of the range of values over the length: a gradient that counts as none
+STATIONARY = 0.05  # of the path's rise over its length: a gradient that counts as none
 SPEED_WEIGHT = 1.0  # of the constant-speed penalty, times the profile's range
 
 
@@ -222,12 +223,11 @@ class CurveSearch:
     def _peak_is_stationary(self) -> bool:
         """Whether the gradient at the best path's highest point vanishes, or an end is highest."""
         assert self.profile is not None
-        spread = float(self.profile.max() - self.profile.min())
         if self.profile.max() <= self._at_ends.max() and self._peak in (0.0, 1.0):
             return True
         point = self.best(torch.tensor([self._peak], dtype=torch.float64))
         _, gradient = self.landscape.value_and_gradient(point[0])
-        bound = STATIONARY * spread / self.best.length()
+        bound = STATIONARY * rise(self.profile) / self.best.length()
         return bool(float(gradient.double().norm()) <= bound)
 
     def _round(self, objective: FluxLoss, steps: int, scale: float) -> Outcome | None:

@@ -21,7 +21,7 @@ from lowroad.paths.projected_steps import projected_steps
 from lowroad.paths.record import Record
 from lowroad.paths.spline_height import spline_height
 
-BETWEEN = 0.01  # of the images' range of values that the path may be higher between them
+BETWEEN = 0.01  # of the images' rise that the path may be higher between them
 RELAXED = 0.1  # of the chain's slope: forces below it, and the chain may get another image
 
 
@@ -31,10 +31,11 @@ class ImageChainFinder(PathFinder):
 
     All scales come from the present chain, so that results do not depend on the units of values
     and lengths, nor on how high the first guess was: forces are compared with the chain's slope,
-    its range of values over its length, steps with the distance of the ends. The path is a cubic
+    its range of values over its length, or, to say that they have vanished, with its rise above the
+    higher end over its length; steps with the distance of the ends. The path is a cubic
     spline through the images, t going with the distances between them; the history's heights are
     the images' own, those of the found path are the spline's. Where the images have converged and
-    the spline rises between them by more than a hundredth of their range of values, there were too
+    the spline rises between them by more than a hundredth of that rise, there were too
     few of them (`Outcome.TOO_FEW_IMAGES`). If the spline rises between the images above the first
     path of the search, that first path is returned (with the images' history and outcome).
 
@@ -122,7 +123,7 @@ class ImageChainFinder(PathFinder):
         if outcome is Outcome.CONVERGED_PATH and search.best is not None:
             values = search.best.values
             rounding = 8 * torch.finfo(values.dtype).eps * float(values.abs().max())
-            allowed = BETWEEN * float(values.max() - values.min()) + rounding
+            allowed = BETWEEN * search.best.rise + rounding
             if top > search.best.height + allowed:
                 outcome = Outcome.TOO_FEW_IMAGES
         if top > history.heights[0]:
@@ -264,7 +265,8 @@ class _ChainSearch:
             return Outcome.STOPPED
         bound = finder.fmax
         if bound is None:
-            bound = max(finder.tolerance * chain.slope, chain.rounding)
+            length = float(chain.lengths.double().sum())
+            bound = max(finder.tolerance * chain.rise / length, chain.rounding)
         climbs = self._climbs or finder.climb_below == 0
         if largest <= bound and climbs and not has_bad:
             return Outcome.CONVERGED_PATH

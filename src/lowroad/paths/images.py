@@ -22,6 +22,16 @@ def through_images(chain: Tensor, gaps: Tensor | None = None) -> Path:
     return Path(chain[0], chain[-1], chain[1:-1] - line, SplineBasis(tuple(t.tolist())))
 
 
+def rise(values: Tensor) -> float:
+    """Return how far values [n] rise above the higher of the first and the last, or their range.
+
+    >>> rise(torch.tensor([-100.0, 1.0, 0.0])), rise(torch.tensor([0.0, 1.0, 3.0]))
+    (1.0, 3.0)
+    """
+    top = float(values.max() - values[[0, -1]].max())
+    return top if top > 0 else float(values.max() - values.min())
+
+
 class Chain:
     """Images, values, gradients, and tangents by the improved rule.
 
@@ -64,6 +74,14 @@ class Chain:
         """The range of the values over the chain's length: what forces are small or large for."""
         spread = float(self.values.max() - self.values.min())
         return spread / float(self.lengths.double().sum())
+
+    @property
+    def rise(self) -> float:
+        """How far the values rise above the higher end; their range where they do not.
+
+        What a barrier is near or far for: an end may lie much deeper than the barrier is high.
+        """
+        return rise(self.values)
 
     @property
     def rounding(self) -> float:
