@@ -170,6 +170,24 @@ def test_paths_do_not_depend_on_units(name, units):
         np.testing.assert_allclose(other.profile / value, plain.profile, atol=0.01 * spread)
 
 
+@pytest.mark.parametrize("points", [3, 4])
+def test_a_path_whose_inner_points_have_one_value_does_not_depend_on_units(points):
+    """One sine over few points of a valley symmetric about x = 0: its middle is at y = 0.5."""
+
+    def valley(x):
+        middle = 0.5 * torch.cos(torch.pi * x[:, 0] / 2)
+        return 1e-12 * ((x[:, 0] ** 2 - 1) ** 2 + 2 * (x[:, 1] - middle) ** 2)
+
+    finder = FourierPathFinder(points=points, optimizer="lbfgs", terms=1)
+    found = finder.find(function(valley, 2), *pair([-1, 0], [1, 0]))
+    torch.testing.assert_close(
+        found.path(torch.tensor([0.5], dtype=torch.float64)),
+        torch.tensor([[0.0, 0.5]], dtype=torch.float64),
+        atol=1e-6,
+        rtol=0,
+    )
+
+
 @pytest.mark.parametrize("make", [ElasticBandFinder, StringFinder])
 def test_an_absolute_force_is_in_the_landscapes_units(make):
     surface = MullerBrown()

@@ -136,7 +136,9 @@ class CurveSearch:
             self._consider_total(inner)
             if not self.record.finite:
                 return Outcome.DIVERGED
-            resumed = {"unit": float(inner.max() - inner.min()), "lbfgs": None}
+            # with the ends: few points inside, as of a symmetric path, may have one value
+            values = torch.cat([inner, self._at_ends])
+            resumed = {"unit": float(values.max() - values.min()), "lbfgs": None}
         unit = resumed["unit"]
         size = self.finder.points * self._size_at_ends
         moved = CoefficientLandscape(objective, self.landscape, self.path, unit, size)
