@@ -47,7 +47,8 @@ class ImageChainFinder(PathFinder):
         images: the number of images, ends included.
         steps: at most; each evaluates every inner image once.
         tolerance: stop when every image's force across the chain, and the climbing image's whole
-            force, is below this fraction of the chain's slope.
+            force, is below this fraction of the chain's rise above its higher end (its range of
+            values where it does not rise) over its length.
         fmax: the same as an absolute force, in the landscape's units, in place of `tolerance`.
         climb_below: the highest image climbs once every force is below this fraction of the chain's
             slope; 0 for never.
