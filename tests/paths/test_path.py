@@ -138,6 +138,19 @@ def test_refinement_finds_what_a_coarse_grid_hides():
     assert height == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("hole", [(0.13, 0.19), (0.8, 0.9)])
+def test_a_maximum_beside_a_place_without_a_value_is_none(hole):
+    """sin 3πt + t, whose highest point is at 0.84, with a hole that no grid point is in."""
+
+    def profile(t):
+        return np.where((t > hole[0]) & (t < hole[1]), np.nan, np.sin(3 * np.pi * t) + t)
+
+    grid = np.array([0.0, 0.1, 0.2, 0.5, 0.75, 0.95, 1.0])
+    t, height = refine_maximum(profile, grid, profile(grid))
+    assert hole[0] < t < hole[1]
+    assert np.isnan(height)
+
+
 def test_refinement_at_an_end():
     grid = np.linspace(0, 1, 11)
     t, height = refine_maximum(lambda t: -t, grid, -grid)

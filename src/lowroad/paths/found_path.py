@@ -227,7 +227,8 @@ def refine_maximum(
 
     The highest grid maxima (at most `PEAKS`, within the upper quarter of the profile's range) are
     each bracketed by their neighbours and followed by golden section, all in one batch. A peak
-    narrower than a grid step that no grid point touches is missed.
+    narrower than a grid step that no grid point touches is missed. Where a place has no value, the
+    maximum is NaN, as it is where a grid point has none.
 
     Args:
         values: evaluates the profile at any t.
@@ -251,7 +252,9 @@ def refine_maximum(
     for _ in range(refinements):
         left = at_inner > at_outer
         for where, found in ((inner, at_inner), (outer, at_outer)):
-            top = int(found.argmax())
+            top = int(found.argmax())  # a NaN counts as the largest
+            if np.isnan(found[top]):
+                return float(where[top]), float("nan")
             if found[top] > best:
                 best_t, best = float(where[top]), float(found[top])
         low, high = np.where(left, low, inner), np.where(left, outer, high)
