@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -181,7 +182,9 @@ def test_ends_that_require_gradients_are_taken_as_they_are():
     generator = torch.Generator().manual_seed(0)
     start, end = torch.randn(2, 9, generator=generator, dtype=torch.float64).mul(3)
     expected = StraightLine().find(cluster, start, end)
-    found = StraightLine().find(cluster, start.requires_grad_(), end.requires_grad_())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = StraightLine().find(cluster, start.requires_grad_(), end.requires_grad_())
     assert np.array_equal(found.profile, expected.profile)
     assert not found.path.start.requires_grad
 

@@ -301,7 +301,9 @@ class PathFinder(ABC):
 
 def _symmetry(landscape: Landscape, start: Tensor, end: Tensor) -> SymmetricImage | None:
     """How a symmetry brings the ends nearer; not tried with data, where it takes long."""
-    return landscape.symmetric_image(start, end) if landscape.samples == 1 else None
+    if landscape.samples > 1:
+        return None
+    return landscape.symmetric_image(start.detach(), end.detach())
 
 
 class _StopsAll:
