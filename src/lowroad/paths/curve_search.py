@@ -300,7 +300,10 @@ class CurveSearch:
     def _adam_step(self, slope: Slope) -> None:
         gradient = slope.gradient
         if self.finder.noise > 0:
-            noise = torch.randn(gradient.shape, generator=self.generator, dtype=gradient.dtype)
+            device = None if self.generator is None else self.generator.device
+            noise = torch.randn(
+                gradient.shape, generator=self.generator, dtype=gradient.dtype, device=device
+            )
             gradient = gradient + self.finder.noise * noise.to(gradient)
         if self._adam is None:
             self._adam = self._made_adam()

@@ -29,7 +29,7 @@ class ElasticBandFinder(ImageChainFinder):
     are inserted. Sources: Kolsbjerg, Groves & Hammer 2016 (AutoNEB); Draxler et al. 2018.
 
     Attributes:
-        spring: k, in units of (first chain's range of values) / (ends' distance)².
+        spring: k, in units of (present chain's range of values) / (ends' distance)².
         insertions: the largest number of inserted images.
         insert_above: the excess above which an image is inserted, as a fraction of the images'
             range of values.
